@@ -1,0 +1,1 @@
+"""Lineage kept in Redis, and the snapshot that verdicts are attributed with."""

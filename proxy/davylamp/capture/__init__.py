@@ -1,0 +1,1 @@
+"""Turn a world (kernel queue, kernel log, capture file) into packets."""

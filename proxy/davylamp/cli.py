@@ -1,0 +1,45 @@
+"""The command line: one subcommand a file in ``commands``, gathered here."""
+
+import importlib
+import pkgutil
+
+import click
+
+from davylamp import __version__, commands
+from davylamp.errors import DavylampError
+
+EXAMPLES = """\b
+Examples:
+  davylamp demo                          see a miner stopped and named, in a private lab
+  davylamp doctor                        what this host can do, and what to install
+  davylamp replay trace.pcap --json      the same inspection over a capture
+  davylamp lab up                        a lab to put your own workload behind the gateway
+  davylamp lineage show CONTAINER        who is, or was, behind an address or container
+"""
+
+
+class Main(click.Group):
+    """A group that prints our own errors as one line and exits 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except DavylampError as error:
+            click.echo(f"davylamp: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Main, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="davylamp")
+def main() -> None:
+    """See mining in a training subnet's egress, stop it, and name who ran it."""
+
+
+def _gather() -> None:
+    for module in pkgutil.iter_modules(commands.__path__):
+        command = importlib.import_module(f"davylamp.commands.{module.name}").command
+        main.add_command(command)
+
+
+_gather()

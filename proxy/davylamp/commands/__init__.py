@@ -1,0 +1,1 @@
+"""davylamp's subcommands: each file defines one click command named ``command``."""

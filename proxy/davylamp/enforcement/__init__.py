@@ -1,0 +1,1 @@
+"""Carry a verdict out: kernel sets, TCP resets."""

@@ -1,0 +1,29 @@
+"""The exceptions that davylamp raises on purpose, split by what the caller does next.
+
+Hostile traffic is never one of them: bytes from a sandbox or a pool end as findings or as
+nothing, not as exceptions.
+"""
+
+
+class DavylampError(Exception):
+    """Base of the errors below; the command line prints its message and exits 2."""
+
+
+class ConfigError(DavylampError):
+    """The user's configuration or arguments are wrong; the message says what to write instead."""
+
+
+class PackError(DavylampError):
+    """A signature pack cannot be used; the pack already in force stays in force."""
+
+
+class CaptureError(DavylampError):
+    """A capture file or capture socket gave something that cannot be read on from."""
+
+
+class KernelError(DavylampError):
+    """The kernel refused something the gateway or lab needs; the message names the remedy."""
+
+
+class LineageUnavailable(DavylampError):  # noqa: N818 - the design's own name for it
+    """Redis cannot be reached; the caller goes on with its snapshot and tries again."""

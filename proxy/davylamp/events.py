@@ -1,0 +1,189 @@
+"""What davylamp says: Suricata-EVE-shaped records, one JSON object a line.
+
+Field names are EVE's where EVE has them, so that existing log pipelines read them; ``mining``,
+``evidence`` and ``lineage`` are ours. Members that are empty are left out of the JSON.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Action(StrEnum):
+    """What happened to the packet that the event is about.
+
+    ``reject`` is a drop with a TCP reset to both ends.
+    """
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    ALERT = "alert"
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Base of every record: immutable, empty members omitted."""
+
+
+class AlertInfo(Struct, frozen=True, kw_only=True):
+    """EVE's ``alert`` object; ``severity`` runs from 1 (worst) to 4, ``confidence`` 0 to 100."""
+
+    signature_id: str
+    rev: int
+    signature: str
+    category: str
+    severity: int
+    confidence: int
+
+
+class VerdictInfo(Struct, frozen=True, kw_only=True):
+    """EVE's ``verdict`` object, with the reason in words."""
+
+    action: Action
+    reason: str = ""
+    mode: str = ""
+
+
+class MiningInfo(Struct, frozen=True, kw_only=True):
+    """What kind of mining; ``role`` is the evidence's speaker, ``layers`` outermost first."""
+
+    dialect: str
+    coin: str = ""
+    role: str = ""
+    layers: tuple[str, ...] = ()
+
+
+class EvidenceInfo(Struct, frozen=True, kw_only=True):
+    """One piece of evidence; ``offset`` counts bytes of that direction's stream from its start."""
+
+    signature_id: str
+    direction: str
+    offset: int
+    length: int
+    excerpt: str
+
+
+class TlsInfo(Struct, frozen=True, kw_only=True):
+    """What the ClientHello shows in the clear."""
+
+    sni: str = ""
+    ja4: str = ""
+    alpn: tuple[str, ...] = ()
+    version: str = ""
+    ech: bool = False
+
+
+class CandidateInfo(Struct, frozen=True, kw_only=True):
+    """A tool call that was running when the flow opened."""
+
+    tool_call_id: str
+    tool: str = ""
+    step: int | None = None
+    started: str = ""
+    ended: str = ""
+
+
+class LineageInfo(Struct, frozen=True, kw_only=True):
+    """Who: the container and the training work behind a flow, and how sure that is.
+
+    ``grade`` is one of bound, token, observed, declared, stale, unknown (docs/lineage.md).
+    ``tool_call_id`` is set only when exactly one tool call was running; otherwise all that were
+    are in ``candidates``.
+    """
+
+    grade: str
+    container: str = ""
+    image: str = ""
+    run_id: str = ""
+    experiment_id: str = ""
+    rollout_id: str = ""
+    trajectory_id: str = ""
+    step: int | None = None
+    tool_call_id: str = ""
+    tool: str = ""
+    traceparent: str = ""
+    lifecycle_id: str = ""
+    source: str = ""
+    candidates: tuple[CandidateInfo, ...] = ()
+
+
+class Event(Struct, tag_field="event_type", frozen=True, kw_only=True):
+    """What every event has."""
+
+    timestamp: str
+
+
+class FlowFields(Event, frozen=True, kw_only=True):
+    """The flow part that alert, flow and dns events share."""
+
+    flow_id: int
+    community_id: str
+    src_ip: str
+    src_port: int
+    dest_ip: str
+    dest_port: int
+    proto: str
+    app_proto: str = ""
+
+
+class AlertEvent(FlowFields, tag="alert", frozen=True, kw_only=True):
+    """One signature matched on one flow; at most one event per flow and signature."""
+
+    alert: AlertInfo
+    verdict: VerdictInfo
+    incident_id: str = ""
+    mining: MiningInfo | None = None
+    evidence: tuple[EvidenceInfo, ...] = ()
+    tls: TlsInfo | None = None
+    lineage: LineageInfo | None = None
+    pack: str = ""
+    pcap_file: str = ""
+
+
+class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
+    """Counters: the last line of ``replay --json``, and the gateway's heartbeat."""
+
+    packets: int
+    bytes: int
+    flows: int
+    alerts: int
+    seconds: float
+    counters: dict[str, int] = {}
+
+
+class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
+    """A container was bound to an address, or released, or a tool call began or ended."""
+
+    change: str
+    lineage: LineageInfo
+    ip: str = ""
+
+
+AnyEvent = AlertEvent | StatsEvent | LineageEvent
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """Return the event as one line of JSON, without the newline."""
+    return _encoder.encode(event)
+
+
+def decode(line: bytes | str) -> AnyEvent:
+    """Read one line back; raise msgspec.DecodeError on anything else."""
+    event: AnyEvent = _decoder.decode(line)
+    return event
+
+
+def to_builtins(event: AnyEvent) -> dict[str, Any]:
+    """Return the event as plain JSON types."""
+    result: dict[str, Any] = msgspec.to_builtins(event)
+    return result
+
+
+def rfc3339(epoch: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC with microseconds."""
+    return datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="microseconds")

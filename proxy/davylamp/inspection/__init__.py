@@ -1,0 +1,1 @@
+"""The sans-I/O inspection core: stream bytes in, findings out."""

@@ -1,0 +1,1 @@
+"""Signature packs: bytes on disk to typed, compiled signatures."""
