@@ -1,0 +1,59 @@
+# make demo    see a miner stopped and named, in a private network of namespaces
+# make test    the whole test suite, except tests marked slow (.ci/run runs those too)
+#
+# Both do their own set-up: uv in .uv, dependencies in .venv, system packages where they may.
+
+SHELL := /bin/bash
+export PATH := $(PATH):/usr/sbin:/sbin
+
+MARKERS ?= not slow
+FUZZ_SECONDS ?= 60
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+
+.PHONY: help demo test lint bench fuzz deps clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   see a miner stopped and named (as root or not; under two minutes)"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff, mypy, basedpyright and the import contracts"
+	@echo "make bench  throughput and new connections, with and without the gateway"
+	@echo "make fuzz   every target under fuzz/, FUZZ_SECONDS (default 60) each"
+	@echo "make deps   install the system packages that the above use"
+
+# The stamp lives in .venv: removing the one removes the other.
+STAMP := .venv/.davylamp-ready
+
+$(STAMP): pyproject.toml uv.lock scripts/setup
+	@scripts/setup
+	@touch $@
+
+deps:
+	@scripts/deps test
+
+demo: $(STAMP)
+	@scripts/deps demo
+	@.venv/bin/davylamp demo $(DEMO_ARGS)
+
+test: $(STAMP)
+	@scripts/deps test
+	@.venv/bin/pytest -m "$(MARKERS)" $(TEST_ARGS)
+
+lint: $(STAMP)
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/basedpyright --level error
+	@.venv/bin/lint-imports --no-logo
+
+bench: $(STAMP)
+	@scripts/deps test
+	@.venv/bin/davylamp bench $(BENCH_ARGS)
+
+fuzz: $(STAMP)
+	@.venv/bin/python fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+clean:
+	rm -rf .venv .uv dist build .*_cache

@@ -1,0 +1,82 @@
+"""The import contracts of pyproject.toml hold, and would notice a breach."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "proxy" / "davylamp"
+
+# What must stay free of I/O once it exists; the contract can only name what does.
+CORE = (
+    "flow",
+    "decision",
+    "events",
+    "reassembly",
+    "ipfrag",
+    "signatures",
+    "inspection",
+    "redaction",
+    "policy",
+    "incident",
+    "pipeline",
+    "attribution.model",
+    "attribution.table",
+)
+
+
+def lint_imports(package_root: Path) -> subprocess.CompletedProcess[str]:
+    """Run the contracts over the package found under ``package_root``."""
+    program = Path(sys.executable).with_name("lint-imports")
+    return subprocess.run(
+        [program, "--config", ROOT / "pyproject.toml", "--no-cache", "--no-logo"],
+        cwd=package_root,
+        env=os.environ | {"PYTHONPATH": str(package_root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_contracts_hold() -> None:
+    """Every import of the package points inward, and the core imports no I/O."""
+    result = lint_imports(PACKAGE.parent)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "broken"),
+    [
+        ("flow.py", "import socket", "The core does no I/O"),
+        ("inspection/__init__.py", "from time import monotonic", "The core does no I/O"),
+        ("flow.py", "from davylamp import events", "Imports point inward"),
+        ("outputs/__init__.py", "import davylamp.capture", "Imports point inward"),
+    ],
+)
+def test_breach_is_noticed(tmp_path: Path, module: str, statement: str, broken: str) -> None:
+    """A core module that reaches for a socket or a clock, or outward, breaks a contract."""
+    shutil.copytree(PACKAGE, tmp_path / "davylamp", ignore=shutil.ignore_patterns("__pycache__"))
+    victim = tmp_path / "davylamp" / module
+    victim.write_text(f"{victim.read_text()}\n{statement}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode != 0
+    assert any(
+        line.startswith(broken) and line.endswith("BROKEN") for line in result.stdout.splitlines()
+    )
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_module_is_under_contract(name: str) -> None:
+    """A module of the core cannot arrive without being held to the sans-I/O contract."""
+    path = PACKAGE.joinpath(*name.split("."))
+    if not (path.is_dir() or path.with_suffix(".py").exists()):
+        pytest.skip(f"davylamp.{name} does not exist yet")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    [sans_io] = [contract for contract in contracts if contract["id"] == "sans-io"]
+    assert f"davylamp.{name}" in sans_io["source_modules"]
