@@ -76,11 +76,12 @@ class TlsInfo(Struct, frozen=True, kw_only=True):
 
 
 class CandidateInfo(Struct, frozen=True, kw_only=True):
-    """A tool call that was running when the flow opened."""
+    """A tool call that was running when the flow opened; times are RFC 3339."""
 
     tool_call_id: str
     tool: str = ""
     step: int | None = None
+    trajectory_id: str = ""
     started: str = ""
     ended: str = ""
 
@@ -89,12 +90,15 @@ class LineageInfo(Struct, frozen=True, kw_only=True):
     """Who: the container and the training work behind a flow, and how sure that is.
 
     ``grade`` is one of bound, token, observed, declared, stale, unknown (docs/lineage.md).
-    ``tool_call_id`` is set only when exactly one tool call was running; otherwise all that were
-    are in ``candidates``.
+    ``tool_call_id`` is set only when exactly one tool call is known to have been running;
+    otherwise all that may have been are in ``candidates``. ``reason`` says in words why the grade
+    is not better.
     """
 
     grade: str
+    reason: str = ""
     container: str = ""
+    container_id: str = ""
     image: str = ""
     run_id: str = ""
     experiment_id: str = ""
