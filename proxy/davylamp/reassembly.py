@@ -194,7 +194,7 @@ class Stream:
         return Delivery(delivery.data, 0, rewound=True)
 
     def _conflicts(self, start: int, payload: bytes) -> bool:
-        """Tell whether ``payload`` at ``start`` contradicts the history (bytes forgotten never do)."""
+        """Tell whether ``payload`` contradicts the history (forgotten bytes never do)."""
         first = self.next_offset - self._history_bytes
         end = min(start + len(payload), self.next_offset)
         begin = max(start, first)

@@ -1,0 +1,153 @@
+r"""Find JSON messages in one direction of a byte stream, without trusting its line breaks.
+
+Strategy. Stratum and its kin send one JSON value per line (``\n``, some ``\r\n``), but receivers
+differ in where they cut: most at the newline, some where the value closes. A message is therefore
+reported as soon as *either* ends it:
+
+- value framing: a candidate begins at a ``{`` or ``[`` that stands first on its line (after
+  white space or a byte-order mark) or right behind the previous value, and ends where its brackets
+  close outside strings;
+- line framing: inside an unfinished candidate, a line that by itself starts with ``{`` and ends
+  with ``}`` is reported at its newline, because a pool that reads lines ignores the broken start.
+
+Each byte is looked at once by a structural scan (quotes, brackets, newlines), so the cost is linear
+however the stream is cut. Anything else on a line is passed over to its newline. What is kept is
+bounded by ``MAX_MESSAGE``; pools accept lines of up to 102,400 bytes (MoneroOcean's limit).
+"""
+
+import re
+from dataclasses import dataclass, field
+
+MAX_MESSAGE = 128 * 1024
+
+_OUTSIDE = re.compile(rb'["{}\[\]\n]')
+_INSIDE = re.compile(rb'["\\\n]')
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A complete candidate message: its bytes, and the stream offset of the first of them."""
+
+    offset: int
+    text: bytes
+
+    @property
+    def end(self) -> int:
+        """Offset one past the byte that completed the message."""
+        return self.offset + len(self.text)
+
+
+@dataclass(slots=True)
+class Framer:
+    """Cuts one direction's bytes into candidate messages."""
+
+    _buffer: bytearray = field(default_factory=bytearray)
+    _offset: int = 0  # stream offset of _buffer[0]
+    _scan: int = 0  # index of the first byte not yet scanned
+    _line: int = 0  # index where the current line begins
+    _depth: int = 0
+    _in_string: bool = False
+    _skipping: bool = False  # inside a line that cannot be a message
+    oversize: int = 0
+    """Candidates given up because they passed MAX_MESSAGE."""
+
+    @property
+    def partial(self) -> bool:
+        """True while an unfinished candidate is held."""
+        return self._depth > 0
+
+    def receive(self, data: bytes, offset: int) -> list[Framed]:
+        """Take bytes that continue the stream at ``offset``; return the messages they complete."""
+        if not self._buffer:
+            self._offset = offset
+        self._buffer += data
+        found: list[Framed] = []
+        while self._advance(found):
+            pass
+        if len(self._buffer) > MAX_MESSAGE:
+            self.oversize += 1
+            self.resync()
+            self._skipping = True
+        return found
+
+    def resync(self) -> None:
+        """Forget the unfinished candidate, because bytes of it were lost."""
+        self._buffer.clear()
+        self._scan = self._line = self._depth = 0
+        self._in_string = self._skipping = False
+
+    def _advance(self, found: list[Framed]) -> bool:
+        """Do one step; return False when more bytes are needed."""
+        if self._depth:
+            return self._scan_candidate(found)
+        if self._skipping:
+            return self._skip_line()
+        return self._begin()
+
+    def _begin(self) -> bool:
+        start = len(self._buffer) - len(self._buffer.lstrip(_BLANK))
+        self._drop(start)
+        if not self._buffer:
+            return False
+        if self._buffer[0] in b"{[":
+            self._depth = 1
+            self._scan = 1
+        else:
+            self._skipping = True
+        return True
+
+    def _skip_line(self) -> bool:
+        newline = self._buffer.find(b"\n")
+        if newline < 0:
+            self._drop(len(self._buffer))
+            return False
+        self._drop(newline + 1)
+        self._skipping = False
+        return True
+
+    def _scan_candidate(self, found: list[Framed]) -> bool:
+        """Scan to the next event: the value's end, a line's end, or the end of what is here."""
+        buffer = self._buffer
+        while True:
+            hit = (_INSIDE if self._in_string else _OUTSIDE).search(buffer, self._scan)
+            if hit is None:
+                self._scan = max(self._scan, len(buffer))
+                return False
+            byte = buffer[hit.start()]
+            self._scan = hit.end()
+            if byte == 0x22:  # a quote
+                self._in_string = not self._in_string
+            elif byte == 0x5C:  # a backslash hides the next byte, which may not be here yet
+                self._scan += 1
+            elif byte == 0x0A:
+                if self._end_of_line(found):
+                    return True
+            elif byte in b"{[":
+                self._depth += 1
+            else:
+                self._depth -= 1
+                if self._depth == 0:
+                    found.append(Framed(self._offset, bytes(buffer[: self._scan])))
+                    self._drop(self._scan)
+                    return True
+
+    def _end_of_line(self, found: list[Framed]) -> bool:
+        """Handle a newline inside a candidate; return True if the candidate ended with it."""
+        line = bytes(self._buffer[self._line : self._scan])
+        text = line.strip(_BLANK)
+        if self._line and text[:1] == b"{" and text[-1:] == b"}":
+            found.append(Framed(self._offset + self._line + line.index(b"{"), text))
+        self._line = self._scan
+        if self._in_string:  # JSON has no raw newline in a string: this was never one value
+            self._drop(self._scan)
+            self._depth = 0
+            self._in_string = False
+            return True
+        return False
+
+    def _drop(self, count: int) -> None:
+        if count:
+            del self._buffer[:count]
+            self._offset += count
+            self._line = self._scan = 0
