@@ -1,0 +1,34 @@
+"""Reads a pack's files from a directory: the only file of this room that touches the disk."""
+
+from pathlib import Path
+
+from davylamp.errors import PackError
+from davylamp.signatures.pack import Pack, load
+
+MAX_PACK_BYTES = 256 * 1024 * 1024
+
+
+def load_directory(path: Path) -> Pack:
+    """Compile the pack in a directory; raise PackError saying what is wrong with it and where.
+
+    Hidden files, and links that lead out of the directory, are not read.
+    """
+    root = path.resolve()
+    files: dict[str, bytes] = {}
+    total = 0
+    try:
+        for file in sorted(root.rglob("*")):
+            relative = file.relative_to(root)
+            if not file.is_file() or any(part.startswith(".") for part in relative.parts):
+                continue
+            if not file.resolve().is_relative_to(root):
+                raise PackError(f"{relative}: a link out of the pack; copy the file in")
+            total += file.stat().st_size
+            if total > MAX_PACK_BYTES:
+                raise PackError(f"{path}: more than {MAX_PACK_BYTES:,} bytes; not a pack")
+            files[relative.as_posix()] = file.read_bytes()
+    except OSError as error:
+        raise PackError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not files:
+        raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
+    return load(files)

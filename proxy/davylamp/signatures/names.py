@@ -1,0 +1,147 @@
+r"""Lists of host names, one tab-separated line each, and the lookup by suffix.
+
+Columns: name, kind, grade, coins, pool, source, date. A name stands for that host alone; with a
+leading ``*.`` it stands for every name beneath it, and not for itself. The longest name wins.
+Lines that begin with ``#`` are comments. docs/signatures.md says how entries are chosen.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from davylamp.errors import PackError
+
+MAX_LOOKUPS = 10
+MAX_ENTRIES = 1_000_000
+_COLUMNS = ("name", "kind", "grade", "coins", "pool", "source", "date")
+
+
+class Kind(StrEnum):
+    """What a host is for.
+
+    ``endpoint``: miners connect here. ``mixed``: stratum and the pool's own website share the
+    name. ``website``: people read here; never reported, listed so that no wider entry covers it.
+    """
+
+    ENDPOINT = "endpoint"
+    MIXED = "mixed"
+    WEBSITE = "website"
+
+
+class Grade(StrEnum):
+    """How well an entry is known; docs/signatures.md has the rule for each."""
+
+    CONFIRMED = "confirmed"
+    PROBABLE = "probable"
+    CANDIDATE = "candidate"
+
+
+_CONFIDENCE = {Grade.CONFIRMED: 95, Grade.PROBABLE: 70, Grade.CANDIDATE: 50}
+_MIXED_AT_MOST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NameEntry:
+    """One line of a list; ``date`` is when it was last checked, as YYYY-MM-DD."""
+
+    name: str
+    kind: Kind
+    grade: Grade
+    coins: tuple[str, ...]
+    pool: str
+    source: str
+    date: str
+
+    @property
+    def may_block(self) -> bool:
+        """Whether a match may be blocked on its own: only confirmed mining endpoints."""
+        return self.kind is Kind.ENDPOINT and self.grade is Grade.CONFIRMED
+
+    @property
+    def confidence(self) -> int:
+        """How sure a match is, 0 to 100."""
+        known = _CONFIDENCE[self.grade]
+        return known if self.kind is Kind.ENDPOINT else min(known, _MIXED_AT_MOST)
+
+
+def parse_names(data: bytes, file: str) -> tuple[NameEntry, ...]:
+    """Return the entries of a list; raise PackError naming the line that cannot be read."""
+    try:
+        lines = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise PackError(f"{file}: not UTF-8: save the file as UTF-8") from error
+    if len(lines) > MAX_ENTRIES:
+        raise PackError(f"{file}: more than {MAX_ENTRIES:,} lines; split the list")
+    seen: dict[str, int] = {}
+    entries: list[NameEntry] = []
+    for number, line in enumerate(lines, 1):
+        if not line or line[0] == "#":
+            continue
+        entry = _entry(line, f"{file}:{number}:1")
+        if entry.name in seen:
+            raise PackError(
+                f"{file}:{number}:1: {entry.name!r} is also on line {seen[entry.name]}; keep one"
+            )
+        seen[entry.name] = number
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _entry(line: str, where: str) -> NameEntry:
+    cells = line.split("\t")
+    if len(cells) != len(_COLUMNS):
+        raise PackError(
+            f"{where}: {len(cells)} columns; write {len(_COLUMNS)} separated by tabs: "
+            + ", ".join(_COLUMNS)
+        )
+    name, kind, grade, coins, pool, source, date = cells
+    if not _is_host(name.removeprefix("*.")):
+        raise PackError(f"{where}: {name!r} is not a host name in lower case; no scheme, no port")
+    if kind not in _KINDS or grade not in _GRADES:
+        raise PackError(
+            f"{where}: kind is one of {', '.join(_KINDS)}; grade is one of {', '.join(_GRADES)}"
+        )
+    tickers = () if coins == "-" else tuple(coins.split(","))
+    return NameEntry(name, _KINDS[kind], _GRADES[grade], tickers, pool, source, date)
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+_GRADES = {grade.value: grade for grade in Grade}
+
+
+def _is_host(name: str) -> bool:
+    labels = name.split(".")
+    return (
+        2 <= len(labels) < MAX_LOOKUPS
+        and len(name) <= 253
+        and name.isascii()
+        and name == name.lower()
+        and all(
+            0 < len(label) <= 63 and label.replace("-", "").replace("_", "").isalnum()
+            for label in labels
+        )
+    )
+
+
+def candidates(name: str) -> Iterator[str]:
+    """Yield the list keys that a host name can match, longest first: at most ten.
+
+    ``a.b.c`` gives ``a.b.c``, ``*.b.c``, ``*.c``. Names of more labels than any entry has are cut
+    from the left, so that a hostile name costs no more than an ordinary one.
+    """
+    if len(name) > 255:
+        return
+    # No entry has that many labels, so the first key of a longer name cannot match by accident.
+    rest = ".".join(name.rstrip(".").lower().split(".")[-MAX_LOOKUPS:])
+    yield rest
+    while dot := rest.find(".") + 1:
+        rest = rest[dot:]
+        yield f"*.{rest}"
+
+
+def find[T](table: Mapping[str, T], name: str) -> T | None:
+    """Return what a table keyed by list names holds for a host name, the longest match."""
+    for key in candidates(name):
+        if (value := table.get(key)) is not None:
+            return value
+    return None
