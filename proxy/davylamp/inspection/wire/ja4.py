@@ -1,0 +1,78 @@
+"""JA4, the TLS client fingerprint (FoxIO, technical_details/JA4.md; BSD 3-Clause).
+
+Only JA4 itself: the other methods of the JA4+ suite are under another licence and are not here.
+
+    t13d1516h2_8daaf6152771_e5627efa2ab1
+    |`-'|`-'`-'`'  |            `- 12 hex of SHA-256 over "sorted extensions_signature algorithms",
+    | | | |  | |   |               extensions without SNI (0000) and ALPN (0010)
+    | | | |  | |   `- 12 hex of SHA-256 over the sorted cipher suites
+    | | | |  | `- first and last character of the first ALPN value
+    | | | |  `- extensions, SNI and ALPN counted, at most 99
+    | | | `- cipher suites, at most 99
+    | | `- d: there is an SNI extension, i: there is none
+    | `- the highest version offered
+    `- t: TLS over TCP
+
+GREASE values (RFC 8701) count nowhere.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from struct import pack
+
+GREASE = frozenset(0x0A0A + 0x1010 * n for n in range(16))
+"""The reserved values of RFC 8701 section 2 that clients sprinkle in to keep servers honest."""
+
+_SNI, _ALPN = 0x0000, 0x0010
+_NOTHING = "000000000000"
+_VERSIONS = {
+    0x0304: "13",
+    0x0303: "12",
+    0x0302: "11",
+    0x0301: "10",
+    0x0300: "s3",
+    0x0002: "s2",
+}
+
+
+def fingerprint(
+    *,
+    version: int,
+    first_alpn: bytes,
+    ciphers: Iterable[int],
+    extensions: Iterable[int],
+    signature_algorithms: Iterable[int],
+) -> str:
+    """Return the JA4 of a ClientHello sent over TCP.
+
+    Lists are in wire order and may hold GREASE. ``version`` is the highest of
+    supported_versions, or the hello's own where there is no such extension.
+    """
+    suites = sorted(c for c in ciphers if c not in GREASE)
+    kinds = sorted(e for e in extensions if e not in GREASE)
+    hashed = [e for e in kinds if e not in (_SNI, _ALPN)]
+    algorithms = [s for s in signature_algorithms if s not in GREASE]
+    tail = _hex(hashed) + ("_" + _hex(algorithms) if algorithms else "")
+    return (
+        f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in kinds else 'i'}"
+        f"{min(len(suites), 99):02}{min(len(kinds), 99):02}{alpn_code(first_alpn)}"
+        f"_{_digest(_hex(suites)) if suites else _NOTHING}"
+        f"_{_digest(tail) if hashed else _NOTHING}"
+    )
+
+
+def alpn_code(first: bytes) -> str:
+    """Return the two characters for the first ALPN value (JA4.md, "ALPN Extension Value")."""
+    if not first:
+        return "00"
+    if first[:1].isalnum() and first[-1:].isalnum():
+        return chr(first[0]) + chr(first[-1])
+    return f"{first[0] >> 4:x}{first[-1] & 0x0F:x}"
+
+
+def _hex(values: list[int]) -> str:
+    return pack(f">{len(values)}H", *values).hex(",", 2) if values else ""
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("ascii")).hexdigest()[:12]
