@@ -66,10 +66,13 @@ def _is(packet: object, kind: type) -> bool:
 
 def _transport(path: Path) -> Iterator[dpkt.Packet]:
     with path.open("rb") as file:
-        for _, frame in dpkt.pcap.UniversalReader(file):
-            inner = dpkt.ethernet.Ethernet(frame).data
-            if isinstance(inner, dpkt.ip.IP | dpkt.ip6.IP6):
-                yield inner.data
+        capture = dpkt.pcap.UniversalReader(file)
+        start = {0: 4, 1: 14, 101: 0}[capture.datalink()]  # loopback, Ethernet, raw IP
+        for _, frame in capture:
+            packet = frame[start:]
+            if packet[:1] and packet[0] >> 4 in (4, 6):
+                kind = dpkt.ip.IP if packet[0] >> 4 == 4 else dpkt.ip6.IP6
+                yield kind(packet).data
 
 
 def _segments(path: Path) -> Iterator[dpkt.tcp.TCP]:
