@@ -6,6 +6,7 @@ The core decides; capture and enforcement carry out. Nothing here knows how.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from davylamp.events import AlertEvent
 from davylamp.flow import FlowKey, Proto
 
 
@@ -42,3 +43,23 @@ class Block:
     orig_addr: bytes
     resp_addr: bytes
     resp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that follows from one packet.
+
+    ``suspect`` names a cleared flow whose packets should all be looked at for a while.
+    """
+
+    fate: Fate
+    alerts: tuple[AlertEvent, ...] = ()
+    resets: tuple[Reset, ...] = ()
+    block: Block | None = None
+    suspect: FlowKey | None = None
+
+
+ACCEPT = Decision(Fate.ACCEPT)
+CLEAR = Decision(Fate.CLEAR)
+REARM = Decision(Fate.REARM)
+DROP = Decision(Fate.DROP)

@@ -63,6 +63,7 @@ class EvidenceInfo(Struct, frozen=True, kw_only=True):
     offset: int
     length: int
     excerpt: str
+    detail: str = ""
 
 
 class TlsInfo(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ class FlowFields(Event, frozen=True, kw_only=True):
     """The flow part that alert, flow and dns events share."""
 
     flow_id: int
+    flow_start: str
     community_id: str
     src_ip: str
     src_port: int

@@ -1,4 +1,4 @@
-"""The nouns of a packet's journey: flow key, direction, segment.
+"""The nouns of a packet's journey: flow key, direction, protocol.
 
 A flow's *originator* is the end that opened it (a sandbox, as a rule) and its *responder* the
 other; every direction in davylamp is one of the two, never "up" or "inbound".
@@ -103,22 +103,6 @@ class FlowKey:
             f"{format_endpoint(self.orig_addr, self.orig_port)} -> "
             f"{format_endpoint(self.resp_addr, self.resp_port)}/{self.proto.name.lower()}"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One TCP segment as it was captured.
-
-    ``seq`` and ``ack`` are the raw 32-bit numbers. ``payload`` may be shorter than
-    ``wire_length`` when the capture was cut (a pcap's or NFLOG's snap length).
-    """
-
-    key: FlowKey
-    seq: int
-    ack: int
-    flags: int
-    payload: bytes
-    wire_length: int
 
 
 def format_address(packed: bytes) -> str:

@@ -57,6 +57,11 @@ class Framer:
         """True while an unfinished candidate is held."""
         return self._depth > 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished candidate."""
+        return len(self._buffer)
+
     def receive(self, data: bytes, offset: int) -> list[Framed]:
         """Take bytes that continue the stream at ``offset``; return the messages they complete."""
         if not self._buffer:

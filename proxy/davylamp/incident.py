@@ -1,0 +1,144 @@
+"""Findings become alerts, and many alerts one incident.
+
+An alert is one signature on one flow. An incident is what a person is woken for: everything that
+one container (or address, while the container is unknown) did within a window.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from davylamp.events import (
+    AlertEvent,
+    AlertInfo,
+    EvidenceInfo,
+    MiningInfo,
+    TlsInfo,
+    VerdictInfo,
+    rfc3339,
+)
+from davylamp.flow import FlowKey
+from davylamp.inspection.finding import AppProto, Finding
+from davylamp.inspection.wire.tls import ClientHello
+from davylamp.policy import Mode, Verdict
+from davylamp.redaction import redact
+from davylamp.signatures.model import Category
+
+_FLOW_ID_BITS = 52  # what a JSON number holds exactly in every reader
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The flow that a finding was met on; ``begin`` and ``now`` are seconds since the epoch."""
+
+    key: FlowKey
+    begin: float
+    now: float
+    app_proto: AppProto
+    hello: ClientHello | None
+    mode: Mode
+    pack: str
+
+
+def alert_event(finding: Finding, verdict: Verdict, sighting: Sighting) -> AlertEvent:
+    """Return the alert for one finding, its evidence redacted."""
+    key, signature = sighting.key, finding.signature
+    community_id = key.community_id()
+    return AlertEvent(
+        timestamp=rfc3339(sighting.now),
+        flow_id=flow_id(community_id, sighting.begin),
+        flow_start=rfc3339(sighting.begin),
+        community_id=community_id,
+        src_ip=key.orig_ip,
+        src_port=key.orig_port,
+        dest_ip=key.resp_ip,
+        dest_port=key.resp_port,
+        proto=key.proto.name,
+        app_proto=_app_proto(finding, sighting),
+        alert=AlertInfo(
+            signature_id=signature.id,
+            rev=signature.rev,
+            signature=signature.title,
+            category=signature.category.value,
+            severity=signature.severity,
+            confidence=finding.confidence,
+        ),
+        verdict=VerdictInfo(action=verdict.action, reason=verdict.reason, mode=sighting.mode.value),
+        mining=MiningInfo(
+            dialect=signature.dialect,
+            coin=finding.coin,
+            role=signature.role.value,
+            layers=finding.layers,
+        )
+        if signature.category in (Category.MINING, Category.POOL, Category.SOLO)
+        else None,
+        evidence=(
+            EvidenceInfo(
+                signature_id=signature.id,
+                direction=finding.direction.value,
+                offset=finding.offset,
+                length=finding.end - finding.offset,
+                excerpt=redact(finding.excerpt),
+                detail=finding.detail,
+            ),
+        ),
+        tls=_tls_info(sighting.hello),
+        pack=sighting.pack,
+    )
+
+
+def flow_id(community_id: str, begin: float) -> int:
+    """Return a number that names one flow: its tuple and when it began."""
+    digest = hashlib.sha256(f"{community_id} {begin:.6f}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - _FLOW_ID_BITS)
+
+
+def _app_proto(finding: Finding, sighting: Sighting) -> str:
+    if finding.signature.category is Category.MINING:
+        return finding.signature.dialect
+    return sighting.app_proto.value or (finding.layers[-1] if finding.layers else "")
+
+
+def _tls_info(hello: ClientHello | None) -> TlsInfo | None:
+    if hello is None:
+        return None
+    return TlsInfo(
+        sni=hello.sni, ja4=hello.ja4, alpn=hello.alpn, version=hello.version_name, ech=hello.ech
+    )
+
+
+class IncidentBook:
+    """Gives every alert the id of the incident that it belongs to.
+
+    Alerts of one subject fold into one incident while no more than ``window`` seconds pass between
+    them. At most ``capacity`` incidents are remembered, longest idle forgotten first.
+    """
+
+    __slots__ = ("_capacity", "_open", "_window")
+
+    def __init__(self, window: float = 600.0, capacity: int = 10_000) -> None:
+        self._window = window
+        self._capacity = capacity
+        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def file(self, event: AlertEvent, now: float) -> AlertEvent:
+        """Return the alert with its incident id; ``now`` is seconds since the epoch.
+
+        The subject is the container's lifecycle where lineage is sure enough to name one, else
+        the source address.
+        """
+        lineage = event.lineage
+        subject = lineage.lifecycle_id if lineage is not None else ""
+        subject = subject or event.src_ip
+        known = self._open.pop(subject, None)
+        if known is not None and now - known[1] <= self._window:
+            incident = known[0]
+        else:
+            digest = hashlib.sha256(f"{subject} {now:.6f} {event.flow_id}".encode())
+            incident = f"inc-{digest.hexdigest()[:12]}"
+        self._open[subject] = (incident, now)
+        while len(self._open) > self._capacity:
+            self._open.popitem(last=False)
+        return msgspec.structs.replace(event, incident_id=incident)

@@ -1,0 +1,99 @@
+"""The Inspector: a flow's bytes in, findings out.
+
+Sans-I/O: it reads no clock, opens no socket, and raises nothing on hostile bytes. The kernel queue,
+a capture file and a mitmproxy addon all feed the same object.
+"""
+
+from dataclasses import dataclass
+
+from davylamp.flow import Direction
+from davylamp.inspection.context import Context
+from davylamp.inspection.conversation import Conversation
+from davylamp.inspection.dns import inspect_dns
+from davylamp.inspection.finding import AppProto, Finding, Standing
+from davylamp.inspection.wire.tls import ClientHello
+from davylamp.signatures.pack import Pack
+
+DEPTH = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionLimits:
+    """``depth``: bytes of a direction after which it is taken for what it seems."""
+
+    depth: int = DEPTH
+
+
+class Inspector:
+    """Inspects one TCP flow."""
+
+    __slots__ = ("_context", "_conversation", "_offsets")
+
+    def __init__(self, pack: Pack, limits: InspectionLimits | None = None) -> None:
+        self._context = Context(pack)
+        self._conversation = Conversation(
+            self._context, ("tcp",), (limits or InspectionLimits()).depth
+        )
+        self._offsets = {Direction.ORIGINATOR: 0, Direction.RESPONDER: 0}
+
+    @property
+    def app_proto(self) -> AppProto:
+        """What the flow speaks, as far as is known."""
+        return self._context.app_proto
+
+    @property
+    def hello(self) -> ClientHello | None:
+        """The ClientHello, once it was seen whole."""
+        return self._context.hello
+
+    @property
+    def standing(self) -> Standing:
+        """Whether the kernel may have the rest of the flow."""
+        return Standing.CLEAN if self._conversation.settled else Standing.UNDECIDED
+
+    @property
+    def partial(self) -> bool:
+        """Whether half a message is held: its other half must come here too."""
+        return self._conversation.partial
+
+    @property
+    def held(self) -> int:
+        """Bytes that the inspection's buffers hold."""
+        return self._conversation.held
+
+    def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
+        """Take the next bytes of one direction; return what they complete.
+
+        ``now`` is the packet's time in seconds since the epoch, for readers that measure pace.
+        """
+        del now  # no reader of this slice measures pace
+        offset = self._offsets[direction]
+        self._offsets[direction] = offset + len(data)
+        self._conversation.receive(direction, data, offset)
+        return self._collect()
+
+    def gap(self, direction: Direction, size: int) -> None:
+        """Bytes of one direction will never come; read on after them."""
+        self._offsets[direction] += size
+        self._conversation.gap(direction)
+
+    def conflict(self, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
+        """A segment said something else than an earlier one about the same bytes."""
+        self._context.noticed(
+            "tcp.overlap-conflict", direction, self._offsets[direction], payload, ("tcp",)
+        )
+        return self._collect()
+
+    def _collect(self) -> tuple[Finding, ...]:
+        if not self._context.findings:
+            return ()
+        found = tuple(self._context.findings)
+        self._context.findings.clear()
+        return found
+
+
+def inspect_datagram(pack: Pack, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
+    """Inspect one UDP datagram of port 53; return what it tells."""
+    context = Context(pack, app_proto=AppProto.DNS)
+    inspect_dns(context, direction, payload)
+    return tuple(context.findings)

@@ -1,0 +1,45 @@
+"""What a protocol's reader is: one direction of a conversation, once its first bytes have told."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from davylamp.flow import Direction
+from davylamp.inspection.context import Context
+
+
+class Reader(Protocol):
+    """Takes one direction's bytes in stream order and reports to the context."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether this direction has shown that the flow needs no more looking at."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether an unfinished message is held, so that the flow must not be let go."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Bytes that the reader's buffers hold."""
+        ...
+
+    def receive(self, data: bytes, offset: int) -> bytes | None:
+        """Take bytes that continue the stream at ``offset``.
+
+        Return None, or what is left to be read as something else when this protocol turned out
+        not to be spoken: the last bytes of what was received so far.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader sits: whose bytes it reads, and inside which layers."""
+
+    context: Context
+    direction: Direction
+    layers: tuple[str, ...]
+    depth: int
+    """Bytes of the direction after which it is settled, if nothing was found in them."""

@@ -1,0 +1,58 @@
+"""TLS from the outside: the ClientHello's names against the pack's pool hosts.
+
+Nothing after the hello is readable here, so the hello settles the flow.
+"""
+
+from davylamp.inspection.finding import AppProto
+from davylamp.inspection.reader import Place
+from davylamp.inspection.wire.reader import Malformed
+from davylamp.inspection.wire.tls import ClientHelloReader
+
+
+class TlsClient:
+    """Reads the originator's first TLS flight."""
+
+    __slots__ = ("_held", "_place", "_reader", "settled")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._reader = ClientHelloReader()
+        self._held = b""
+        self.settled = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether the hello has not ended."""
+        return not self.settled
+
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished hello, here and in its reader."""
+        return 2 * len(self._held)
+
+    def receive(self, data: bytes, offset: int) -> bytes | None:
+        """Take bytes up to the hello's end; hand back what turned out not to be TLS."""
+        if self.settled:
+            return None
+        self._held += data
+        hello = self._reader.feed(data)
+        if hello is None:
+            return None
+        held, self._held = self._held, b""
+        if isinstance(hello, Malformed):
+            return held
+        self.settled = True
+        context = self._place.context
+        context.app_proto = AppProto.TLS
+        context.hello = hello
+        start = offset + len(data) - len(held)
+        for name in hello.server_names:
+            context.named(
+                "tls.sni",
+                name,
+                self._place.direction,
+                start,
+                held,
+                (*self._place.layers, AppProto.TLS.value),
+            )
+        return None

@@ -1,0 +1,136 @@
+"""IP packets sliced, not decoded: the few header fields that the hot path needs.
+
+Building a dpkt object per packet halves the rate at which Python can judge packets; reading seven
+fields at known offsets does not. Sources: RFC 791 section 3.1, RFC 8200 sections 3 and 4, RFC 9293
+section 3.1, RFC 768.
+"""
+
+from struct import Struct
+
+import msgspec
+
+from davylamp.flow import FlowKey, Proto, TcpFlag
+
+_TCP = Struct(">HHIIBB").unpack_from
+_PORTS = Struct(">HH").unpack_from
+_U16 = Struct(">H").unpack_from
+
+_IPV6_EXTENSIONS = frozenset({0, 43, 51, 60, 135})
+_MAX_EXTENSIONS = 8
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """One TCP segment or UDP datagram.
+
+    ``tuple_key`` is source address, destination address and both ports as they stand in the
+    packet: the cheapest thing that names a direction of a flow. ``payload`` is what was captured;
+    ``cut`` says that the packet was longer. For UDP, ``seq``, ``ack`` and ``flags`` are 0.
+    """
+
+    proto: int
+    tuple_key: bytes
+    src_port: int
+    dst_port: int
+    seq: int
+    ack: int
+    flags: int
+    payload: bytes
+    cut: bool
+
+    @property
+    def reverse_key(self) -> bytes:
+        """The tuple key of packets the other way."""
+        key, size = self.tuple_key, (len(self.tuple_key) - 4) // 2
+        return key[size : 2 * size] + key[:size] + key[-2:] + key[-4:-2]
+
+    @property
+    def starts_connection(self) -> bool:
+        """Whether this is an originator's SYN."""
+        return self.flags & (TcpFlag.SYN | TcpFlag.ACK) == TcpFlag.SYN
+
+    @property
+    def flow_key(self) -> FlowKey:
+        """The flow, with this packet's sender as its originator."""
+        key, size = self.tuple_key, (len(self.tuple_key) - 4) // 2
+        return FlowKey(
+            Proto(self.proto), key[:size], self.src_port, key[size : 2 * size], self.dst_port
+        )
+
+
+def slice_packet(ip: bytes) -> Packet | None:
+    """Return the TCP or UDP packet in an IPv4 or IPv6 packet, or None for anything else.
+
+    A fragment is None: the kernel, or ``ipfrag`` for capture files, has joined them before. Lengths
+    in headers are believed only as far as there are bytes.
+    """
+    if len(ip) < 28:
+        return None
+    version = ip[0] >> 4
+    if version == 4:
+        start = (ip[0] & 0x0F) * 4
+        proto = ip[9]
+        end = _U16(ip, 2)[0]
+        if start < 20 or (ip[6] & 0x3F or ip[7]):
+            return None
+        addresses = ip[12:20]
+    elif version == 6 and len(ip) >= 48:
+        proto, start = _upper_layer(ip)
+        end = 40 + _U16(ip, 4)[0]
+        addresses = ip[8:40]
+    else:
+        return None
+    if end <= start:
+        end = len(ip)  # a segmentation-offloaded giant writes 0 for its length
+    if proto == Proto.TCP:
+        return _tcp(ip, addresses, start, end)
+    if proto == Proto.UDP:
+        return _udp(ip, addresses, start, end)
+    return None
+
+
+def _tcp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
+    if start + 20 > len(ip):
+        return None
+    src_port, dst_port, seq, ack, offset, flags = _TCP(ip, start)
+    data = start + (offset >> 4) * 4
+    if data < start + 20 or data > end:
+        return None
+    return Packet(
+        Proto.TCP,
+        addresses + ip[start : start + 4],
+        src_port,
+        dst_port,
+        seq,
+        ack,
+        flags,
+        ip[data:end],
+        end > len(ip),
+    )
+
+
+def _udp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
+    if start + 8 > len(ip):
+        return None
+    src_port, dst_port = _PORTS(ip, start)
+    return Packet(
+        Proto.UDP,
+        addresses + ip[start : start + 4],
+        src_port,
+        dst_port,
+        0,
+        0,
+        0,
+        ip[start + 8 : end],
+        end > len(ip),
+    )
+
+
+def _upper_layer(ip: bytes) -> tuple[int, int]:
+    """Return the transport protocol of an IPv6 packet and where its header starts."""
+    kind, at = ip[6], 40
+    for _ in range(_MAX_EXTENSIONS):
+        if kind not in _IPV6_EXTENSIONS or at + 2 > len(ip):
+            return kind, at
+        size = (ip[at + 1] + 2) * 4 if kind == 51 else (ip[at + 1] + 1) * 8
+        kind, at = ip[at], at + size
+    return 59, at  # "no next header": more extensions than any honest packet has

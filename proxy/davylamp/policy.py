@@ -1,0 +1,106 @@
+"""Findings to verdicts: what this site does about what was seen.
+
+A verdict blocks only on a *conclusive* finding: a stable signature whose confidence reaches the
+policy's threshold. Anything weaker alerts. In observe mode nothing is blocked, and the verdict says
+what would have been.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from types import MappingProxyType
+
+from davylamp.events import Action
+from davylamp.flow import FlowKey
+from davylamp.inspection.finding import AppProto, Finding
+from davylamp.signatures.model import Category, Maturity
+
+type Network = IPv4Network | IPv6Network
+
+
+class Mode(StrEnum):
+    """``OBSERVE`` reports; ``ENFORCE`` also blocks."""
+
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+DEFAULT_ACTIONS: Mapping[Category, Action] = MappingProxyType(
+    {
+        Category.MINING: Action.REJECT,
+        Category.POOL: Action.REJECT,
+        Category.TUNNEL: Action.REJECT,
+        Category.P2P: Action.ALERT,
+        Category.SOLO: Action.ALERT,
+        Category.ANOMALY: Action.ALERT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the packet that completed a finding.
+
+    ``block_endpoint`` says that the sandbox may not reach this address and port again for a while.
+    It follows from bytes that only a miner and a pool exchange, never from a name: the address
+    behind a name may be a CDN's.
+    """
+
+    action: Action
+    reason: str
+    block_endpoint: bool = False
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the packet must not be delivered."""
+        return self.action in (Action.DROP, Action.REJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class SshPolicy:
+    """Where SSH may go: these ports, at these networks (no network named: anywhere)."""
+
+    ports: frozenset[int] = frozenset({22})
+    networks: tuple[Network, ...] = ()
+
+    def allows(self, key: FlowKey) -> bool:
+        """Tell whether an SSH flow to this responder is expected."""
+        if key.resp_port not in self.ports:
+            return False
+        address = ip_address(key.resp_addr)
+        return not self.networks or any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A site's answers: ``actions`` by category, ``dns`` for a pool's name in a DNS query."""
+
+    mode: Mode = Mode.ENFORCE
+    actions: Mapping[Category, Action] = field(default=DEFAULT_ACTIONS)
+    dns: Action = Action.ALERT
+    ssh: SshPolicy = field(default_factory=SshPolicy)
+    block_confidence: int = 80
+
+    def judge(self, finding: Finding, key: FlowKey) -> Verdict:
+        """Return the verdict on one finding of the flow ``key``."""
+        category = finding.signature.category
+        if category is Category.TUNNEL and self.ssh.allows(key):
+            return Verdict(Action.PASS, f"ssh to port {key.resp_port} is allowed by policy")
+        by_name = finding.signature.category is Category.POOL
+        wanted = self.dns if AppProto.DNS in finding.layers else self.actions[category]
+        if wanted in (Action.PASS, Action.ALERT):
+            return Verdict(wanted, f"policy for {category} is {wanted}")
+        if doubt := self._doubt(finding):
+            return Verdict(Action.ALERT, doubt)
+        if self.mode is Mode.OBSERVE:
+            return Verdict(Action.ALERT, f"observe mode; enforce would {wanted}")
+        return Verdict(wanted, f"conclusive: {finding.detail}", block_endpoint=not by_name)
+
+    def _doubt(self, finding: Finding) -> str:
+        """Return why a finding is not conclusive, or nothing if it is."""
+        if finding.signature.maturity is not Maturity.STABLE:
+            return f"signature is {finding.signature.maturity}; only stable ones block"
+        if finding.confidence < self.block_confidence:
+            return f"confidence {finding.confidence} is under {self.block_confidence}"
+        return ""
