@@ -1,0 +1,138 @@
+"""The gateway's configuration: one typed tree, read from one YAML file.
+
+Every key has a default that works; a key that does not exist, or has the wrong type, is refused
+with its path. docs/configuration.md describes each.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+
+from davylamp.errors import ConfigError
+
+_MAX_FILE = 1 << 20
+
+type ActionName = Literal["pass", "alert", "drop", "reject"]
+type Count = Annotated[int, msgspec.Meta(ge=1)]
+type Seconds = Annotated[float, msgspec.Meta(gt=0)]
+type Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename=None):
+    """Base of every section: immutable, no unknown keys."""
+
+
+class SandboxConfig(Section, frozen=True, kw_only=True):
+    """Whose traffic is inspected: what is forwarded from or to these interfaces and subnets."""
+
+    interfaces: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+
+
+class QueueConfig(Section, frozen=True, kw_only=True):
+    """The kernel queues: one worker process each, numbered from ``first``.
+
+    ``packets`` may wait in each. ``copy_bytes`` of each packet come to user space.
+    """
+
+    first: Annotated[int, msgspec.Meta(ge=0, le=65000)] = 40
+    workers: Count = 2
+    packets: Count = 8192
+    copy_bytes: Count = 65531
+
+
+class SshConfig(Section, frozen=True, kw_only=True):
+    """Where SSH may go: these ports at these networks (none named: anywhere)."""
+
+    ports: tuple[Port, ...] = (22,)
+    networks: tuple[str, ...] = ()
+
+
+class PolicyConfig(Section, frozen=True, kw_only=True):
+    """What is done about what is seen; ``actions`` by category override the defaults."""
+
+    actions: dict[str, ActionName] = {}
+    dns: ActionName = "alert"
+    ssh: SshConfig = SshConfig()
+    block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
+    block_seconds: Seconds = 3600.0
+
+
+class InspectionConfig(Section, frozen=True, kw_only=True):
+    """How much is looked at: ``depth`` in bytes of each direction, and the bounds on memory."""
+
+    depth: Count = 16 * 1024
+    flows: Count = 65_536
+    held_bytes: Count = 256 * 1024 * 1024
+
+
+class LineageConfig(Section, frozen=True, kw_only=True):
+    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
+
+    redis: str = ""
+
+
+class OutputConfig(Section, frozen=True, kw_only=True):
+    """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream."""
+
+    file: str = ""
+    redis: bool = True
+    console: bool = True
+    spool_bytes: Count = 64 * 1024 * 1024
+    stats_seconds: Seconds = 10.0
+
+
+class RulesConfig(Section, frozen=True, kw_only=True):
+    """The kernel's part: the nftables table's name, and where in the mark our bits are."""
+
+    table: str = "davylamp"
+    mark_shift: Annotated[int, msgspec.Meta(ge=0, le=28)] = 24
+    sample_group: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 40
+    keep_on_exit: bool = False
+
+
+class GatewayConfig(Section, frozen=True, kw_only=True):
+    """The whole."""
+
+    mode: Literal["observe", "enforce"] = "enforce"
+    exception_policy: Literal["fail-closed", "fail-open"] = "fail-closed"
+    sandboxes: SandboxConfig = SandboxConfig()
+    queues: QueueConfig = QueueConfig()
+    policy: PolicyConfig = PolicyConfig()
+    inspection: InspectionConfig = InspectionConfig()
+    lineage: LineageConfig = LineageConfig()
+    outputs: OutputConfig = OutputConfig()
+    rules: RulesConfig = RulesConfig()
+    state_dir: str = ""
+    signatures: str = ""
+
+
+def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
+    """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
+    if len(text) > _MAX_FILE:
+        raise ConfigError(f"{where}: larger than {_MAX_FILE} bytes; this is not a configuration")
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{where}: not YAML: {error}") from error
+    try:
+        config = msgspec.convert(tree or {}, GatewayConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from error
+    if not config.sandboxes.interfaces and not config.sandboxes.subnets:
+        raise ConfigError(
+            f"{where}: nothing to inspect; name the training bridge under sandboxes.interfaces "
+            "or the training network under sandboxes.subnets"
+        )
+    return config
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """Read a configuration file; raise ConfigError when it cannot be read or used."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; name a YAML file with --config") from error
+    return parse_config(text, str(path))
