@@ -1,6 +1,8 @@
+# ruff: noqa: INP001 - a script, in no package
 """Builds signatures/core/lists/pools.tsv from public lists and from tools/pools_by_hand.tsv.
 
-    python tools/curate_pools.py --mpdi mining_pool_domains.csv --maltrail crypto_mining.txt
+    python tools/curate_pools.py --mpdi mining_pool_domains.csv --maltrail crypto_mining.txt \
+        --read-on 2026-11-23
 
 The inputs are mining-pool-domain-intel's CSV (Apache-2.0) and maltrail's crypto_mining trail (MIT),
 downloaded beforehand: nothing is fetched and no name is resolved here. The same inputs give the
@@ -30,9 +32,10 @@ HEADER = """\
 # Second-level suffixes under which the lists' registrable names have three labels.
 _TWO_LABEL_SUFFIXES = ("co.uk", "my.id", "us.to")
 # First labels of hosts that serve people, mail or a chain's own peers, not miners.
-_NOT_MINING = frozenset(
-    "www web api blog docs help support status mail imap pop smtp ftp seed node dl download portal"
-    " seed1 seed2 seed3 seed4 seed5 seed6 seed7 seed8 forum wiki cdn static xiazai xiazai1".split()
+_NOT_MINING = (
+    {"www", "web", "api", "blog", "docs", "help", "support", "status", "portal", "forum", "wiki"}
+    | {"mail", "imap", "pop", "smtp", "ftp", "cdn", "static", "dl", "download", "xiazai"}
+    | {"seed", "node"}
 )
 # A host of maltrail's trail is taken only where its own name speaks of mining.
 _MINING_WORDS = ("pool", "xmr", "monero", "mine", "mining", "stratum", "hash", "donate", "zeph")
@@ -116,9 +119,8 @@ def maltrail_entries(lines: Iterable[str], read_on: str) -> Iterator[NameEntry]:
 def line(entry: NameEntry) -> str:
     """Return an entry as the tab-separated line that `parse_names` reads."""
     coins = ",".join(entry.coins) or "-"
-    return "\t".join(
-        (entry.name, entry.kind, entry.grade, coins, entry.pool, entry.source, entry.date)
-    )
+    kind = f"{entry.kind}\t{entry.grade}"
+    return f"{entry.name}\t{kind}\t{coins}\t{entry.pool}\t{entry.source}\t{entry.date}"
 
 
 def _may_list(host: str) -> bool:
@@ -127,7 +129,7 @@ def _may_list(host: str) -> bool:
         len(labels) >= 2
         and not labels[-1].isdecimal()
         and labels[-1] != "onion"
-        and labels[0] not in _NOT_MINING
+        and labels[0].rstrip("0123456789") not in _NOT_MINING
         and all(label.replace("-", "").isalnum() and label.isascii() for label in labels)
     )
 

@@ -1,7 +1,6 @@
 """One signature file to one Signature; every mistake is named with file, line and column."""
 
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from davylamp.signatures.model import (
     Category,
@@ -43,7 +42,7 @@ def compile_signature(data: bytes, file: str) -> Signature:
     """Compile one signature file; raise PackError when it cannot be used as written."""
     fields = _Fields(_table(read(data, file)), _FIELDS)
     identity = fields.text("id")
-    if identity.text != PurePosixPath(file).stem:
+    if identity.text != file.rpartition("/")[2].removesuffix(".yaml"):
         raise fault(
             identity.place,
             f"id {identity.text!r} and file name differ; name the file {identity.text}.yaml",

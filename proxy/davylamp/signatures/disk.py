@@ -1,9 +1,12 @@
 """Reads a pack's files from a directory: the only file of this room that touches the disk."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from davylamp.errors import PackError
+from davylamp.signatures.model import SignatureId
 from davylamp.signatures.pack import Pack, load
+from davylamp.signatures.vectors import Vector, parse_vectors
 
 MAX_PACK_BYTES = 256 * 1024 * 1024
 
@@ -32,3 +35,17 @@ def load_directory(path: Path) -> Pack:
     if not files:
         raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
     return load(files)
+
+
+def load_vectors(path: Path) -> Iterator[tuple[SignatureId, Vector]]:
+    """Yield every vector beneath a directory, with the signature that its file is named after.
+
+    Raises PackError naming the file, line and column of a vector that cannot be read.
+    """
+    for file in sorted(path.rglob("*.yaml")):
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise PackError(f"{file}: cannot be read: {error.strerror or error}") from error
+        for vector in parse_vectors(data, file.relative_to(path).as_posix()):
+            yield SignatureId(file.stem), vector

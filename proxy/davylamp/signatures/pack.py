@@ -6,7 +6,6 @@ A pack is a set of named files: ``pack.yaml`` (name and version), ``lists/NAME.t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Self, assert_never
 
@@ -129,13 +128,14 @@ def load(files: Mapping[str, bytes]) -> Pack:
     signatures: list[Signature] = []
     lists: dict[str, tuple[NameEntry, ...]] = {}
     for file in sorted(files):
-        path = PurePosixPath(file)
-        match path.suffix:
-            case ".tsv" if path.parent.name == "lists":
-                lists[path.stem] = parse_names(files[file], file)
-            case ".yaml" if file != MANIFEST:
+        folder, _, base = file.rpartition("/")
+        stem, _, suffix = base.rpartition(".")
+        match suffix:
+            case "tsv" if folder == "lists":
+                lists[stem] = parse_names(files[file], file)
+            case "yaml" if file != MANIFEST:
                 signatures.append(compile_signature(files[file], file))
-            case ".md" | ".yaml":
+            case "md" | "yaml":
                 pass
             case _:
                 raise PackError(

@@ -1,0 +1,130 @@
+"""Vectors: traffic in, and whether a signature must fire on it.
+
+A vector file is a list of ``name``, ``source``, ``stream`` and ``expect``. A step of the stream is
+``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, or an
+``event``. docs/signatures.md has an example. The caller feeds the steps to the engine; `feedings`
+gives the same bytes whole, byte by byte, and cut at every boundary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from davylamp.flow import Direction
+from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
+
+_FIELDS = ("name", "source", "stream", "expect")
+_DIRECTIONS = {"client": Direction.ORIGINATOR, "server": Direction.RESPONDER}
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """One end sends bytes."""
+
+    direction: Direction
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A host name was seen in ``field``, as ``tls.sni``."""
+
+    field: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """The inspector noticed an event."""
+
+    event: str
+
+
+type Step = Bytes | Name | Noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One example; ``fires`` says whether the signature must match it."""
+
+    name: str
+    source: str
+    steps: tuple[Step, ...]
+    fires: bool
+    place: Place
+
+
+def parse_vectors(data: bytes, file: str) -> tuple[Vector, ...]:
+    """Return the vectors of a file; raise PackError naming file, line and column."""
+    node = read(data, file)
+    if not isinstance(node, Sequence) or not node.items:
+        raise fault(node.place, "a vector file is a list; begin each vector with '- name: ...'")
+    return tuple(_vector(item) for item in node.items)
+
+
+def feedings(steps: tuple[Bytes, ...]) -> Iterator[tuple[str, tuple[Bytes, ...]]]:
+    """Yield the same stream cut differently, each with a word for messages.
+
+    Whole as written; byte by byte; then, for every boundary inside a step, cut there once.
+    """
+    yield "whole", steps
+    yield (
+        "byte by byte",
+        tuple(
+            Bytes(step.direction, step.data[at : at + 1])
+            for step in steps
+            for at in range(len(step.data))
+        ),
+    )
+    for number, step in enumerate(steps):
+        for at in range(1, len(step.data)):
+            halves = (
+                Bytes(step.direction, step.data[:at]),
+                Bytes(step.direction, step.data[at:]),
+            )
+            yield f"step {number} cut at {at}", (*steps[:number], *halves, *steps[number + 1 :])
+
+
+def _vector(node: Node) -> Vector:
+    if not isinstance(node, Table):
+        raise fault(node.place, "a vector is a mapping: name, source, stream, expect")
+    for key, _ in node.entries:
+        if key.text not in _FIELDS:
+            raise fault(key.place, f"unknown field {key.text!r}; {suggest(key.text, _FIELDS)}")
+    name, expect, stream = node.get("name"), node.get("expect"), node.get("stream")
+    source = node.get("source")
+    if not isinstance(name, Scalar) or not isinstance(source, Scalar):
+        raise fault(node.place, "write 'name' (what is shown) and 'source' (where it is from)")
+    if not isinstance(expect, Scalar) or expect.text not in ("match", "none"):
+        raise fault((expect or node).place, "'expect' is match or none")
+    if not isinstance(stream, Sequence) or not stream.items:
+        raise fault((stream or node).place, "'stream' is a list of steps: client, server, ...")
+    return Vector(
+        name=name.text,
+        source=source.text,
+        steps=tuple(_step(item) for item in stream.items),
+        fires=expect.text == "match",
+        place=node.place,
+    )
+
+
+def _step(node: Node) -> Step:
+    match node:
+        case Table(((Scalar("client" | "server" as end), Scalar(text)),)):
+            return Bytes(_DIRECTIONS[end], text.encode())
+        case Table(
+            ((Scalar("client" | "server" as end), Table(((Scalar("hex"), Scalar(text)),))),)
+        ):
+            try:
+                return Bytes(_DIRECTIONS[end], bytes.fromhex(text))
+            except ValueError as error:
+                raise fault(node.place, "'hex' takes pairs of hexadecimal digits") from error
+        case Table(((Scalar("name"), Table(((Scalar(field), Scalar(name)),))),)):
+            return Name(field, name)
+        case Table(((Scalar("event"), Scalar(event)),)):
+            return Noticed(event)
+        case _:
+            raise fault(
+                node.place,
+                "a step is client: TEXT, server: TEXT, client: {hex: 16 03 01}, "
+                "name: {tls.sni: HOST} or event: NAME",
+            )

@@ -1,0 +1,93 @@
+"""The index finds what testing every signature would, at a cost that ignores the pack's size."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from davylamp.signatures.compile import compile_signature
+from davylamp.signatures.disk import load_vectors
+from davylamp.signatures.index import MessageIndex
+from davylamp.signatures.model import JsonCondition, Signature, SignatureId
+from davylamp.signatures.pack import Pack
+from davylamp.signatures.vectors import Bytes
+
+SEEDS = [
+    value
+    for _, vector in load_vectors(Path(__file__).parent / "core")
+    for step in vector.steps
+    if isinstance(step, Bytes)
+    for value in [json.loads(step.data)]
+]
+
+
+def by_force(pack: Pack, message: Mapping[str, object]) -> set[SignatureId]:
+    """Test every JSON signature of a pack, without any index."""
+    return {
+        one.id
+        for one in pack.signatures.values()
+        if isinstance(one.condition, JsonCondition)
+        and one.condition.method in (None, message.get("method"))
+        and one.condition.members.test(message)
+    }
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_index_agrees_with_testing_everything(everything: Pack, data: st.DataObject) -> None:
+    """Whatever members two messages exchange, no match is lost and none is made up."""
+    message = dict(data.draw(st.sampled_from(SEEDS)))
+    other = data.draw(st.sampled_from(SEEDS))
+    for name in data.draw(st.lists(st.sampled_from(["method", "params", "result", "id"]))):
+        if name in other:
+            message[name] = other[name]
+        else:
+            message.pop(name, None)
+    params = message.get("params")
+    if isinstance(params, list) and params and data.draw(st.booleans()):
+        message["params"] = params[: data.draw(st.integers(0, len(params)))]
+    found = [match.signature.id for match in everything.match_message(message)]
+    assert len(found) == len(set(found))
+    assert set(found) == by_force(everything, message)
+
+
+def test_candidates_do_not_grow_with_the_pack(core: Pack) -> None:
+    """Ten thousand more signatures leave the work for a message as it was."""
+    template = b"""\
+{id: toy, rev: 1, title: t, category: mining, dialect: d, role: miner, confidence: 90, severity: 1,
+ maturity: stable, detail: d, when: {json: {%s}}}"""
+
+    def toys(condition: str) -> list[Signature]:
+        return [
+            replace(
+                compile_signature(template % (condition % number).encode(), "toy.yaml"),
+                id=SignatureId(f"toy-{number}"),
+            )
+            for number in range(500)
+        ]
+
+    crowd = [
+        *core.signatures.values(),
+        *toys("method: toy.m%d, members: {params: [string]}"),
+        *toys("members: {params: {toy_member_%d: string}}"),
+        *toys("members: {result: {common: any, other_%d: string}}"),
+    ]
+    small, large = MessageIndex(core.signatures.values()), MessageIndex(crowd)
+    for message in SEEDS:
+        before = [one.id for one, _ in small.candidates(message)]
+        assert [one.id for one, _ in large.candidates(message)] == before
+        assert len(before) <= 8
+
+
+def test_a_condition_without_anything_to_file_it_by_is_always_a_candidate() -> None:
+    """A method alone is enough of a condition."""
+    text = (
+        b"{id: toy, rev: 1, title: t, category: mining, dialect: d, role: miner, confidence: 90,"
+        b" severity: 1, maturity: stable, detail: d, when: {json: {method: toy}}}"
+    )
+    index = MessageIndex([compile_signature(text, "toy.yaml")])
+    assert [one.id for one, _ in index.candidates({"method": "toy"})] == ["toy"]
+    assert list(index.candidates({"method": ["toy"]})) == []

@@ -1,0 +1,200 @@
+"""A pack is built from named bytes; its lookups answer."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from davylamp.errors import PackError
+from davylamp.paths import SIGNATURES
+from davylamp.signatures.model import Category, JsonCondition, Maturity
+from davylamp.signatures.names import Kind
+from davylamp.signatures.pack import Pack, load
+
+MONERO = "4" + "A" * 94
+MANIFEST = b"name: toy\nversion: 2026.1.1\nformat: 1\n"
+FIELDS = (
+    "rev: 1\ntitle: t\ncategory: mining\ndialect: d\nrole: miner\nconfidence: 90\nseverity: 1\n"
+    "maturity: stable\ndetail: d\n"
+)
+
+
+def signature(identity: str, when: str, maturity: str = "stable") -> bytes:
+    """Write a small signature."""
+    return f"id: {identity}\n{FIELDS.replace('stable', maturity)}when: {when}\n".encode()
+
+
+def test_a_pack_has_its_name_and_version(core: Pack) -> None:
+    """The core pack says who it is, and holds what its folders hold."""
+    assert core.name == "core"
+    assert core.version.count(".") == 2
+    files = list((SIGNATURES / "core").rglob("*-*.yaml"))
+    assert len(core.signatures) == len(files)
+    assert len(core.lists["pools"]) > 500
+
+
+def test_matches_come_surest_first(core: Pack) -> None:
+    """A message that fits two signatures names the more telling one first."""
+    found = core.match_message(
+        {"id": 1, "method": "mining.subscribe", "params": ["GMiner/3", "EthereumStratum/1.0.0"]}
+    )
+    assert [match.signature.id for match in found] == [
+        "ethereum-stratum-subscribe",
+        "stratum-v1-subscribe",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "coin"),
+    [
+        ({"method": "login", "params": {"login": MONERO + ".w", "pass": "x"}}, "XMR"),
+        ({"method": "mining.authorize", "params": ["t1" + "B" * 33 + ".w", "x"]}, "ZEC"),
+        ({"method": "mining.authorize", "params": ["ann", "x"]}, ""),
+        (
+            {
+                "method": "job",
+                "params": {"blob": "0" * 152, "job_id": "1", "target": "0" * 8, "algo": "rx/wow"},
+            },
+            "WOW",
+        ),
+    ],
+)
+def test_the_coin_is_read_from_wallet_or_algorithm(
+    core: Pack, message: dict[str, object], coin: str
+) -> None:
+    """The coin is named where the message shows it and left empty where it does not."""
+    (match,) = core.match_message(message)
+    assert match.coin == coin
+    assert match.detail == match.signature.detail != ""
+
+
+def test_sandbox_signatures_are_off(core: Pack) -> None:
+    """What is only being tried out matches nothing until it is switched on."""
+    reply: dict[str, object] = {"id": 2, "jsonrpc": "2.0", "result": {"status": "OK"}}
+    assert core.match_message(reply) == ()
+    assert [match.signature.id for match in core.with_sandbox().match_message(reply)] == [
+        "cryptonote-submit-result"
+    ]
+    assert (
+        core.signatures[core.with_sandbox().match_message(reply)[0].signature.id].maturity
+        is Maturity.SANDBOX
+    )
+
+
+def test_a_name_match_is_as_sure_as_its_entry(core: Pack) -> None:
+    """Only confirmed endpoints reach the confidence that may block; websites say nothing."""
+    confirmed = core.match_name("tls.sni", "pool.supportxmr.com")
+    assert confirmed is not None
+    assert (confirmed.confidence, confirmed.coin) == (90, "XMR")
+    assert confirmed.entry.may_block
+    mixed = core.match_name("tls.sni", "public-pool.io")
+    assert mixed is not None
+    assert mixed.entry.kind is Kind.MIXED
+    assert mixed.confidence < 80
+    assert core.match_name("tls.sni", "www.nanopool.org") is None
+    assert core.match_name("http.host", "pool.supportxmr.com") is None
+
+
+def test_a_weak_word_never_reaches_blocking_confidence(core: Pack) -> None:
+    """A stable mining signature over JSON is sure of itself; the others keep below 80."""
+    for one in core.signatures.values():
+        if one.category is Category.MINING and one.maturity is Maturity.STABLE:
+            assert one.confidence >= 80, one.id
+        if one.maturity is not Maturity.STABLE:
+            assert one.confidence < 80, one.id
+        assert one.references, one.id
+
+
+def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:
+    """No registrable name, where a website lives, is a confirmed endpoint."""
+    for entry in core.lists["pools"]:
+        if entry.may_block:
+            bare = entry.name.removeprefix("*.")
+            assert bare.count(".") >= 2, entry
+            assert not bare.startswith(("www.", "api.")), entry
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no pack.yaml"),
+        ({"pack.yaml": b"name: x\nversion: 1\nformat: 2\n"}, "this davylamp reads format 1"),
+        ({"pack.yaml": b"format: 1\n"}, "write 'name' and 'version'"),
+        ({"pack.yaml": b"- 1\n"}, "format None"),
+        ({"pack.yaml": MANIFEST, "a/run.sh": b""}, "a/run.sh: not part of a pack"),
+        ({"pack.yaml": MANIFEST, "a/x.tsv": b""}, "a/x.tsv: not part of a pack"),
+        (
+            {
+                "pack.yaml": MANIFEST,
+                "a/x.yaml": signature("x", "{name: {field: tls.sni, list: l}}"),
+            },
+            "no list 'l'; add lists/l.tsv",
+        ),
+        (
+            {
+                "pack.yaml": MANIFEST,
+                "a/x.yaml": signature("x", "{event: e}"),
+                "b/x.yaml": signature("x", "{event: f}"),
+            },
+            "two signatures have the id 'x'",
+        ),
+        (
+            {
+                "pack.yaml": MANIFEST,
+                "a/x.yaml": signature("x", "{event: e}"),
+                "a/y.yaml": signature("y", "{event: e}"),
+            },
+            "both wait for 'e'",
+        ),
+    ],
+)
+def test_a_pack_that_contradicts_itself_is_refused(files: dict[str, bytes], message: str) -> None:
+    """The message names the file or the signature, and what to do."""
+    with pytest.raises(PackError, match=message):
+        load(files)
+
+
+def test_two_lists_on_one_field_keep_the_surer_signature() -> None:
+    """A name on two lists is answered by the signature with the higher confidence."""
+    row = b"a.pool.test\tendpoint\tconfirmed\t-\tP\tconfigs\t2026-01-01\n"
+    low = signature("low", "{name: {field: tls.sni, list: one}}").replace(b"90", b"50")
+    pack = load(
+        {
+            "pack.yaml": MANIFEST,
+            "README.md": b"read me",
+            "lists/one.tsv": row,
+            "lists/two.tsv": row,
+            "a/low.yaml": low,
+            "a/high.yaml": signature("high", "{name: {field: tls.sni, list: two}}"),
+        }
+    )
+    match = pack.match_name("tls.sni", "a.pool.test")
+    assert match is not None
+    assert match.signature.id == "high"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=10)
+        | st.dictionaries(
+            st.sampled_from(["params", "result", "job", "blob", "login", "id", "nonce", "x"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["method", "params", "result", "id"]), JSON, max_size=4),
+    st.sampled_from(["login", "submit", "job", "mining.submit", "mining.notify", "x"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_message_makes_a_lookup_raise(
+    core: Pack, message: dict[str, object], method: str
+) -> None:
+    """Whatever a hostile end sends as JSON, the answer is a tuple of matches."""
+    for one in (message, {**message, "method": method}):
+        for match in core.match_message(one):
+            assert isinstance(match.signature.condition, JsonCondition)
