@@ -1,0 +1,44 @@
+"""What this kernel's nf_tables can do, found by asking it to check a rule and not to keep it."""
+
+from davylamp.enforcement.programs import nft
+from davylamp.enforcement.spec import Features
+from davylamp.errors import KernelError
+
+_CHAIN = """table inet davylamp_check {{
+  {set}
+  chain c {{
+    type filter hook forward priority filter; policy accept;
+    {rule}
+  }}
+}}
+"""
+
+_LIMIT_SET = "set s { typeof ct id . ct direction; flags dynamic,timeout; timeout 9s; size 64; }"
+_LIMIT_RULE = "update @s { ct id . ct direction limit rate over 5/second burst 5 packets } return"
+
+
+def detect() -> Features:
+    """Try each feature in this thread's network namespace, changing nothing there.
+
+    Raises KernelError where nft itself cannot be used.
+    """
+    if failure := refusal("accept"):
+        raise KernelError(f"nftables cannot be used here: {failure}")
+    return Features(
+        native_queue=not refusal("queue flags bypass to 0-1"),
+        inner_header=not refusal("@ih,0,8 >= 0 accept"),
+        flow_limits=not refusal(_LIMIT_RULE, _LIMIT_SET),
+    )
+
+
+def refusal(rule: str, declared_set: str = "") -> str:
+    """Return why the kernel would not take a rule, or an empty string if it would.
+
+    ``nft --check`` sends the whole transaction and leaves out its commit, so that it is the running
+    kernel that answers.
+    """
+    try:
+        nft("--check", "--file", "-", stdin=_CHAIN.format(rule=rule, set=declared_set))
+    except KernelError as error:
+        return str(error)
+    return ""

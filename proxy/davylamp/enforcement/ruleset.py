@@ -1,0 +1,242 @@
+"""What the gateway asks of the kernel, as text: one nft table and one iptables rule. Pure.
+
+A forwarded packet of a training subnet goes through these chains:
+
+    forward   only traffic from or to the sandboxes goes on
+    judge     refused if its endpoint is blocked; else by protocol
+    streams   TCP: cleared flows to ``cleared``; of the others, what carries bytes is queued
+    cleared   bare acknowledgements leave here
+    look      suspects, and what may start a request, are queued again (so many a second a flow);
+              of the rest a sample is logged (likewise, once the flow has carried some packets)
+    after     again only that traffic, once the verdict is known
+    save      what the packet's mark says is done to the flow, and the mark is cleaned
+
+Rate limits are written ``limit rate over ... return``: a full set, or a packet that conntrack does
+not know, makes such a rule *not* match, and the packet is looked at rather than missed.
+
+docs/kernel.md explains each chain and what it was measured to cost.
+"""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+
+from davylamp.enforcement.spec import (
+    ExceptionPolicy,
+    Features,
+    Rate,
+    RulesetSpec,
+    networks_of,
+)
+
+COUNTERS = (
+    "queued",
+    "refused",
+    "suspected",
+    "triggered",
+    "sampled",
+    "passed",
+    "cleared",
+    "rearmed",
+)
+"""The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
+rule; queued because their flow is a suspect; queued for their first byte; logged; all of cleared
+flows; verdicts that cleared a flow; verdicts that re-armed one."""
+
+FIRST_BYTES = b"{[ \t\r\n"
+"""What a JSON request starts with, white space before it included (RFC 8259 section 2)."""
+
+_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
+_PORT_PAIR = "inet_service . inet_service"
+_MAX_ELEMENTS = 65536
+_BUCKET_LIFE = "60s"
+_SAMPLE_CEILING = 5000
+"""Packets a second that are logged at most, over all flows: it counts when the set is full."""
+
+
+def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()) -> str:
+    """Return input for ``nft -f -`` that replaces the table in one transaction.
+
+    ``elements`` are more commands, run in the same transaction.
+    """
+    chains = (
+        _chain("enqueue", *_enqueue(spec, features)),
+        _chain("refuse", *_refuse()),
+        *((_chain("triggers", *_triggers(spec)),) if _has_triggers(features) else ()),
+        _chain("sample", *_sample(spec, features)),
+        _chain("look", *_look(spec, features)),
+        _chain("cleared", "counter name passed", _payload(features, "goto look")),
+        _chain("streams", *_streams(spec, features)),
+        _chain("judge", *_judge(spec)),
+        _chain("forward", *_forward(spec)),
+        _chain("save", *_save(spec)),
+        _chain("after", *_after(spec)),
+    )
+    body = "".join((*_counters(), *_sets(features), *chains))
+    commands = "".join(f"{element}\n" for element in elements)
+    return f"{removal_text(spec)}table inet {spec.table} {{\n{body}}}\n{commands}"
+
+
+def removal_text(spec: RulesetSpec) -> str:
+    """Return input for ``nft -f -`` that removes the table whether it is there or not."""
+    return f"table inet {spec.table}\ndelete table inet {spec.table}\n"
+
+
+def iptables_rule(spec: RulesetSpec) -> tuple[str, ...]:
+    """Return the rule that stands in for nft's queue statement, without command and chain.
+
+    It belongs first in FORWARD of the mangle table, of ``iptables`` and ``ip6tables`` alike.
+    """
+    mark = f"{spec.marks.queue:#x}/{spec.marks.mask:#x}"
+    if spec.queues > 1:
+        queues = ("--queue-balance", f"{spec.first_queue}:{spec.last_queue}")
+    else:
+        queues = ("--queue-num", str(spec.first_queue))
+    rule = ("-m", "mark", "--mark", mark, "-m", "comment", "--comment", spec.comment)
+    return (*rule, "-j", "NFQUEUE", *queues, *(("--queue-bypass",) if _bypasses(spec) else ()))
+
+
+def _bypasses(spec: RulesetSpec) -> bool:
+    return spec.exception_policy is ExceptionPolicy.FAIL_OPEN
+
+
+def _has_triggers(features: Features) -> bool:
+    return features.inner_header and features.flow_limits
+
+
+def _payload(features: Features, then: str) -> str:
+    # The first payload byte is always >= 0, but a packet without one does not match. Where the
+    # kernel cannot see payload, every segment goes on: dearer, and misses nothing.
+    return f"@ih,0,8 >= 0 {then}" if features.inner_header else then
+
+
+def _chain(name: str, *rules: str) -> str:
+    return f"  chain {name} {{\n{''.join(f'    {rule}\n' for rule in rules)}  }}\n"
+
+
+def _counters() -> Iterator[str]:
+    for name in COUNTERS:
+        yield f"  counter {name} {{ }}\n"
+
+
+def _sets(features: Features) -> Iterator[str]:
+    size = f"size {_MAX_ELEMENTS};"
+    for version, _, address in _FAMILIES:
+        for name, ports in (("blocked", "inet_proto . inet_service"), ("suspects", _PORT_PAIR)):
+            key = f"{address} . {address} . {ports}"
+            yield f"  set {name}{version} {{ type {key}; flags timeout; {size} }}\n"
+    if features.flow_limits:
+        for name in ("triggered_flows", "sampled_flows"):
+            yield (
+                f"  set {name} {{ typeof ct id . ct direction; flags dynamic,timeout; "
+                f"timeout {_BUCKET_LIFE}; {size} }}\n"
+            )
+
+
+def _over(set_name: str, rate: Rate) -> str:
+    limit = f"limit rate over {rate.per_second}/second burst {rate.burst} packets"
+    return f"update @{set_name} {{ ct id . ct direction {limit} }}"
+
+
+def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    yield "counter name queued"
+    if features.native_queue:
+        first, last = spec.first_queue, spec.last_queue
+        numbers = f"{first}-{last}" if spec.queues > 1 else f"{first}"
+        yield f"queue {'flags bypass ' if _bypasses(spec) else ''}to {numbers}"
+    else:
+        # iptables' mangle FORWARD is the next hook; accept ends this one.
+        marks = spec.marks
+        yield f"meta mark set meta mark & {marks.others:#010x} | {marks.queue:#010x} accept"
+
+
+def _refuse() -> Iterator[str]:
+    yield "counter name refused"
+    yield "meta l4proto tcp reject with tcp reset"
+    yield "reject with icmpx type port-unreachable"
+
+
+def _triggers(spec: RulesetSpec) -> Iterator[str]:
+    yield f"{_over('triggered_flows', spec.triggers)} return"
+    yield "counter name triggered"
+    yield "goto enqueue"
+
+
+def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    if features.flow_limits:
+        yield f"{_over('sampled_flows', spec.sample)} return"
+    yield f"limit rate over {_SAMPLE_CEILING}/second return"
+    yield "counter name sampled"
+    yield (
+        f"log group {spec.sample_group} snaplen {spec.sample_bytes} "
+        f"queue-threshold {spec.sample_threshold}"
+    )
+
+
+def _look(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    for version, ip, _ in _FAMILIES:
+        key = f"{ip} saddr . {ip} daddr . tcp sport . tcp dport"
+        yield f"{key} @suspects{version} counter name suspected goto enqueue"
+    if _has_triggers(features):
+        first = ", ".join(f"{byte:#04x}" for byte in FIRST_BYTES)
+        yield f"@ih,0,8 {{ {first} }} jump triggers"
+        yield f"@ih,0,40 {int.from_bytes(b'POST ', 'big'):#x} jump triggers"
+    # A flow older than the kernel's accounting counts 0 packets for ever: it is sampled at once.
+    yield f"ct packets != 1-{spec.sample_after} goto sample"
+
+
+def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    yield f"ct mark & {spec.marks.mask:#010x} == {spec.marks.cleared:#010x} goto cleared"
+    yield _payload(features, "goto enqueue")
+
+
+def _judge(spec: RulesetSpec) -> Iterator[str]:
+    marks = spec.marks
+    yield "meta l4proto != { tcp, udp } return"
+    # No one before us may hand in a packet that already says it was judged.
+    yield f"meta mark & {marks.mask:#010x} != 0 meta mark set meta mark & {marks.others:#010x}"
+    for version, ip, _ in _FAMILIES:
+        for client, server, port in (("saddr", "daddr", "dport"), ("daddr", "saddr", "sport")):
+            key = f"{ip} {client} . {ip} {server} . meta l4proto . th {port}"
+            yield f"{key} @blocked{version} goto refuse"
+    yield "meta l4proto tcp goto streams"
+    yield "udp dport 53 goto enqueue"
+    yield "udp sport 53 goto enqueue"
+
+
+def _forward(spec: RulesetSpec) -> Iterator[str]:
+    yield "type filter hook forward priority mangle - 1; policy accept;"
+    yield from _scope(spec, "judge")
+
+
+def _scope(spec: RulesetSpec, chain: str) -> Iterator[str]:
+    if spec.sandbox_interfaces:
+        names = ", ".join(f'"{name}"' for name in spec.sandbox_interfaces)
+        yield f"iifname {{ {names} }} goto {chain}"
+        yield f"oifname {{ {names} }} goto {chain}"
+    networks = networks_of(spec.sandbox_subnets)
+    four = collapse_addresses(net for net in networks if isinstance(net, IPv4Network))
+    six = collapse_addresses(net for net in networks if isinstance(net, IPv6Network))
+    for ip, found in (("ip", map(str, four)), ("ip6", map(str, six))):
+        if listed := ", ".join(found):
+            yield f"{ip} saddr {{ {listed} }} goto {chain}"
+            yield f"{ip} daddr {{ {listed} }} goto {chain}"
+
+
+def _after(spec: RulesetSpec) -> Iterator[str]:
+    yield "type filter hook forward priority filter; policy accept;"
+    yield f"meta mark & {spec.marks.mask:#010x} == 0 accept"
+    yield from _scope(spec, "save")
+
+
+def _save(spec: RulesetSpec) -> Iterator[str]:
+    marks = spec.marks
+    field, others = f"{marks.mask:#010x}", f"{marks.others:#010x}"
+    yield (
+        f"meta mark & {field} == {marks.cleared:#010x} counter name cleared "
+        f"ct mark set ct mark & {others} | {marks.cleared:#010x}"
+    )
+    yield (
+        f"meta mark & {field} == {marks.rearm:#010x} counter name rearmed "
+        f"ct mark set ct mark & {others}"
+    )
+    yield f"meta mark set meta mark & {others}"
