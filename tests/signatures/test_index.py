@@ -19,7 +19,7 @@ SEEDS = [
     value
     for _, vector in load_vectors(Path(__file__).parent / "core")
     for step in vector.steps
-    if isinstance(step, Bytes)
+    if isinstance(step, Bytes) and step.data.startswith(b"{")
     for value in [json.loads(step.data)]
 ]
 

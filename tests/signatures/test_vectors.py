@@ -11,7 +11,7 @@ from davylamp.errors import PackError
 from davylamp.flow import Direction
 from davylamp.paths import SIGNATURES
 from davylamp.signatures.disk import load_vectors
-from davylamp.signatures.model import SignatureId
+from davylamp.signatures.model import JsonCondition, SignatureId
 from davylamp.signatures.pack import Pack
 from davylamp.signatures.vectors import Bytes, Name, Noticed, Vector, feedings, parse_vectors
 
@@ -64,6 +64,9 @@ def test_vectors_lie_beside_their_family() -> None:
 def test_an_example_fires_as_it_says(everything: Pack, example: tuple[SignatureId, Vector]) -> None:
     """A match vector fires its signature, a near miss does not."""
     identity, vector = example
+    on_the_wire = any(isinstance(step, Bytes) for step in vector.steps)
+    if on_the_wire and not isinstance(everything.signatures[identity].condition, JsonCondition):
+        return  # only the inspector reads TLS and SSH: test_vectors_inspected has them
     assert (identity in fired(everything, vector)) is vector.fires
 
 
