@@ -1,0 +1,1 @@
+"""The inspection that runs inline, run over capture files instead."""
