@@ -156,6 +156,7 @@ class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
     flows: int
     alerts: int
     seconds: float
+    worker: str = ""
     counters: dict[str, int] = {}
 
 

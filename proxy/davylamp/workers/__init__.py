@@ -1,0 +1,1 @@
+"""The processes that judge packets: one for each kernel queue, one for the sample."""

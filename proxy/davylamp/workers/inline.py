@@ -1,0 +1,83 @@
+"""The queue worker: every packet of one NFQUEUE gets its verdict here."""
+
+import contextlib
+import logging
+import socket
+import time
+
+from davylamp.capture.nfqueue import NfQueue, QueuedPacket
+from davylamp.config import GatewayConfig
+from davylamp.decision import ACCEPT, DROP, Decision
+from davylamp.marks import MarkField
+from davylamp.pipeline import Vantage
+from davylamp.workers.loop import Worker, settle_in
+
+_WAIT_SECONDS = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+class InlineWorker(Worker):
+    """Judges one queue."""
+
+    def __init__(self, number: int, config: GatewayConfig, end: socket.socket) -> None:
+        super().__init__(f"queue-{number}", config, end, Vantage.INLINE)
+        marks = MarkField(config.rules.mark_shift)
+        self._triggered = marks.triggered
+        self._on_exception = ACCEPT if config.exception_policy == "fail-open" else DROP
+        self._queue = NfQueue(
+            number,
+            copy_bytes=config.queues.copy_bytes,
+            max_length=config.queues.packets,
+            fail_open=config.exception_policy == "fail-open",
+            marks=marks,
+        )
+
+    def run(self) -> None:
+        """Judge packets until told to stop."""
+        queue = self._queue
+        with contextlib.closing(queue):
+            while self.running:
+                packets = queue.receive(_WAIT_SECONDS)
+                now = time.time()
+                consequences: list[Decision] = []
+                for packet in packets:
+                    decision = self._judge(packet, now)
+                    queue.verdict(packet.packet_id, decision.fate, packet.mark)
+                    if decision.alerts or decision.resets or decision.block:
+                        consequences.append(decision)
+                if consequences:
+                    queue.flush()  # the packet's fate first, then everything that follows from it
+                    for decision in consequences:
+                        self.carry_out(decision)
+                self.housekeeping(now)
+        self.close()
+
+    def capture_counters(self) -> dict[str, int]:
+        """Return the queue's counters."""
+        counters = self._queue.counters()
+        return {
+            "queue_waiting": counters.waiting,
+            "queue_dropped": counters.queue_dropped,
+            "queue_overruns": counters.user_dropped + counters.overruns,
+            "queue_malformed": counters.malformed,
+        }
+
+    def _judge(self, packet: QueuedPacket, now: float) -> Decision:
+        try:
+            return self.pipeline.packet(
+                packet.captured, now, triggered=bool(packet.mark & self._triggered)
+            )
+        except Exception:
+            # Our mistake, not the packet's: what follows is the site's exception policy.
+            self.counters.exceptions += 1
+            if self.counters.exceptions <= 10:
+                logger.exception("%s: the inspection failed on a packet", self.name)
+            return self._on_exception
+
+
+def main(number: int, config: GatewayConfig, end: socket.socket) -> None:
+    """Run a queue worker in this process until SIGTERM or its supervisor's end."""
+    worker = InlineWorker(number, config, end)
+    settle_in(worker)
+    worker.run()

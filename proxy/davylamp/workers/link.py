@@ -1,0 +1,60 @@
+"""A worker's line to its supervisor: events as JSON lines over a socket pair, never waited for.
+
+Strategy: the worker writes what the socket takes and keeps the rest in a bounded backlog; where
+that is full, the oldest event goes and is counted. The verdict has been carried out long before.
+The supervisor's side is an ordinary stream, whose end says that the worker is gone.
+"""
+
+import socket
+from collections import deque
+
+from davylamp.events import AnyEvent, encode
+
+BACKLOG = 10_000
+
+
+class EventLink:
+    """The worker's end."""
+
+    __slots__ = ("_backlog", "_capacity", "_partial", "_socket", "dropped", "lost")
+
+    def __init__(self, end: socket.socket, capacity: int = BACKLOG) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._capacity = capacity
+        self._backlog: deque[bytes] = deque()
+        self._partial = b""
+        self.dropped = 0
+        self.lost = False
+        """True once the supervisor is gone."""
+
+    def send(self, event: AnyEvent) -> None:
+        """Take an event; it leaves with this call's or a later call's :meth:`flush`."""
+        if len(self._backlog) >= self._capacity:
+            self._backlog.popleft()
+            self.dropped += 1
+        self._backlog.append(encode(event) + b"\n")
+
+    def flush(self) -> None:
+        """Write as much as the socket takes now."""
+        while self._partial or self._backlog:
+            line = self._partial or self._backlog.popleft()
+            try:
+                sent = self._socket.send(line)
+            except BlockingIOError:
+                self._partial = line
+                return
+            except OSError:
+                self.lost = True
+                return
+            self._partial = line[sent:]
+
+    def supervised(self) -> bool:
+        """Tell whether the supervisor still holds the other end."""
+        try:
+            self.lost = self.lost or self._socket.recv(1) == b""
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.lost = True
+        return not self.lost

@@ -1,0 +1,152 @@
+"""What both kinds of worker share: a pipeline, its consequences, and an orderly end.
+
+A worker is a process with one thread. It takes packets, decides, carries the decision out in the
+kernel, and tells its supervisor; it never waits for anything but packets.
+"""
+
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+
+from davylamp.config import GatewayConfig
+from davylamp.decision import Decision
+from davylamp.enforcement.nftset import KernelSets
+from davylamp.enforcement.reset import ResetSender
+from davylamp.errors import KernelError
+from davylamp.events import StatsEvent, rfc3339
+from davylamp.pipeline import Pipeline, Vantage
+from davylamp.policy import Mode
+from davylamp.wiring import limits_of, networks_of, pack_of, policy_of
+from davylamp.workers.link import EventLink
+
+_SUSPECT_SECONDS = 60.0
+_HOUSEKEEPING_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WorkerCounters:
+    """What a worker counts beside its pipeline."""
+
+    exceptions: int = 0
+    kernel_refusals: int = 0
+    resets: int = 0
+    blocks: int = 0
+
+
+class Worker:
+    """Decisions carried out; subclasses bring the packets."""
+
+    def __init__(
+        self, name: str, config: GatewayConfig, end: socket.socket, vantage: Vantage
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.counters = WorkerCounters()
+        self.link = EventLink(end)
+        self.pipeline = Pipeline(
+            pack_of(config),
+            policy_of(config),
+            vantage=vantage,
+            sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
+            limits=limits_of(config),
+        )
+        self._enforcing = Mode(config.mode) is Mode.ENFORCE
+        self._sets = KernelSets(config.rules.table)
+        self._resets = ResetSender()
+        self._began = time.time()
+        self._next_housekeeping = 0.0
+        self._next_stats = self._began + config.outputs.stats_seconds
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End after the packets in hand."""
+        self._stopping = True
+
+    @property
+    def running(self) -> bool:
+        """Whether to take more packets."""
+        return not self._stopping
+
+    def carry_out(self, decision: Decision) -> None:
+        """Do in the kernel what a decision asks for, and report its alerts."""
+        for alert in decision.alerts:
+            self.link.send(alert)
+        try:
+            if self._enforcing and decision.block is not None:
+                self._sets.block(decision.block, self.config.policy.block_seconds)
+                self.counters.blocks += 1
+            if decision.suspect is not None:
+                self._sets.suspect(decision.suspect, _SUSPECT_SECONDS)
+        except KernelError:
+            self.counters.kernel_refusals += 1
+            logger.exception("%s: the kernel refused a set element", self.name)
+        if self._enforcing and decision.resets:
+            self.counters.resets += self._resets.send(decision.resets)
+
+    def housekeeping(self, now: float) -> None:
+        """Do what is due once a second: sweep, statistics, and whether anybody supervises."""
+        self.link.flush()
+        if now < self._next_housekeeping:
+            return
+        self._next_housekeeping = now + _HOUSEKEEPING_SECONDS
+        self.pipeline.sweep(now)
+        if not self.link.supervised():
+            self.stop()
+        if now >= self._next_stats:
+            self._next_stats = now + self.config.outputs.stats_seconds
+            self.link.send(self.stats(now))
+            self.link.flush()
+
+    def stats(self, now: float) -> StatsEvent:
+        """Return the counters as an event."""
+        stats = self.pipeline.stats
+        return StatsEvent(
+            timestamp=rfc3339(now),
+            packets=stats.packets,
+            bytes=stats.bytes,
+            flows=stats.flows,
+            alerts=stats.alerts,
+            seconds=now - self._began,
+            worker=self.name,
+            counters={
+                "cleared": stats.cleared,
+                "blocked": stats.blocked,
+                "conflicts": stats.conflicts,
+                "segments_refused": stats.refused,
+                "events_dropped": self.link.dropped,
+                **asdict(self.counters),
+                **self.capture_counters(),
+            },
+        )
+
+    def capture_counters(self) -> dict[str, int]:
+        """Return the counters of where the packets come from."""
+        return {}
+
+    def close(self) -> None:
+        """Report a last time and release the kernel's things."""
+        self.link.send(self.stats(time.time()))
+        self.link.flush()
+        self._sets.close()
+        self._resets.close()
+
+
+def settle_in(worker: Worker) -> None:
+    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == 1:
+        worker.stop()
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The pack is large and lives as long as the process: the collector need not walk it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
