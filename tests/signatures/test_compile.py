@@ -1,5 +1,7 @@
 """A signature file compiles to a Signature, or says where and why not."""
 
+from pathlib import Path
+
 import pytest
 
 from davylamp.errors import PackError
@@ -118,3 +120,11 @@ def test_a_condition_that_says_nothing_is_refused(when: str, message: str) -> No
     """A condition must be one, and must ask for something."""
     with pytest.raises(PackError, match=message):
         compiled(GOOD[: GOOD.index("when:")] + when + "\n")
+
+
+def test_the_example_in_the_documentation_compiles() -> None:
+    """Whoever copies the first example from docs/signatures.md has a signature."""
+    page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text("utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    found = compile_signature(example.encode(), "stratum/stratum-v1-submit.yaml")
+    assert found.maturity is Maturity.STABLE
