@@ -1,0 +1,468 @@
+"""What is done to the store, written once for the sync and the async executor.
+
+An operation is a generator: it yields a batch of Redis commands and is sent their replies, in
+order. It opens no connection and reads no clock, so `store.Store` and `store.AsyncStore` are two
+thin loops around the same logic. Replies are as redis-py gives them for RESP2, undecoded.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from itertools import batched
+from typing import Any
+
+import msgspec
+
+from davylamp import events
+from davylamp.attribution import model, scripts
+from davylamp.attribution.history import History
+from davylamp.attribution.keys import Keys, Retention
+from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall, ToolCallChange
+from davylamp.errors import ConfigError, LineageUnavailable
+
+type Argument = str | bytes | int | float
+type Command = tuple[Argument, ...]
+type Operation[T] = Generator[Sequence[Command], list[Any], T]
+
+_ATTEMPTS = 32
+_LOAD_BATCH = 256
+
+
+class _Touched(msgspec.Struct, frozen=True):
+    """A changed binding as the COMMIT script puts it on its container's record."""
+
+    container: str
+    lifecycle_id: str
+    valid_from: str
+    released: bool
+    fields: list[tuple[str, str]]
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """The argument of the COMMIT script; numbers travel as text, which Lua does not round."""
+
+    ip: str
+    now: str
+    expected: str
+    version: str
+    current: str
+    removed: list[str]
+    added: list[tuple[str, str]]
+    changes: list[str]
+    touched: list[_Touched]
+    keep_seconds: str
+    keep_addresses: str
+    keep_lifecycles: str
+    keep_changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """All that is on record about one container, lifecycle or address.
+
+    ``bindings`` are oldest first, ``calls`` by start, ``incidents`` by time. ``record`` is the
+    container's hash as any Redis client sees it.
+    """
+
+    subject: str
+    kind: str
+    record: dict[str, str]
+    bindings: tuple[Binding, ...]
+    calls: tuple[ToolCall, ...]
+    incidents: tuple[events.AlertEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in the stream of changes a reader is; ``full`` when more was waiting."""
+
+    last_id: str
+    changes: tuple[Change, ...] = ()
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An address's history with the very bytes that Redis holds for each binding."""
+
+    history: History
+    expected: str
+    raws: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Every read and write of the store. ``now`` is seconds since the epoch."""
+
+    keys: Keys = field(default_factory=Keys)
+    keep: Retention = field(default_factory=Retention)
+
+    # -- writes -----------------------------------------------------------------------------
+
+    def bind(self, binding: Binding, now: float) -> Operation[Binding]:
+        """Bind an address to a container; return the binding as it now stands.
+
+        An empty ``lifecycle_id`` means: the current lifecycle if it is the same container and
+        does not contradict the run, else a new one. Raises ConfigError when a field is unfit.
+        """
+        checked = model.checked_binding(binding)
+        for _ in range(_ATTEMPTS):
+            stored = yield from self._stored(checked.ip)
+            named = stored.history.named(checked)
+            history = stored.history.bind(named, int(now * 1000))
+            if (yield from self._commit(stored, history, now)):
+                return _outcome(history, named)
+        raise LineageUnavailable(f"{checked.ip} is being changed by too many writers; try again")
+
+    def release(self, ip: str, lifecycle: str, at: float, now: float) -> Operation[bool]:
+        """Release an address if that lifecycle holds it; say whether anything changed.
+
+        An empty lifecycle means whoever holds it at that time.
+        """
+        address = model.canonical_ip(ip)
+        for _ in range(_ATTEMPTS):
+            stored = yield from self._stored(address)
+            holder = stored.history.holder(at) or stored.history.current
+            named = lifecycle or (holder.lifecycle_id if holder is not None else "")
+            if not named:
+                return False
+            history = stored.history.release(named, at, int(now * 1000))
+            if history == stored.history:
+                return False
+            if (yield from self._commit(stored, history, now)):
+                return True
+        raise LineageUnavailable(f"{address} is being changed by too many writers; try again")
+
+    def release_container(self, subject: str, at: float, now: float) -> Operation[int]:
+        """Release every address of a lifecycle, or of the newest one of that container name."""
+        lifecycle = yield from self._lifecycle_of(subject, at)
+        addresses = yield from self._addresses_of(lifecycle)
+        released = 0
+        for ip in addresses:
+            released += yield from self.release(ip, lifecycle, at, now)
+        return released
+
+    def put_call(self, call: ToolCall) -> Operation[bool]:
+        """Record a tool call's begin or end; say whether that was news."""
+        model.checked_call(call)
+        keep, keys = self.keep, self.keys
+        raw = model.encode(call)
+        change = model.encode(ToolCallChange(call=call))
+        names = (keys.calls(call.lifecycle_id), keys.calls_order(call.lifecycle_id), keys.changes)
+        arguments = (call.tool_call_id, repr(call.started), raw, change)
+        limits = (keep.calls, keep.seconds, keep.changes)
+        [changed] = yield (_script(scripts.CALL, names, (*arguments, *limits)),)
+        return bool(changed)
+
+    def put_call_of(self, call: ToolCall, container: str, ip: str) -> Operation[ToolCall | None]:
+        """Record a call whose lifecycle is found from the container, lifecycle id or address.
+
+        Who held the name or address when the call started is what counts. Returns None, and
+        records nothing, when nobody is known to have.
+        """
+        lifecycle = yield from self.resolve(container, ip, call.started)
+        if not lifecycle:
+            return None
+        placed = msgspec.structs.replace(call, lifecycle_id=lifecycle)
+        yield from self.put_call(placed)
+        return placed
+
+    def record(self, event: events.AnyEvent) -> Operation[bool]:
+        """Publish an event, and tag the container it names; once, however often repeated.
+
+        Says whether that was news.
+        """
+        line = events.encode(event)
+        event_id = blake2b(line, digest_size=16).hexdigest()
+        return (yield from self._record(event, line, event_id))
+
+    def tag(self, event: events.AlertEvent) -> Operation[bool]:
+        """Put an alert on its container's record without publishing it as an event."""
+        return (yield from self._record(event, events.encode(event), ""))
+
+    # -- reads ------------------------------------------------------------------------------
+
+    def history(self, ip: str) -> Operation[History]:
+        """Return all that is known of one address."""
+        stored = yield from self._stored(model.canonical_ip(ip))
+        return stored.history
+
+    def calls(self, lifecycles: Sequence[str]) -> Operation[list[ToolCall]]:
+        """Return the tool calls of these lifecycles, by start."""
+        found: list[ToolCall] = []
+        for some in batched(lifecycles, _LOAD_BATCH):
+            replies = yield [("HVALS", self.keys.calls(each)) for each in some]
+            found.extend(_readable(replies, model.decode_call))
+        return sorted(found, key=lambda call: call.started)
+
+    def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
+        """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
+        if container:
+            return (yield from self._lifecycle_of(container, at))
+        history = yield from self.history(ip)
+        holder = history.holder(at)
+        return holder.lifecycle_id if holder is not None else ""
+
+    def look_up(self, subject: str) -> Operation[Dossier | None]:
+        """Return all that is on record about a container, lifecycle id or address, or None.
+
+        A container's dossier holds every lifecycle that is still kept.
+        """
+        kind, bindings = yield from self._bindings_about(subject)
+        if not bindings:
+            return None
+        newest = bindings[-1]
+        lifecycles = list(dict.fromkeys(each.lifecycle_id for each in bindings))
+        calls = yield from self.calls(lifecycles)
+        alerts = yield from self._incidents(lifecycles)
+        [record] = yield (("HGETALL", self.keys.container(newest.container)),)
+        read = {_text(name): _text(value) for name, value in dict(record).items()}
+        same = read.get("lifecycle_id") in lifecycles
+        return Dossier(
+            subject, kind, read if same else {}, tuple(bindings), tuple(calls), tuple(alerts)
+        )
+
+    def listing(self, limit: int) -> Operation[list[Binding]]:
+        """Return the current bindings of the addresses changed last, newest first."""
+        [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
+        found: list[Binding] = []
+        for some in batched(ips, _LOAD_BATCH):
+            replies = yield [("GET", self.keys.current(_text(ip))) for ip in some]
+            found.extend(_readable([replies], model.decode_binding))
+        return found
+
+    def position(self) -> Operation[Position]:
+        """Return the end of the stream of changes, to read on from after a load."""
+        [last] = yield (("XREVRANGE", self.keys.changes, "+", "-", "COUNT", 1),)
+        return Position(_text(last[0][0]) if last else "0-0")
+
+    def addresses(self, limit: int) -> Operation[list[str]]:
+        """Return the addresses changed last, oldest change first."""
+        [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
+        return [_text(ip) for ip in reversed(ips)]
+
+    def load(self, ips: Sequence[str]) -> Operation[list[Change]]:
+        """Return the histories and tool calls of these addresses as changes."""
+        stored = yield from self._stored_many(ips)
+        bindings = [binding for each in stored for binding in each.history.bindings]
+        calls = yield from self.calls(list(dict.fromkeys(each.lifecycle_id for each in bindings)))
+        return [
+            *(BindingChange(binding=each) for each in bindings),
+            *(ToolCallChange(call=each) for each in calls),
+        ]
+
+    def changes(self, after: str, block: float, count: int) -> Operation[Position]:
+        """Wait at most ``block`` seconds for changes after a position; return the new one."""
+        wait = max(1, int(block * 1000))
+        stream = self.keys.changes
+        [reply] = yield (("XREAD", "COUNT", count, "BLOCK", wait, "STREAMS", stream, after),)
+        entries = reply[0][1] if reply else []
+        fields = [dict(values or {}).get(b"change", b"") for _, values in entries]
+        last = _text(entries[-1][0]) if entries else after
+        found = tuple(_readable([fields], model.decode_change))
+        return Position(last, found, len(entries) >= count)
+
+    # -- parts ------------------------------------------------------------------------------
+
+    def _stored(self, ip: str) -> Operation[_Stored]:
+        [stored] = yield from self._stored_many([ip])
+        return stored
+
+    def _stored_many(self, ips: Sequence[str]) -> Operation[list[_Stored]]:
+        found: list[_Stored] = []
+        for some in batched(ips, _LOAD_BATCH):
+            replies = yield [command for ip in some for command in self._read(ip)]
+            threes = batched(replies, 3)
+            found += [_as_stored(ip, *three) for ip, three in zip(some, threes, strict=True)]
+        return found
+
+    def _read(self, ip: str) -> tuple[Command, ...]:
+        # The version is read first: a change in between makes the commit fail, not succeed
+        # upon something older than what was read.
+        return (
+            ("GET", self.keys.version(ip)),
+            ("GET", self.keys.current(ip)),
+            ("ZRANGE", self.keys.past(ip), -self.keep.bindings, -1),
+        )
+
+    def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
+        if history == stored.history:
+            return True
+        history = history.trimmed(self.keep.bindings)
+        plan, names = self._plan(stored, history, now)
+        [done] = yield (_script(scripts.COMMIT, names, (model.encode(plan),)),)
+        return bool(done)
+
+    def _plan(self, stored: _Stored, history: History, now: float) -> tuple[_Plan, list[str]]:
+        keys, keep, ip = self.keys, self.keep, history.ip
+        changed = [each for each in history.bindings if each.version == history.version]
+        past = {each.serial: each for each in history.bindings if each.valid_to is not None}
+        names = [keys.version(ip), keys.current(ip), keys.past(ip), keys.addresses, keys.changes]
+        for each in changed:
+            names += (
+                keys.container(each.container),
+                keys.lifecycles(each.container),
+                keys.lifecycle_addresses(each.lifecycle_id),
+            )
+        stale = {each.serial for each in changed} | (stored.raws.keys() - past.keys())
+        current = history.current
+        plan = _Plan(
+            ip=ip,
+            now=repr(now),
+            expected=stored.expected,
+            version=str(history.version),
+            current=_line(current) if current is not None else "",
+            removed=[raw for serial, raw in stored.raws.items() if serial in stale],
+            added=[(repr(each.valid_from), _line(each)) for each in changed if each.serial in past],
+            changes=[_line(BindingChange(binding=each)) for each in changed],
+            touched=[_touched(each) for each in changed],
+            keep_seconds=str(keep.seconds),
+            keep_addresses=str(keep.addresses),
+            keep_lifecycles=str(keep.lifecycles),
+            keep_changes=str(keep.changes),
+        )
+        return plan, names
+
+    def _record(self, event: events.AnyEvent, line: bytes, event_id: str) -> Operation[bool]:
+        keys, keep = self.keys, self.keep
+        names = [keys.event_seen(event_id), keys.events]
+        arguments: list[Argument] = [line, int(bool(event_id)), keep.events, keep.seen_seconds]
+        if isinstance(event, events.AlertEvent) and event.lineage and event.lineage.lifecycle_id:
+            who = event.lineage
+            mark = f"{event.incident_id}/{event.flow_id}/{event.alert.signature_id}"
+            names += (
+                keys.incidents(who.lifecycle_id),
+                keys.incidents_order(who.lifecycle_id),
+                keys.container(who.container),
+            )
+            arguments += (mark, repr(_epoch(event.timestamp)), who.lifecycle_id)
+            arguments += (keep.incidents, keep.seconds)
+        [news] = yield (_script(scripts.RECORD, names, arguments),)
+        return bool(news)
+
+    def _lifecycle_of(self, subject: str, at: float) -> Operation[str]:
+        """Return the lifecycle that a name meant then, its first one if that began later."""
+        by_name = self.keys.lifecycles(subject)
+        then, first, known = yield (
+            ("ZREVRANGEBYSCORE", by_name, repr(at), "-inf", "LIMIT", 0, 1),
+            ("ZRANGE", by_name, 0, 0),
+            ("EXISTS", self.keys.lifecycle_addresses(subject)),
+        )
+        if then or first:
+            return _text((then or first)[0])
+        return subject if known else ""
+
+    def _addresses_of(self, lifecycle: str) -> Operation[list[str]]:
+        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
+        return sorted(_text(ip) for ip in ips)
+
+    def _bindings_about(self, subject: str) -> Operation[tuple[str, list[Binding]]]:
+        try:
+            history = yield from self.history(subject)
+        except ConfigError:
+            pass
+        else:
+            return "address", [each for each in history.bindings if not each.empty]
+        [names] = yield (("ZRANGE", self.keys.lifecycles(subject), 0, -1),)
+        kind = "container" if names else "lifecycle"
+        wanted = {_text(name) for name in names} or {subject}
+        found: dict[tuple[str, int], Binding] = {}
+        ips: dict[str, None] = {}
+        for lifecycle in sorted(wanted):
+            ips.update(dict.fromkeys((yield from self._addresses_of(lifecycle))))
+        for stored in (yield from self._stored_many(list(ips))):
+            for each in stored.history.bindings:
+                if each.lifecycle_id in wanted and not each.empty:
+                    found[each.ip, each.serial] = each
+        return kind, sorted(found.values(), key=lambda each: (each.valid_from, each.ip))
+
+    def _incidents(self, lifecycles: Sequence[str]) -> Operation[list[events.AlertEvent]]:
+        found: list[events.AlertEvent] = []
+        for some in batched(lifecycles, _LOAD_BATCH):
+            replies = yield [("HVALS", self.keys.incidents(each)) for each in some]
+            alerts = _readable(replies, events.decode)
+            found.extend(each for each in alerts if isinstance(each, events.AlertEvent))
+        return sorted(found, key=lambda each: each.timestamp)
+
+
+def _script(source: str, names: Sequence[str], arguments: Sequence[Argument]) -> Command:
+    return ("EVAL", source, len(names), *names, *arguments)
+
+
+def _as_stored(ip: str, version: Any, current: Any, past: Any) -> _Stored:
+    raws = [raw for raw in (*past, current) if raw is not None]
+    pairs = list(_readable_pairs(raws))
+    history = History(ip, _version(version))
+    for _, binding in pairs:
+        history = history.learn(binding)
+    kept = {binding.serial: raw for raw, binding in pairs if raw is not current}
+    expected = _text(version) if version is not None else ""
+    return _Stored(
+        History(ip, _version(version), history.bindings),
+        expected,
+        {serial: _text(raw) for serial, raw in kept.items()},
+    )
+
+
+def _version(raw: Any) -> int:
+    text = _text(raw) if raw is not None else ""
+    return int(text) if text.isdigit() else 0
+
+
+def _readable_pairs(raws: Iterable[bytes]) -> Iterator[tuple[bytes, Binding]]:
+    for raw in raws:
+        try:
+            yield raw, model.decode_binding(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+
+
+def _readable[T](replies: Iterable[Any], decode: Callable[[bytes], T]) -> Iterator[T]:
+    """Yield what can be read of what Redis holds; another client may have written anything."""
+    for reply in replies:
+        for raw in reply:
+            if raw is None:
+                continue
+            try:
+                yield decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+
+
+def _touched(binding: Binding) -> _Touched:
+    fields: list[tuple[str, str]] = []
+    for name in binding.__struct_fields__:
+        value = getattr(binding, name)
+        if name in {"ip", "serial", "version"} or value in ("", None):
+            continue
+        if name == "labels":
+            value = model.encode(value).decode()
+        fields.append((name, repr(value) if isinstance(value, float) else str(value)))
+    released = binding.valid_to is not None
+    # An empty binding only marks a release that came early: there is no container to record yet.
+    container = "" if binding.empty else binding.container
+    start = repr(binding.valid_from)
+    return _Touched(container, binding.lifecycle_id, start, released, fields)
+
+
+def _outcome(history: History, asked: Binding) -> Binding:
+    """Return the binding that a bind resulted in: the changed one, else the one it repeated."""
+    mine = [each for each in history.bindings if each.lifecycle_id == asked.lifecycle_id]
+    holding = [each for each in mine if each.covers(asked.valid_from)]
+    return (holding or mine)[-1]
+
+
+def _line(record: Binding | BindingChange) -> str:
+    return model.encode(record).decode()
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+def _epoch(timestamp: str) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return 0.0

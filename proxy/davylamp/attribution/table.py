@@ -1,0 +1,173 @@
+"""The in-process snapshot of lineage that verdicts are attributed with.
+
+It knows no clock and does no I/O: whoever feeds it says how fresh it is. One thread or task may
+write while others read, because every value it holds is replaced, never altered.
+
+The strategy for never being wrong: an answer is certain only for times that the snapshot is known
+to cover. After the last confirmation anybody may have taken the address, so the last holder is
+given as ``stale``; before the oldest record nobody is named.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from davylamp.attribution.history import History
+from davylamp.attribution.model import (
+    Attribution,
+    Binding,
+    BindingChange,
+    Change,
+    Grade,
+    ToolCall,
+    ToolCallChange,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableLimits:
+    """How much the table keeps (counts), and how long it trusts what it has (seconds).
+
+    ``max_age``: while connected, a snapshot confirmed at most this long ago counts as current.
+    ``linger``: an address released at most this long ago is still attributed, as stale.
+    """
+
+    addresses: int = 65_536
+    bindings: int = 64
+    lifecycles: int = 65_536
+    calls: int = 512
+    max_age: float = 2.0
+    linger: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """A lifecycle's tool calls by start; ``horizon`` is the time before which some were dropped."""
+
+    calls: tuple[ToolCall, ...] = ()
+    horizon: float = 0.0
+
+    def learn(self, call: ToolCall, limit: int) -> "_Calls":
+        known = next((c for c in self.calls if c.tool_call_id == call.tool_call_id), None)
+        if known is not None and (known.ended is not None or known == call):
+            return self
+        kept = sorted((*(c for c in self.calls if c is not known), call), key=lambda c: c.started)
+        horizon = self.horizon
+        if len(kept) > limit:
+            # A call that has ended explains the past only; one that runs explains the next packet.
+            spent = next((c for c in kept if c.ended is not None), kept[0])
+            kept.remove(spent)
+            horizon = max(horizon, spent.ended or spent.started)
+        return _Calls(tuple(kept), horizon)
+
+
+@dataclass(slots=True)
+class _Snapshot:
+    addresses: OrderedDict[str, History] = field(default_factory=OrderedDict)
+    calls: OrderedDict[str, _Calls] = field(default_factory=OrderedDict)
+
+
+class LineageTable:
+    """Who held which address when, bounded, and attribution by time."""
+
+    __slots__ = ("_fresh_at", "_limits", "_live", "_snapshot")
+
+    def __init__(self, limits: TableLimits | None = None) -> None:
+        self._limits = limits or TableLimits()
+        self._snapshot = _Snapshot()
+        self._fresh_at = float("-inf")
+        self._live = False
+
+    @property
+    def fresh_at(self) -> float:
+        """The time up to which every published change has been applied; -inf before the first."""
+        return self._fresh_at
+
+    @property
+    def limits(self) -> TableLimits:
+        """What the table keeps and trusts."""
+        return self._limits
+
+    @property
+    def live(self) -> bool:
+        """Whether changes are arriving, as far as is known."""
+        return self._live
+
+    @property
+    def addresses(self) -> int:
+        """How many addresses the table knows."""
+        return len(self._snapshot.addresses)
+
+    def apply(self, change: Change) -> None:
+        """Take in one change: repeated, late and out-of-order ones come to the same end."""
+        self._take(self._snapshot, change)
+
+    def adopt(self, other: "LineageTable") -> None:
+        """Forget everything and take over what another table holds, in one step for readers.
+
+        The other is not used any more; it is how a reload is built up beside the table in use.
+        """
+        self._snapshot = other._snapshot
+
+    def confirm(self, at: float) -> None:
+        """Record that every change published up to that time has been applied."""
+        self._fresh_at = at
+        self._live = True
+
+    def lose(self) -> None:
+        """Record that changes no longer arrive: nothing after ``fresh_at`` is certain."""
+        self._live = False
+
+    def attribute(self, ip: str, at: float, now: float) -> Attribution:
+        """Say who held the address (canonical text) at a time, as known at ``now``.
+
+        Asking again later about the same ``at`` can only improve the answer, once changes that
+        were on their way have come in.
+        """
+        snapshot = self._snapshot
+        history = snapshot.addresses.get(ip)
+        last = history.last_before(at) if history is not None else None
+        if last is None:
+            return Attribution(Grade.UNKNOWN, reason="no container is known to have held it")
+        held = last.covers(at)
+        if not held and last.valid_to is not None and at - last.valid_to > self._limits.linger:
+            return Attribution(Grade.UNKNOWN, reason="its last holder had released it")
+        reason = self._doubt(last, at, now) if held else "its last holder had just released it"
+        running, complete = self._running(snapshot, last, at)
+        if reason:
+            return Attribution(Grade.STALE, last, None, running, reason)
+        call = running[0] if complete and len(running) == 1 else None
+        return Attribution(last.grade, last, call, () if call else running)
+
+    def _doubt(self, binding: Binding, at: float, now: float) -> str:
+        """Return why the holder may have changed since the snapshot was confirmed, or ''."""
+        if at <= self._fresh_at or (self._live and now - self._fresh_at <= self._limits.max_age):
+            return "" if binding.grade.certain() else "its source was not sure"
+        return "the lineage store has not confirmed it since"
+
+    @staticmethod
+    def _running(
+        snapshot: _Snapshot, binding: Binding, at: float
+    ) -> tuple[tuple[ToolCall, ...], bool]:
+        log = snapshot.calls.get(binding.lifecycle_id)
+        if log is None:
+            return (), True
+        return tuple(call for call in log.calls if call.running(at)), at >= log.horizon
+
+    def _take(self, snapshot: _Snapshot, change: Change) -> None:
+        match change:
+            case BindingChange(binding=binding):
+                history = snapshot.addresses.get(binding.ip) or History(binding.ip)
+                learnt = history.learn(binding).trimmed(self._limits.bindings)
+                _put(snapshot.addresses, binding.ip, learnt, self._limits.addresses)
+            case ToolCallChange(call=call):
+                log = snapshot.calls.get(call.lifecycle_id) or _Calls()
+                learnt_calls = log.learn(call, self._limits.calls)
+                _put(snapshot.calls, call.lifecycle_id, learnt_calls, self._limits.lifecycles)
+
+
+def _put[T](entries: OrderedDict[str, T], key: str, value: T, limit: int) -> None:
+    """Put an entry last; beyond the limit the one left unchanged the longest goes."""
+    entries[key] = value
+    entries.move_to_end(key)
+    if len(entries) > limit:
+        entries.popitem(last=False)
