@@ -67,7 +67,7 @@ def _is(packet: object, kind: type) -> bool:
 def _transport(path: Path) -> Iterator[dpkt.Packet]:
     with path.open("rb") as file:
         capture = dpkt.pcap.UniversalReader(file)
-        start = {0: 4, 1: 14, 101: 0}[capture.datalink()]  # loopback, Ethernet, raw IP
+        start = {0: 4, 1: 14, 101: 0, 228: 0}[capture.datalink()]  # loopback, Ethernet, raw IP
         for _, frame in capture:
             packet = frame[start:]
             if packet[:1] and packet[0] >> 4 in (4, 6):
