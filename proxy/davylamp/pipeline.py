@@ -250,7 +250,7 @@ class Pipeline:
             return Decision(Fate.ACCEPT, suspect=flow.key)
         return ACCEPT
 
-    def _decide(
+    def _decide(  # noqa: PLR0913, PLR0917 - a decision weighs all of these
         self,
         flow: Flow,
         direction: Direction,

@@ -2,7 +2,7 @@
 
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
-from davylamp.inspection.http import HttpRequests, HttpResponses
+from davylamp.inspection.http import HttpExchange, HttpRequests, HttpResponses
 from davylamp.inspection.identify import Opening, identify
 from davylamp.inspection.jsonlines import JsonLines
 from davylamp.inspection.reader import Place, Reader
@@ -23,12 +23,13 @@ class _Side:
 class Conversation:
     """Feeds both directions of one flow (or of one tunnel inside it) to their readers."""
 
-    __slots__ = ("_context", "_depth", "_layers", "_sides")
+    __slots__ = ("_context", "_depth", "_http", "_layers", "_sides")
 
     def __init__(self, context: Context, layers: tuple[str, ...], depth: int) -> None:
         self._context = context
         self._layers = layers
         self._depth = depth
+        self._http: HttpExchange | None = None
         self._sides = {Direction.ORIGINATOR: _Side(), Direction.RESPONDER: _Side()}
 
     @property
@@ -65,17 +66,36 @@ class Conversation:
             offset -= len(side.first) - len(data)
             data, side.first = side.first, b""
             side.reader = self._reader(opening, direction)
-        refused = side.reader.receive(data, offset)
-        if refused is not None:
-            side.reader = JsonLines(self._place(direction))
-            side.reader.receive(refused, offset + len(data) - len(refused))
+        rest = side.reader.receive(data, offset)
+        if rest is not None:
+            self._read_on(side, direction, rest, offset + len(data) - len(rest))
+
+    def _read_on(self, side: _Side, direction: Direction, rest: bytes, offset: int) -> None:
+        """Read what a reader handed back as what it opens; at worst as lines, which keep all."""
+        before = type(side.reader)
+        side.reader = None
+        if rest:
+            opening = identify(rest)
+            side.reader = self._reader(opening or Opening.OTHER, direction)
+            if isinstance(side.reader, before):
+                side.reader = JsonLines(self._place(direction))
+            again = side.reader.receive(rest, offset)
+            if again is not None:
+                side.reader = JsonLines(self._place(direction))
+                side.reader.receive(again, offset + len(rest) - len(again))
 
     def gap(self, direction: Direction) -> None:
-        """Bytes of one direction were lost: begin anew with what follows."""
+        """Note that bytes of one direction were lost; begin anew with what follows."""
+        self._http = None
         self._sides[direction] = _Side()
 
     def _place(self, direction: Direction) -> Place:
         return Place(self._context, direction, self._layers, self._depth)
+
+    def _exchange(self) -> HttpExchange:
+        if self._http is None:
+            self._http = HttpExchange()
+        return self._http
 
     def _reader(self, opening: Opening, direction: Direction) -> Reader:
         place = self._place(direction)
@@ -85,8 +105,8 @@ class Conversation:
             case Opening.SSH, _:
                 return SshIdentification(place)
             case Opening.HTTP_REQUEST, Direction.ORIGINATOR:
-                return HttpRequests(place)
+                return HttpRequests(place, self._exchange())
             case Opening.HTTP_RESPONSE, Direction.RESPONDER:
-                return HttpResponses(place)
+                return HttpResponses(place, self._exchange())
             case _:
                 return JsonLines(place)

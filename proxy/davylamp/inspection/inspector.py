@@ -73,12 +73,12 @@ class Inspector:
         return self._collect()
 
     def gap(self, direction: Direction, size: int) -> None:
-        """Bytes of one direction will never come; read on after them."""
+        """Note that ``size`` bytes of one direction will never come; read on after them."""
         self._offsets[direction] += size
         self._conversation.gap(direction)
 
     def conflict(self, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
-        """A segment said something else than an earlier one about the same bytes."""
+        """Note that a segment contradicted an earlier one about the same bytes."""
         self._context.noticed(
             "tcp.overlap-conflict", direction, self._offsets[direction], payload, ("tcp",)
         )

@@ -1,7 +1,7 @@
 """A candidate message's bytes to JSON objects, as the most lenient of receivers reads them.
 
-Strategy. Receivers disagree on repeated member names: JavaScript and Python keep the last, rapidjson
-(XMRig) finds the first. When names repeat, both readings are returned and both are judged. Control
+Strategy. Receivers disagree on repeated member names: JavaScript and Python keep the last,
+rapidjson (XMRig) finds the first. When names repeat, both readings are returned and both are judged. Control
 characters inside strings and bytes that are not UTF-8 are accepted, as C++ parsers do. A batch
 (an array of objects) yields its objects; anything else yields nothing. Never raises.
 """

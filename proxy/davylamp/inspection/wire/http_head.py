@@ -131,16 +131,16 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
     host_at = low.find(b"\nhost: ")
     if host_at < 0 or low.count(b"\nhost") > 1 or _NOT_SIMPLE.search(low):
         return None
-    parts = data[: data.find(b"\r\n")].split(b" ")
+    parts = data[: data.find(b"\n")].split(b" ")
     if len(parts) != 3 or parts[0] not in (b"GET", b"HEAD") or parts[1][:1] != b"/":
         return None
-    if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+    if parts[2] not in (b"HTTP/1.1\r", b"HTTP/1.0\r") or b"\t" in parts[1]:
         return None
-    host, port = split_authority(low[host_at + 7 : low.find(b"\r", host_at)].decode("latin-1"))
+    host, port = split_authority(low[host_at + 7 : low.find(b"\n", host_at + 1)].decode("latin-1"))
     return RequestHead(
         parts[0].decode("ascii"),
         parts[1].decode("latin-1"),
-        parts[2][5:].decode("latin-1"),
+        parts[2][5:8].decode("latin-1"),
         host,
         port,
         Framing.NONE,
