@@ -355,7 +355,7 @@ def test_fast_and_slow_heads_agree() -> None:
 
 @given(
     st.sampled_from([b"GET", b"HEAD", b"GETS"]),
-    st.sampled_from([b"/", b"/a b", b"*", b"http://x/"]),
+    st.sampled_from([b"/", b"/a b", b"/a\tb", b"/a\nb", b"/a\rb", b"*", b"http://x/"]),
     st.lists(
         st.sampled_from(
             [
@@ -371,6 +371,8 @@ def test_fast_and_slow_heads_agree() -> None:
                 b"X: y",
                 b"Host : z",
                 b"nothing",
+                b"X: a\rHost: d",
+                b"Host: e\rX: f",
             ]
         ),
         max_size=5,
