@@ -1,0 +1,100 @@
+"""Fixtures that every room shares: a lab on real namespaces, and the real-traffic corpora."""
+
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from davylamp.lab import Lab, LabSpec
+from davylamp.lab.namespaces import why_not
+from davylamp.lab.processes import ProcessRef, members
+from davylamp.lab.state import LabDirectory
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Give the path of the corpora beside the checkout, or skip."""
+    path = _CHECKOUT.parent / "shared" / "corpora"
+    if not path.is_dir():
+        pytest.skip(f"no corpora at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def can_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let a test that builds labs run; skip it, with the reason, where none can be built.
+
+    Labs keep their state in a directory of this test run's own, so that ``lab down --all`` here
+    is no one else's business.
+    """
+    if reason := why_not():
+        pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAVYLAMP_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        yield
+
+
+@pytest.fixture
+def lab_name() -> str:
+    """Give a name that no other lab of this test run has."""
+    return f"t{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def lab(can_lab: None, lab_name: str) -> Iterator[Lab]:
+    """Build a lab of the default shape, three sandboxes and the default zone, for one test."""
+    with Lab.create(LabSpec(lab_name)) as built:
+        yield built
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a lab was, noted while it was up, to show afterwards that none of it is there."""
+
+    directory: Path
+    marker: str
+    processes: tuple[ProcessRef, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> "Traces":
+        """Note the lab whose directory this is, whoever built it."""
+        directory = LabDirectory(path)
+        found = directory.processes()
+        assert found, "the lab has no process at all"
+        return cls(path, directory.files.name, tuple(map(ProcessRef.of, found)))
+
+    def left(self) -> list[str]:
+        """Return what is still there, in words; empty once the lab is gone whole."""
+        listings = "".join(
+            subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+            for argv in (["ip", "netns", "list"], ["ip", "-o", "link"])
+        )
+        names = (self.directory.name, "br-train", "dl-probe")
+        return [
+            *(f"process {ref.pid}" for ref in self.processes if ref.alive()),
+            *(f"member {pid}" for pid in members(self.marker)),
+            *(f"{name} in this network" for name in names if name in listings),
+            *([f"directory {self.directory}"] if self.directory.exists() else []),
+            *(["a mount"] if self.marker in Path("/proc/self/mountinfo").read_text() else []),
+        ]
+
+    def wait_gone(self, seconds: float = 15.0) -> None:
+        """Fail unless all of it is gone within the time."""
+        deadline = time.monotonic() + seconds
+        while (left := self.left()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert left == []
+
+
+@pytest.fixture(scope="session")
+def note_lab() -> Callable[[Path], Traces]:
+    """Note what there is of the lab in a directory; ``left()`` and ``wait_gone()`` check later."""
+    return Traces.of
