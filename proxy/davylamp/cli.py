@@ -19,7 +19,21 @@ Examples:
 
 
 class Main(click.Group):
-    """A group that prints our own errors as one line and exits 2."""
+    """A group that imports a subcommand when it is asked for, and prints our own errors.
+
+    An error of ours is one line on standard error and exit status 2.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the files in ``commands``."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the file of that name and return its command, None where there is no such file."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"davylamp.commands.{cmd_name}").command
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand."""
@@ -34,12 +48,3 @@ class Main(click.Group):
 @click.version_option(__version__, prog_name="davylamp")
 def main() -> None:
     """See mining in a training subnet's egress, stop it, and name who ran it."""
-
-
-def _gather() -> None:
-    for module in pkgutil.iter_modules(commands.__path__):
-        command = importlib.import_module(f"davylamp.commands.{module.name}").command
-        main.add_command(command)
-
-
-_gather()
