@@ -70,8 +70,9 @@ class History:
         if index is None:
             bindings.append(msgspec.structs.replace(new, serial=self._next(stamp), version=0))
         else:
-            before = next((b for b in reversed(bindings[:index]) if not b.empty), None)
-            floor = before.valid_to if before is not None and before.valid_to is not None else 0.0
+            start = bindings[index].valid_from
+            earlier = [b for b in bindings if b.valid_from < start and not b.empty]
+            floor = (earlier[-1].valid_to or 0.0) if earlier else 0.0
             bindings[index] = _merge(bindings[index], new, floor)
         return self._settled(bindings, stamp)
 

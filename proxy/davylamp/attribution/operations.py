@@ -434,7 +434,7 @@ def _touched(binding: Binding) -> _Touched:
     fields: list[tuple[str, str]] = []
     for name in binding.__struct_fields__:
         value = getattr(binding, name)
-        if name in {"ip", "serial", "version"} or value in ("", None):
+        if name in {"ip", "serial", "version"} or value in ("", None, {}):
             continue
         if name == "labels":
             value = model.encode(value).decode()

@@ -106,7 +106,7 @@ class LineageTable:
 
         The other is not used any more; it is how a reload is built up beside the table in use.
         """
-        self._snapshot = other._snapshot
+        self._snapshot = other._snapshot  # noqa: SLF001 - its own class
 
     def confirm(self, at: float) -> None:
         """Record that every change published up to that time has been applied."""
