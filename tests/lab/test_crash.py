@@ -66,8 +66,15 @@ def test_a_kept_lab_outlives_its_maker(python: Starter, lab_name: str, note_lab:
     assert traces.left() == []
 
 
-@pytest.mark.parametrize("lost", [["gateway"], ["sandbox-1", "outside"], None])
-@pytest.mark.parametrize("state", ["whole", "damaged", "missing"])
+@pytest.mark.parametrize(
+    ("lost", "state"),
+    [
+        (["gateway"], "whole"),
+        (["sandbox-1", "outside"], "damaged"),
+        (None, "whole"),
+        (None, "missing"),
+    ],
+)
 def test_down_after_killed_holders(
     python: Starter, lab_name: str, note_lab: Noter, lost: list[str] | None, state: str
 ) -> None:

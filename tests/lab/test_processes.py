@@ -43,6 +43,7 @@ def test_the_deaf_are_killed() -> None:
         assert deaf.stdout is not None
         deaf.stdout.readline()
         stopped.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED)
         references = [ProcessRef.of(deaf.pid), ProcessRef.of(stopped.pid)]
         left = end_all(lambda: {ref.pid for ref in references if ref.alive()}, grace=0.1)
         assert left == set()
