@@ -12,20 +12,25 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "proxy" / "davylamp"
 
-# What must stay free of I/O once it exists; the contract can only name what does.
+# What must stay free of I/O (docs/architecture.md); a second list, so that a module cannot be
+# taken out of the contract unnoticed.
 CORE = (
     "flow",
     "decision",
     "events",
+    "redaction",
     "reassembly",
     "ipfrag",
+    "packet",
     "signatures",
     "inspection",
-    "redaction",
+    "flowtable",
     "policy",
     "incident",
+    "resets",
     "pipeline",
     "attribution.model",
+    "attribution.history",
     "attribution.table",
 )
 
@@ -56,13 +61,15 @@ def test_contracts_hold() -> None:
         ("inspection/__init__.py", "from time import monotonic", "The core does no I/O"),
         ("flow.py", "from davylamp import events", "Imports point inward"),
         ("outputs/__init__.py", "import davylamp.capture", "Imports point inward"),
+        ("nobody_knows.py", "", "Imports point inward"),
     ],
 )
 def test_breach_is_noticed(tmp_path: Path, module: str, statement: str, broken: str) -> None:
-    """A core module that reaches for a socket or a clock, or outward, breaks a contract."""
+    """A socket or clock in the core, an import outward, or an unplaced file breaks a contract."""
     shutil.copytree(PACKAGE, tmp_path / "davylamp", ignore=shutil.ignore_patterns("__pycache__"))
     victim = tmp_path / "davylamp" / module
-    victim.write_text(f"{victim.read_text()}\n{statement}\n")
+    with victim.open("a") as file:
+        file.write(f"\n{statement}\n")
     result = lint_imports(tmp_path)
     assert result.returncode != 0
     assert any(
@@ -70,13 +77,9 @@ def test_breach_is_noticed(tmp_path: Path, module: str, statement: str, broken: 
     )
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_core_module_is_under_contract(name: str) -> None:
-    """A module of the core cannot arrive without being held to the sans-I/O contract."""
-    path = PACKAGE.joinpath(*name.split("."))
-    if not (path.is_dir() or path.with_suffix(".py").exists()):
-        pytest.skip(f"davylamp.{name} does not exist yet")
+def test_whole_core_is_under_contract() -> None:
+    """No module of the core has been let off the sans-I/O contract."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
     [sans_io] = [contract for contract in contracts if contract["id"] == "sans-io"]
-    assert f"davylamp.{name}" in sans_io["source_modules"]
+    assert {f"davylamp.{name}" for name in CORE} <= set(sans_io["source_modules"])
