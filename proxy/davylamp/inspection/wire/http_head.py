@@ -188,13 +188,13 @@ def _request_line(raw: bytes) -> tuple[str, str, str] | None:
 
     No pattern does this: one with two open ends takes quadratic time on a line of blanks.
     """
-    line = raw[: raw.find(b"\n")].replace(b"\t", b" ").strip(b" \r")
+    line = raw[: raw.find(b"\n")].replace(b"\t", b" ").rstrip(b" \r")
     rest, _, last = line.rpartition(b" ")
     method, _, target = rest.partition(b" ")
     version = _VERSION.match(last)
     if version is None or not _METHOD.match(method):
         return None
-    return method.decode("ascii"), target.strip().decode("latin-1"), version[1].decode("ascii")
+    return method.decode("ascii"), target.strip(b" ").decode("latin-1"), version[1].decode("ascii")
 
 
 def old_request(raw: bytes, offset: int) -> RequestHead | None:
