@@ -10,7 +10,7 @@ from davylamp.config import GatewayConfig
 from davylamp.decision import ACCEPT, DROP, Decision
 from davylamp.marks import MarkField
 from davylamp.pipeline import Vantage
-from davylamp.workers.loop import Worker, settle_in
+from davylamp.workers.loop import Worker
 
 _WAIT_SECONDS = 0.25
 
@@ -37,6 +37,7 @@ class InlineWorker(Worker):
         """Judge packets until told to stop."""
         queue = self._queue
         with contextlib.closing(queue):
+            self.announce()
             while self.running:
                 packets = queue.receive(_WAIT_SECONDS)
                 now = time.time()
@@ -74,10 +75,3 @@ class InlineWorker(Worker):
             if self.counters.exceptions <= 10:
                 logger.exception("%s: the inspection failed on a packet", self.name)
             return self._on_exception
-
-
-def main(number: int, config: GatewayConfig, end: socket.socket) -> None:
-    """Run a queue worker in this process until SIGTERM or its supervisor's end."""
-    worker = InlineWorker(number, config, end)
-    settle_in(worker)
-    worker.run()

@@ -75,6 +75,15 @@ class Worker:
         """Whether to take more packets."""
         return not self._stopping
 
+    def announce(self) -> None:
+        """Tell the supervisor, by a first report, that packets are being taken."""
+        self.link.send(self.stats(time.time()))
+        self.link.flush()
+
+    def run(self) -> None:
+        """Take packets until told to stop."""
+        raise NotImplementedError
+
     def carry_out(self, decision: Decision) -> None:
         """Do in the kernel what a decision asks for, and report its alerts."""
         for alert in decision.alerts:

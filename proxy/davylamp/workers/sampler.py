@@ -12,7 +12,7 @@ import time
 from davylamp.capture.nflog import NfLog
 from davylamp.config import GatewayConfig
 from davylamp.pipeline import Vantage
-from davylamp.workers.loop import Worker, settle_in
+from davylamp.workers.loop import Worker
 
 _WAIT_SECONDS = 0.5
 
@@ -29,6 +29,7 @@ class Sampler(Worker):
     def run(self) -> None:
         """Look at samples until told to stop."""
         with contextlib.closing(self._log):
+            self.announce()
             while self.running:
                 packets = self._log.receive(_WAIT_SECONDS)
                 now = time.time()
@@ -51,10 +52,3 @@ class Sampler(Worker):
             return
         if decision.alerts or decision.suspect or decision.block:
             self.carry_out(decision)
-
-
-def main(config: GatewayConfig, end: socket.socket) -> None:
-    """Run the sampler in this process until SIGTERM or its supervisor's end."""
-    worker = Sampler(config, end)
-    settle_in(worker)
-    worker.run()

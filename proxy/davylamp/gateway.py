@@ -1,0 +1,201 @@
+"""The gateway, wired: kernel rules, workers, lineage and outputs. Reads like a table of contents.
+
+Order of starting: workers bind their queues, then the rules that fill the queues go in, so that no
+packet is queued for nobody. Order of ending: the rules go first, unless they are to be kept.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import rich.console
+
+from davylamp.alerts import AlertDesk
+from davylamp.attribution.place import Place, default_place, place_under
+from davylamp.attribution.server import EmbeddedRedis
+from davylamp.attribution.store import AsyncStore
+from davylamp.attribution.sync import LineageSync
+from davylamp.attribution.table import LineageTable
+from davylamp.config import GatewayConfig
+from davylamp.enforcement.kernel import Kernel
+from davylamp.errors import DavylampError
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, decode
+from davylamp.outputs.console import ConsoleSink
+from davylamp.outputs.fanout import FanOut
+from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
+from davylamp.outputs.redis_stream import RedisStream
+from davylamp.outputs.select import Only
+from davylamp.outputs.sink import Sink
+from davylamp.outputs.spool import Spool
+from davylamp.wiring import pack_of, policy_of, ruleset_of
+from davylamp.workers.process import WorkerProcess
+
+_REDIS_WATCH_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Gateway:
+    """One gateway in this network namespace."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        """Check everything that can be checked before anything is touched.
+
+        Raises ConfigError or PackError with what to change.
+        """
+        self._config = config
+        self._pack = pack_of(config)
+        policy_of(config)
+        self._kernel = Kernel(ruleset_of(config))
+        self._place = _place_of(config)
+        self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
+        self._store = AsyncStore(config.lineage.redis or self._place.url)
+        self._table = LineageTable()
+        self._sync = LineageSync(self._store, self._table)
+        self._ending = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        fanout = FanOut(self._sinks())
+        desk = AlertDesk(self._table, fanout.publish, time.time)
+
+        def on_event(event: AnyEvent) -> None:
+            match event:
+                case AlertEvent():
+                    desk.take(event)
+                case StatsEvent() | LineageEvent():
+                    fanout.publish(event)
+
+        workers = self._workers(on_event)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(fanout.close)
+            stack.push_async_callback(self._store.close)
+            stack.callback(self._stop_redis)
+            desk_task = asyncio.create_task(desk.run())
+            stack.push_async_callback(_cancelled, desk_task)
+            lineage = asyncio.create_task(self._keep_lineage())
+            stack.push_async_callback(_cancelled, lineage)
+            tasks = [asyncio.create_task(worker.run()) for worker in workers]
+            stack.push_async_callback(_stop_all, workers, tasks)
+            await self._until_ready(workers, tasks)
+            stack.callback(self._release_kernel)
+            await asyncio.to_thread(self._kernel.apply)
+            logger.info("ready: %s", self._summary())
+            await self._until_end(tasks)
+            logger.info("ending")
+
+    def _workers(self, on_event: Callable[[AnyEvent], None]) -> list[WorkerProcess]:
+        queues = self._config.queues
+        numbers = range(queues.first, queues.first + queues.workers)
+        return [
+            *(WorkerProcess("queue", number, self._config, on_event) for number in numbers),
+            WorkerProcess("sample", self._config.rules.sample_group, self._config, on_event),
+        ]
+
+    def _sinks(self) -> dict[str, Sink]:
+        outputs = self._config.outputs
+        sinks: dict[str, Sink] = {}
+        if outputs.console:
+            sinks["console"] = Only(ConsoleSink(rich.console.Console()), AlertEvent)
+        if outputs.file == "-":
+            sinks["file"] = JsonLinesStream(sys.stdout.buffer)
+        elif outputs.file:
+            sinks["file"] = JsonLinesFile(Path(outputs.file))
+        if outputs.redis:
+            spool = Spool(_spool_of(self._config, self._place), max_bytes=outputs.spool_bytes)
+            stream = RedisStream(spool, self._deliver)
+            stream.start()
+            sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
+        return sinks
+
+    async def _deliver(self, line: bytes) -> None:
+        await self._store.record(decode(line))
+
+    async def _keep_lineage(self) -> None:
+        """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_redis())
+            group.create_task(self._sync.run())
+
+    async def _keep_redis(self) -> None:
+        if self._embedded is None:
+            return
+        said = ""
+        while True:
+            try:
+                await asyncio.to_thread(self._embedded.start)
+                said = ""
+            except DavylampError as error:
+                if str(error) != said:
+                    said = str(error)
+                    logger.error("lineage is not available: %s", said)  # noqa: TRY400 - no trace
+            await asyncio.sleep(_REDIS_WATCH_SECONDS)
+
+    def _stop_redis(self) -> None:
+        if self._embedded is not None:
+            self._embedded.stop()
+
+    async def _until_ready(
+        self, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
+    ) -> None:
+        """Wait until every worker takes packets; raise what ended one that never did."""
+        ready = asyncio.create_task(_all_ready(workers))
+        done, _ = await asyncio.wait([ready, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        for task in done:
+            task.result()
+
+    async def _until_end(self, tasks: list[asyncio.Task[None]]) -> None:
+        ending = asyncio.create_task(self._ending.wait())
+        done, _ = await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        for task in done:
+            task.result()
+
+    def _release_kernel(self) -> None:
+        if not self._config.rules.keep_on_exit:
+            self._kernel.remove()
+
+    def _summary(self) -> str:
+        queues = self._config.queues
+        return (
+            f"{self._config.mode}, {self._config.exception_policy}, "
+            f"queues {queues.first} to {queues.first + queues.workers - 1}, "
+            f"pack {self._pack.name} {self._pack.version}"
+        )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _all_ready(workers: list[WorkerProcess]) -> None:
+    for worker in workers:
+        await worker.ready.wait()
+
+
+async def _stop_all(workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*(worker.stop() for worker in workers))
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _place_of(config: GatewayConfig) -> Place:
+    if config.state_dir:
+        return place_under(Path(config.state_dir).absolute())
+    return default_place()
+
+
+def _spool_of(config: GatewayConfig, place: Place) -> Path:
+    if config.state_dir:
+        return Path(config.state_dir).absolute() / "spool"
+    return place.state.parent / "spool"
