@@ -45,3 +45,8 @@ class MarkField:
     def rearm(self) -> int:
         """Packet mark: take the flow's cleared mark away again."""
         return 4 << self.shift
+
+    @property
+    def triggered(self) -> int:
+        """Packet mark: queued although its flow is cleared, for its first byte or as a suspect."""
+        return 8 << self.shift

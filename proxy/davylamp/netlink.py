@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Buffer, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from davylamp.errors import KernelError
@@ -212,3 +213,28 @@ def error_of(data: Buffer, answer: Message) -> int:
     if answer.kind != NLMSG_ERROR or answer.end - answer.start < 4:
         return 0
     return -int(_error.unpack_from(data, answer.start)[0])
+
+
+def listed(what: str, number: int) -> list[str]:
+    """Return the columns of /proc's line on one nfnetlink_queue or nfnetlink_log number.
+
+    Empty where it is not bound in the network namespace of the calling thread.
+    """
+    try:
+        lines = Path(f"/proc/thread-self/net/netfilter/nfnetlink_{what}").read_text().splitlines()
+    except OSError:
+        return []
+    rows = (line.split() for line in lines)
+    return next((row for row in rows if row[:1] == [str(number)]), [])
+
+
+def why_not_bound(what: str, number: int, failure: int) -> str:
+    """Say in words why a queue or log number was refused, and what to do."""
+    match failure:
+        # The kernel says EPERM to both; a number in the list is bound by somebody.
+        case errno.EPERM if listed(what, number):
+            return "another process has it; stop that one or configure another number"
+        case errno.EPERM:
+            return "not permitted; run as root or with CAP_NET_ADMIN in this network namespace"
+        case _:
+            return f"{os.strerror(failure)}; see `davylamp doctor`"

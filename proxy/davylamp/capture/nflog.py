@@ -84,7 +84,8 @@ class NfLog:
             )
             if failure:
                 self._socket.close()
-                raise KernelError(_why_not(group, failure))
+                why = netlink.why_not_bound("log", group, failure)
+                raise KernelError(f"cannot bind NFLOG group {group}: {why}")
 
     def fileno(self) -> int:
         """Return the descriptor, readable when packets are there, for a selector."""
@@ -156,14 +157,3 @@ def _ip_length(packet: bytes) -> int:
             return 40 + int.from_bytes(packet[4:6], "big")
         case _:
             return 0
-
-
-def _why_not(group: int, failure: int) -> str:
-    match failure:
-        case errno.EPERM:
-            why = "not permitted; run as root or with CAP_NET_ADMIN in this network namespace"
-        case errno.EBUSY:
-            why = "another process has it; stop that one or configure another group"
-        case _:
-            why = f"{errno.errorcode.get(failure, failure)}; see `davylamp doctor`"
-    return f"cannot bind NFLOG group {group}: {why}"

@@ -8,7 +8,6 @@ batch verdict. docs/kernel.md has the measurements behind each of the three.
 
 import errno
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from davylamp import netlink
@@ -22,7 +21,6 @@ QueuedPacket = wire.QueuedPacket
 
 _SLOT_OVERHEAD = 1024
 _MAX_LAYOUTS = 8
-_PROC = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,8 @@ class NfQueue:
         for request in (wire.encode_bind(self.number), configuration):
             if failure := self._socket.transact(request):
                 self._socket.close()
-                raise KernelError(_why_not(self.number, failure))
+                why = netlink.why_not_bound("queue", self.number, failure)
+                raise KernelError(f"cannot bind NFQUEUE {self.number}: {why}")
 
     def fileno(self) -> int:
         """Return the descriptor, readable when packets wait, for a selector."""
@@ -150,7 +149,11 @@ class NfQueue:
 
     def counters(self) -> QueueCounters:
         """Return the counters; the kernel's are those of the calling thread's namespace."""
-        waiting, queue_dropped, user_dropped = _kernel_counters(self.number)
+        columns = netlink.listed("queue", self.number)
+        # Columns of net/netfilter/nfnetlink_queue.c, seq_show().
+        waiting, queue_dropped, user_dropped = (
+            int(columns[at]) if len(columns) > at else 0 for at in (2, 5, 6)
+        )
         return QueueCounters(
             waiting, queue_dropped, user_dropped, self._overruns, self._refused, self._malformed
         )
@@ -200,30 +203,3 @@ class NfQueue:
                 return None
         self._malformed += 1
         return None
-
-
-def _why_not(number: int, failure: int) -> str:
-    match failure:
-        case errno.EPERM:
-            why = "not permitted; run as root or with CAP_NET_ADMIN in this network namespace"
-        case errno.EBUSY:
-            why = "another process has it; stop that one or configure other queue numbers"
-        case _:
-            why = f"{errno.errorcode.get(failure, failure)}; see `davylamp doctor`"
-    return f"cannot bind NFQUEUE {number}: {why}"
-
-
-def _kernel_counters(number: int) -> tuple[int, int, int]:
-    """Return waiting, queue dropped and user dropped; zeros where the queue is not listed.
-
-    Columns: net/netfilter/nfnetlink_queue.c, seq_show().
-    """
-    try:
-        lines = _PROC.read_text().splitlines()
-    except OSError:
-        return 0, 0, 0
-    for line in lines:
-        columns = line.split()
-        if len(columns) >= 7 and columns[0] == str(number):
-            return int(columns[2]), int(columns[5]), int(columns[6])
-    return 0, 0, 0

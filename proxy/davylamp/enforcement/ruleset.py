@@ -6,8 +6,9 @@ A forwarded packet of a training subnet goes through these chains:
     judge     refused if its endpoint is blocked; else by protocol
     streams   TCP: cleared flows to ``cleared``; of the others, what carries bytes is queued
     cleared   bare acknowledgements leave here
-    look      suspects, and what may start a request, are queued again (so many a second a flow);
-              of the rest a sample is logged (likewise, once the flow has carried some packets)
+    look      suspects, and what may start a request, are queued again (so many a second a flow),
+              with a mark that says so; of the rest a sample is logged (likewise, once the flow has
+              carried some packets)
     after     again only that traffic, once the verdict is known
     save      what the packet's mark says is done to the flow, and the mark is cleaned
 
@@ -60,6 +61,7 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
     """
     chains = (
         _chain("enqueue", *_enqueue(spec, features)),
+        _chain("recall", *_recall(spec)),
         _chain("refuse", *_refuse()),
         *((_chain("triggers", *_triggers(spec)),) if _has_triggers(features) else ()),
         _chain("sample", *_sample(spec, features)),
@@ -86,7 +88,7 @@ def iptables_rule(spec: RulesetSpec) -> tuple[str, ...]:
 
     It belongs first in FORWARD of the mangle table, of ``iptables`` and ``ip6tables`` alike.
     """
-    mark = f"{spec.marks.queue:#x}/{spec.marks.mask:#x}"
+    mark = f"{spec.marks.queue:#x}/{spec.marks.queue:#x}"
     if spec.queues > 1:
         queues = ("--queue-balance", f"{spec.first_queue}:{spec.last_queue}")
     else:
@@ -145,8 +147,13 @@ def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:
         yield f"queue {'flags bypass ' if _bypasses(spec) else ''}to {numbers}"
     else:
         # iptables' mangle FORWARD is the next hook; accept ends this one.
-        marks = spec.marks
-        yield f"meta mark set meta mark & {marks.others:#010x} | {marks.queue:#010x} accept"
+        yield f"meta mark set meta mark | {spec.marks.queue:#010x} accept"
+
+
+def _recall(spec: RulesetSpec) -> Iterator[str]:
+    # The judge is told that it has not seen what came just before this packet.
+    yield f"meta mark set meta mark | {spec.marks.triggered:#010x}"
+    yield "goto enqueue"
 
 
 def _refuse() -> Iterator[str]:
@@ -158,7 +165,7 @@ def _refuse() -> Iterator[str]:
 def _triggers(spec: RulesetSpec) -> Iterator[str]:
     yield f"{_over('triggered_flows', spec.triggers)} return"
     yield "counter name triggered"
-    yield "goto enqueue"
+    yield "goto recall"
 
 
 def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
@@ -175,7 +182,7 @@ def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
 def _look(spec: RulesetSpec, features: Features) -> Iterator[str]:
     for version, ip, _ in _FAMILIES:
         key = f"{ip} saddr . {ip} daddr . tcp sport . tcp dport"
-        yield f"{key} @suspects{version} counter name suspected goto enqueue"
+        yield f"{key} @suspects{version} counter name suspected goto recall"
     if _has_triggers(features):
         first = ", ".join(f"{byte:#04x}" for byte in FIRST_BYTES)
         yield f"@ih,0,8 {{ {first} }} jump triggers"

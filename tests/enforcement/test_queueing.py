@@ -1,0 +1,402 @@
+"""Each rule of the ruleset, on real connections, with a queue judged by hand."""
+
+import socket
+import struct
+from dataclasses import replace
+
+import pytest
+from tests.enforcement.wires import FOUR, SIX, SPEC, Addresses, Conversation, Gateway, Wire
+
+from davylamp.capture import nfqueue_wire
+from davylamp.capture.nflog import NfLog
+from davylamp.capture.nfqueue import NfQueue
+from davylamp.decision import Fate
+from davylamp.errors import KernelError
+from davylamp.flow import FlowKey, Proto
+
+pytestmark = pytest.mark.lab
+
+
+def silent(receiver: socket.socket) -> bool:
+    """Say whether nothing arrives within a moment."""
+    before = receiver.gettimeout()
+    receiver.settimeout(0.2)
+    try:
+        return not receiver.recv(1 << 16)
+    except TimeoutError:
+        return True
+    finally:
+        receiver.settimeout(before)
+
+
+def key_of(conversation: Conversation) -> FlowKey:
+    """Return the flow key, the sandbox as originator."""
+    sandbox, outside = conversation.ends.packed
+    client, server = conversation.client.getsockname(), conversation.server.getsockname()
+    return FlowKey(Proto.TCP, sandbox, client[1], outside, server[1])
+
+
+def test_bytes_wait_for_their_verdict(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """A handshake passes unqueued; the first bytes are held until accepted, then arrive."""
+    flow = wire.connect(wire.listen(ends, 3333), ends)
+    assert gateway.idle()
+    flow.client.sendall(b"hello")
+    assert silent(flow.server)
+    (packet,) = gateway.judge(Fate.ACCEPT)
+    assert packet.captured.endswith(b"hello")
+    assert packet.wire_length == len(packet.captured)
+    assert packet.hook == 2
+    assert flow.server.recv(100) == b"hello"
+    flow.server.sendall(b"answer")
+    (reply,) = gateway.judge(Fate.ACCEPT)
+    assert reply.captured.endswith(b"answer")
+    assert flow.client.recv(100) == b"answer"
+
+
+def test_a_dropped_packet_is_never_delivered(wire: Wire, gateway: Gateway) -> None:
+    """A drop verdict holds for the packet and, given again, for its retransmission."""
+    flow = wire.connect(wire.listen(FOUR, 3333))
+    flow.client.sendall(b"share")
+    first, again = gateway.judge(Fate.DROP, 2)
+    assert first.captured.endswith(b"share")
+    assert again.captured.endswith(b"share")
+    assert silent(flow.server)
+
+
+def test_a_cleared_flow_leaves_the_queue(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """After a clear verdict both directions pass with nobody to judge them."""
+    flow = wire.connect(wire.listen(ends, 443), ends)
+    gateway.clear(flow)
+    gateway.queue.close()
+    flow.server.sendall(b"x" * 300_000)
+    received = b""
+    while len(received) < 300_000:
+        received += flow.client.recv(1 << 16)
+    flow.client.sendall(b"and back")
+    assert flow.server.recv(100) == b"and back"
+    assert gateway.packets("cleared") == 1
+
+
+def test_bits_of_others_survive(wire: Wire, gateway: Gateway) -> None:
+    """A verdict keeps the mark bits that are not ours, and ours are gone when the packet leaves."""
+    wire.run(
+        "g",
+        *("nft", "add table inet neighbour; "),
+    )
+    wire.run(
+        "g", "nft", "add chain inet neighbour before { type filter hook prerouting priority 0; }"
+    )
+    wire.run("g", "nft", "add rule inet neighbour before meta mark set 0xabcd1234")
+    wire.run(
+        "g", "nft", "add chain inet neighbour behind { type filter hook postrouting priority 0; }"
+    )
+    wire.run(
+        "g", "nft", "add rule inet neighbour behind tcp dport 443 meta mark 0xa0cd1234 counter"
+    )
+    wire.run(
+        "g", "nft", "add rule inet neighbour behind tcp dport 443 meta mark != 0xabcd1234 counter"
+    )
+    flow = wire.connect(wire.listen(FOUR, 443))
+    flow.client.sendall(b"hello")
+    (packet,) = gateway.judge(Fate.CLEAR)
+    assert packet.mark & 0xF0FFFFFF == 0xA0CD1234
+    assert flow.server.recv(100) == b"hello"
+    rules = wire.run("g", "nft", "list", "chain", "inet", "neighbour", "behind")
+    assert "0xa0cd1234 counter packets" in rules
+    assert "0xa0cd1234 counter packets 0 " not in rules
+
+
+def test_a_trigger_brings_a_flow_back(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """What may start a request is queued, marked as such, and a re-arm queues the rest."""
+    triggered = gateway.spec.marks.triggered
+    flow = wire.connect(wire.listen(ends, 443), ends)
+    gateway.clear(flow)
+    flow.client.sendall(b"plain")
+    assert flow.server.recv(100) == b"plain"
+    flow.client.sendall(b'{"method":"login"}')
+    (packet,) = gateway.judge(Fate.REARM)
+    assert packet.mark & triggered
+    assert flow.server.recv(100) == b'{"method":"login"}'
+    flow.client.sendall(b"plain again")
+    (packet,) = gateway.judge(Fate.ACCEPT)
+    assert not packet.mark & triggered
+    assert packet.captured.endswith(b"plain again")
+    assert gateway.packets("triggered") == 1
+    assert gateway.packets("rearmed") == 1
+
+
+@pytest.mark.parametrize("first", [b"{", b"[", b" ", b"\t", b"\r", b"\n", b"POST /json_rpc"])
+def test_every_beginning_of_a_request_triggers(wire: Wire, gateway: Gateway, first: bytes) -> None:
+    """Each byte that JSON may start with, and a POST, in the pool's direction or the other."""
+    flow = wire.connect(wire.listen(FOUR, 443))
+    gateway.clear(flow)
+    for sender in (flow.client, flow.server):
+        sender.sendall(first)
+        (packet,) = gateway.judge(Fate.ACCEPT)
+        assert packet.captured.endswith(first)
+
+
+def test_triggers_are_bounded_for_each_flow(wire: Wire, gateway: Gateway) -> None:
+    """Past its rate a flow's braces are forwarded unqueued, and another flow's are still queued."""
+    listener = wire.listen(FOUR, 443)
+    flow, other = wire.connect(listener), wire.connect(listener)
+    for one in (flow, other):
+        gateway.clear(one)
+    gateway.queue.close()
+    assert silent(flow.server)
+    for _ in range(2):  # the burst; with the queue closed these are dropped, so they are resent
+        flow.client.sendall(b"{")
+    received = b""
+    while len(received) < 2:
+        received += flow.server.recv(10)
+    assert 2 <= gateway.packets("triggered") < 6
+    before = gateway.packets("triggered")
+    with wire.inside("g"):
+        gateway.queues[0] = NfQueue(0)
+    other.client.sendall(b"{")
+    gateway.judge(Fate.ACCEPT)
+    assert gateway.packets("triggered") > before
+
+
+def test_a_lasting_flow_is_sampled(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """A cleared flow that has carried enough packets is logged, at no more than its rate."""
+    with wire.inside("g"), NfLog(SPEC.sample_group, delay=0.05) as log:
+        flow = wire.connect(wire.listen(ends, 443), ends)
+        gateway.clear(flow)
+        assert log.receive(0.3) == []
+        for number in range(40):
+            flow.client.sendall(b"packet %02d" % number)
+            flow.server.recv(100)
+        packets = log.receive(3.0)
+    assert packets
+    assert gateway.packets("sampled") < 20
+    for packet in packets:
+        assert b"packet " in packet.captured
+        assert packet.wire_length == len(packet.captured)
+
+
+def test_a_sample_is_cut_at_its_length(wire: Wire) -> None:
+    """No more than the rule's snap length is copied, and the packet's own length is reported."""
+    made = Gateway(wire, replace(SPEC, sample_bytes=200, sample_after=1))
+    try:
+        with wire.inside("g"), NfLog(SPEC.sample_group, delay=0.05) as log:
+            flow = wire.connect(wire.listen(FOUR, 443))
+            made.clear(flow)
+            flow.client.sendall(b"z" * 1000)
+            (packet,) = log.receive(3.0)
+    finally:
+        made.close()
+    assert len(packet.captured) == 200
+    assert packet.wire_length == 1052
+
+
+def test_a_suspect_is_looked_at_again(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """A cleared flow named suspect is queued in both directions; its neighbour is not."""
+    listener = wire.listen(ends, 443)
+    flow, other = wire.connect(listener, ends), wire.connect(listener, ends)
+    for one in (flow, other):
+        gateway.clear(one)
+    gateway.sets.suspect(key_of(flow), 30.0)
+    for sender, receiver in ((flow.client, flow.server), (flow.server, flow.client)):
+        sender.sendall(b"bytes")
+        (packet,) = gateway.judge(Fate.ACCEPT)
+        assert packet.mark & gateway.spec.marks.triggered
+        assert receiver.recv(100) == b"bytes"
+    other.client.sendall(b"bytes")
+    assert other.server.recv(100) == b"bytes"
+    assert gateway.packets("suspected") == 2
+
+
+def test_a_segment_larger_than_the_link_arrives_whole(wire: Wire, gateway: Gateway) -> None:
+    """A packet not yet cut into segments is captured as one, and reaches its peer intact."""
+    flow = wire.connect(wire.listen(FOUR, 443))
+    sent = bytes(range(256)) * 40
+    flow.client.sendall(sent)
+    (packet, *_) = gateway.judge(Fate.CLEAR)
+    assert packet.wire_length > 1500
+    assert packet.captured[-64:] in sent
+    received = b""
+    while len(received) < len(sent):
+        received += flow.server.recv(1 << 16)
+    assert received == sent
+
+
+def test_a_short_copy_says_how_long_the_packet_was(wire: Wire, gateway: Gateway) -> None:
+    """With a small copy the capture is cut, and the wire length is the packet's."""
+    gateway.queue.close()
+    with wire.inside("g"):
+        gateway.queues[0] = NfQueue(0, copy_bytes=100)
+    flow = wire.connect(wire.listen(FOUR, 443))
+    flow.client.sendall(b"z" * 1000)
+    (packet,) = gateway.judge(Fate.CLEAR)
+    assert (len(packet.captured), packet.wire_length) == (100, 1052)
+
+
+def test_data_in_a_syn_is_judged(wire: Wire, gateway: Gateway) -> None:
+    """A SYN that carries bytes is queued; one without is not."""
+    source, target = FOUR.packed
+    raw = wire.raw("s")
+    for payload in (b"", b"mining.subscribe"):
+        tcp = struct.pack(">HHIIBBHHH", 4000, 3333, 1, 0, 0x50, 2, 1024, 0, 0) + payload
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, 0, 64, 6, 0) + source + target
+        raw.sendto(head + tcp, (FOUR.outside, 0))
+    (packet,) = gateway.judge(Fate.DROP)
+    assert packet.captured.endswith(b"mining.subscribe")
+    assert gateway.idle()
+
+
+def test_dns_is_judged_both_ways(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """Queries and answers on UDP port 53 are queued; other UDP is not."""
+    servers = [wire.datagrams("o", ends, port) for port in (53, 123)]
+    client = wire.datagrams("s", ends)
+    client.sendto(b"time", (ends.outside, 123))
+    assert servers[1].recv(100) == b"time"
+    client.sendto(b"question", (ends.outside, 53))
+    assert gateway.judge(Fate.ACCEPT)[0].captured.endswith(b"question")
+    question, asker = servers[0].recvfrom(100)
+    assert question == b"question"
+    servers[0].sendto(b"answer", asker)
+    assert gateway.judge(Fate.ACCEPT)[0].captured.endswith(b"answer")
+    assert client.recv(100) == b"answer"
+
+
+def test_fragments_are_judged_as_one_packet(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
+    """IP fragments reach the queue reassembled, and the far end receives the datagram."""
+    server, client = wire.datagrams("o", ends, 53), wire.datagrams("s", ends)
+    sent = bytes(range(250)) * 16
+    client.sendto(sent, (ends.outside, 53))
+    (packet,) = gateway.judge(Fate.ACCEPT)
+    assert packet.captured.endswith(sent)
+    assert server.recv(1 << 16) == sent
+
+
+def test_tcp_cut_into_fragments_is_judged(wire: Wire, gateway: Gateway) -> None:
+    """A TCP segment whose port and payload are in different fragments is queued whole."""
+    source, target = FOUR.packed
+    tcp = struct.pack(">HHIIBBHHH", 4000, 3333, 1, 1, 0x50, 0x18, 1024, 0, 0) + b"m" * 100
+    raw = wire.raw("s")
+    for offset, more, part in ((0, 0x2000, tcp[:24]), (3, 0, tcp[24:])):
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 0, 77, more | offset, 64, 6, 0)
+        raw.sendto(head + source + target + part, (FOUR.outside, 0))
+    (packet,) = gateway.judge(Fate.DROP)
+    assert packet.captured.endswith(b"m" * 100)
+
+
+def test_both_directions_meet_the_same_queue(wire: Wire) -> None:
+    """With several queues an address pair keeps to one, whichever way its packets go."""
+    made = Gateway(wire, replace(SPEC, queues=4, first_queue=8))
+    seen: dict[str, set[int]] = {}
+    try:
+        listener = wire.listen(FOUR, 443)
+        for last in range(10, 26):
+            address = f"10.90.0.{last}"
+            wire.run("s", "ip", "addr", "add", f"{address}/24", "dev", "e0")
+            flow = wire.connect(listener, local=address)
+            for sender in (flow.client, flow.server):
+                sender.sendall(b"bytes")
+                seen.setdefault(address, set()).add(_queue_that_got_it(made))
+            flow.close()
+    finally:
+        made.close()
+    assert all(len(queues) == 1 for queues in seen.values())
+    assert len(set.union(*seen.values())) > 1
+
+
+def _queue_that_got_it(gateway: Gateway) -> int:
+    for _ in range(100):
+        for queue in gateway.queues:
+            if packets := queue.receive(0.02):
+                queue.verdict(packets[0].packet_id, Fate.ACCEPT, packets[0].mark)
+                queue.flush()
+                return queue.number
+    raise AssertionError("no queue got the packet")
+
+
+@pytest.mark.parametrize("ends", [FOUR, SIX], ids=["ipv4", "ipv6"])
+def test_subnets_scope_as_interfaces_do(wire: Wire, ends: Addresses) -> None:
+    """A subnet's traffic is judged, and traffic of no watched subnet passes untouched."""
+    watched = replace(SPEC, sandbox_interfaces=(), sandbox_subnets=("10.90.0.0/24", "fd90::/64"))
+    other = replace(SPEC, sandbox_interfaces=(), sandbox_subnets=("10.99.0.0/16", "fd99::/64"))
+    for spec, judged in ((watched, True), (other, False)):
+        made = Gateway(wire, spec)
+        try:
+            with wire.listen(ends, 443) as listener:
+                flow = wire.connect(listener, ends)
+                flow.client.sendall(b"bytes")
+                if judged:
+                    made.judge(Fate.ACCEPT)
+                assert flow.server.recv(100) == b"bytes"
+                flow.close()
+            assert made.packets("queued") == int(judged)
+        finally:
+            made.close()
+
+
+def test_a_packet_held_back_is_not_swept_along(wire: Wire, gateway: Gateway) -> None:
+    """Verdicts on later packets leave an earlier one waiting for its own."""
+    listener = wire.listen(FOUR, 443)
+    flows = [wire.connect(listener) for _ in range(4)]
+    for number, flow in enumerate(flows):
+        flow.client.sendall(b"flow %d" % number)
+    held, *others = _wait_for(gateway.queue, 4)
+    for packet in others:
+        gateway.queue.verdict(packet.packet_id, Fate.ACCEPT, packet.mark)
+    gateway.queue.flush()
+    assert [flow.server.recv(100) for flow in flows[1:]] == [b"flow 1", b"flow 2", b"flow 3"]
+    assert silent(flows[0].server)
+    gateway.queue.verdict(held.packet_id, Fate.ACCEPT, held.mark)
+    gateway.queue.flush()
+    assert flows[0].server.recv(100) == b"flow 0"
+
+
+def test_runs_of_verdicts_are_each_carried_out(wire: Wire, gateway: Gateway) -> None:
+    """Mixed verdicts in one flush reach the packets that they were given for."""
+    fates = [Fate.ACCEPT, Fate.ACCEPT, Fate.DROP, Fate.DROP, Fate.CLEAR, Fate.ACCEPT]
+    listener = wire.listen(FOUR, 443)
+    flows = [wire.connect(listener) for _ in fates]
+    for number, flow in enumerate(flows):
+        flow.client.sendall(b"flow %d" % number)
+    for packet, fate in zip(_wait_for(gateway.queue, len(fates)), fates, strict=True):
+        gateway.queue.verdict(packet.packet_id, fate, packet.mark)
+    gateway.queue.flush()
+    for number, (flow, fate) in enumerate(zip(flows, fates, strict=True)):
+        if fate is Fate.DROP:
+            assert silent(flow.server)
+        else:
+            assert flow.server.recv(100) == b"flow %d" % number
+    assert gateway.packets("cleared") == 1
+    assert gateway.queue.counters().refused == 0
+
+
+def _wait_for(queue: NfQueue, count: int) -> list[nfqueue_wire.QueuedPacket]:
+    packets: list[nfqueue_wire.QueuedPacket] = []
+    while len(packets) < count:
+        packets += queue.receive(3.0)
+    return packets
+
+
+@pytest.mark.parametrize("fail_open", [False, True])
+def test_a_full_queue_does_as_it_was_told(wire: Wire, gateway: Gateway, fail_open: bool) -> None:
+    """Packets past the queue's length are dropped and counted, or pass where that was asked for."""
+    gateway.queue.close()
+    with wire.inside("g"):
+        gateway.queues[0] = NfQueue(0, max_length=4, fail_open=fail_open)
+    server, client = wire.datagrams("o", FOUR, 53), wire.datagrams("s", FOUR)
+    for number in range(10):
+        client.sendto(b"%d" % number, (FOUR.outside, 53))
+    with wire.inside("g"):
+        counters = gateway.queue.counters()
+    assert counters.waiting == 4
+    if fail_open:
+        assert {server.recv(10) for _ in range(6)} == {b"%d" % number for number in range(4, 10)}
+    else:
+        assert counters.queue_dropped == 6
+        assert silent(server)
+
+
+def test_a_queue_has_one_listener(wire: Wire, gateway: Gateway) -> None:
+    """A second listener is told who stands in its way."""
+    with wire.inside("g"), pytest.raises(KernelError, match="NFQUEUE 0: another process has it"):
+        NfQueue(0)
+    with wire.inside("g"), NfLog(9), pytest.raises(KernelError, match="NFLOG group 9: another"):
+        NfLog(9)
