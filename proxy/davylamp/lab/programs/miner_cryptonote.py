@@ -13,11 +13,11 @@ from davylamp.lab.programs.miner_session import NONCES, SLICE, MinerSession
 from davylamp.lab.programs.report import Json
 from davylamp.lab.programs.wire import batches
 
-ALGORITHMS = tuple(
-    "cn/1 cn/2 cn/r cn/fast cn/half cn/xao cn/rto cn/rwz cn/zls cn/double cn/ccx cn-lite/1 "
-    "cn-heavy/0 cn-heavy/tube cn-heavy/xhv cn-pico cn-pico/tlo cn/upx2 rx/0 rx/wow rx/arq "
-    "rx/graft rx/sfx rx/keva argon2/chukwa argon2/chukwav2 argon2/ninja ghostrider".split()
-)
+_ALGORITHMS = """
+    cn/1 cn/2 cn/r cn/fast cn/half cn/xao cn/rto cn/rwz cn/zls cn/double cn/ccx cn-lite/1
+    cn-heavy/0 cn-heavy/tube cn-heavy/xhv cn-pico cn-pico/tlo cn/upx2 rx/0 rx/wow rx/arq
+    rx/graft rx/sfx rx/keva argon2/chukwa argon2/chukwav2 argon2/ninja ghostrider
+"""
 
 
 class CryptonoteMiner(MinerSession):
@@ -34,7 +34,7 @@ class CryptonoteMiner(MinerSession):
             "login": self.options.user,
             "pass": self.options.password,
             "agent": self.options.agent,
-            "algo": ALGORITHMS,
+            "algo": _ALGORITHMS.split(),
         }
         opening = [self.request("login", introduction), self.request("keepalived", {"id": ""})]
         first, *_ = batches(self.link.options.style, opening)

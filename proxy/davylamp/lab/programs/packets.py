@@ -64,7 +64,7 @@ class Unreachable:
 def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071)."""
     padded = data + bytes(len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -98,6 +98,8 @@ def ip_packets(
     """Yield the packet for a TCP segment, or its fragments of ``fragment`` bytes each.
 
     ``fragment`` is rounded down to a multiple of eight, as the offset field counts in eights.
+    Over IPv6 it wants to be 24 or more: RFC 8200 section 4.5 has receivers discard a first
+    fragment without the whole TCP header, and Linux does.
     """
     size = fragment // 8 * 8
     if not size or size >= len(body):
@@ -165,7 +167,11 @@ def _unreachable(body: bytes, ends: Ends) -> Unreachable | None:
     if kind not in ({1, 2, 3, 4} if ends.v6 else {3, 11, 12}):
         return None
     quoted = body[8:]
-    inner = 40 if ends.v6 else (quoted[0] & 15) * 4 if quoted else 0
+    (first,) = struct.unpack_from("!B", quoted)
+    (following,) = struct.unpack_from("!B", quoted, 6)
+    inner = (first & 15) * 4
+    if ends.v6:
+        inner = 48 if following == _FRAGMENT_HEADER else 40
     ports = struct.unpack_from("!HH", quoted, inner)
     return Unreachable(kind, code) if ports == (ends.our_port, ends.their_port) else None
 

@@ -42,6 +42,7 @@ from davylamp.lab.programs.shell import plain_errors
 
 SYN_TRIES = 3
 SYN_PATIENCE = 1.0
+FIN_PATIENCE = 0.1
 MAX_KEPT = 1 << 20
 _WRAP = 1 << 32
 
@@ -87,6 +88,8 @@ class RawConnection:
                 self.listen(min(0.05, SYN_PATIENCE))
                 if self.state.established:
                     return True
+            if self.state.reset:
+                break
         return False
 
     def send_piece(self, piece: Piece, payload: bytes) -> None:
@@ -110,6 +113,7 @@ class RawConnection:
         match end:
             case Close.FIN:
                 self._send(self.state.iss + 1 + offset, TcpFlag.FIN | TcpFlag.ACK)
+                self.listen(FIN_PATIENCE)  # the peer's own FIN wants its acknowledgement
             case Close.RST:
                 self._send(self.state.iss + 1 + offset, TcpFlag.RST | TcpFlag.ACK)
             case Close.NONE:
@@ -162,14 +166,14 @@ class RawConnection:
         if segment.flags & TcpFlag.RST:
             state.reset = True
             return
-        if segment.flags & TcpFlag.SYN:
-            state.rcv_nxt = (segment.seq + 1) % _WRAP
-            state.established = True
-            self._send(state.iss + 1, TcpFlag.ACK)
-            return
         acked = (segment.ack - state.iss - 1) % _WRAP
         if acked < _WRAP // 2:
             state.acked = max(state.acked, acked)
+        if segment.flags & TcpFlag.SYN:
+            state.rcv_nxt = (segment.seq + 1) % _WRAP
+            state.established = True
+            self._send(state.iss + 1 + state.acked, TcpFlag.ACK)
+            return
         fin = bool(segment.flags & TcpFlag.FIN)
         if segment.seq == state.rcv_nxt and (segment.payload or fin):
             state.received += segment.payload[: MAX_KEPT - len(state.received)]

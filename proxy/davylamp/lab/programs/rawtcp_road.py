@@ -32,7 +32,7 @@ class Road:
 
 
 def find_road(target: str, source: str | None = None) -> Road:
-    """Ask the kernel for the route and the next hop's MAC; raise KernelError where there is none."""
+    """Return the kernel's route and next hop; raise KernelError where there is none."""
     selector = ["from", source] if source else []
     routes = _ip("route", "get", target, *selector)
     if not routes or "dev" not in routes[0]:
@@ -115,7 +115,7 @@ def kernel_resets_dropped(ends: Ends) -> Iterator[None]:
     _nft(
         f"table inet {table} {{ chain out {{ type filter hook output priority -300;"
         f" {family} daddr {theirs} tcp sport {ends.our_port} tcp dport {ends.their_port}"
-        " tcp flags & rst == rst drop; } }"
+        " tcp flags & rst == rst drop; }; }"
     )
     try:
         yield

@@ -30,8 +30,8 @@ class Reporter:
     across network namespaces. A reader that goes away silences the reporter, not the program.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream: TextIO | None = sys.stdout if stream is None else stream
+    def __init__(self, stream: TextIO | None = None, *, silent: bool = False) -> None:
+        self._stream = None if silent else sys.stdout if stream is None else stream
 
     def say(self, event: str, **members: Json) -> None:
         """Write one event line."""

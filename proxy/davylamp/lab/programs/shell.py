@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -31,14 +32,18 @@ def listening_of(server: asyncio.Server, service: str) -> list[Listening]:
 
 
 async def listen(
-    factory: Callable[[], asyncio.BaseProtocol], binds: Sequence[Endpoint]
+    factory: Callable[[], asyncio.BaseProtocol],
+    binds: Sequence[Endpoint],
+    tls: ssl.SSLContext | None = None,
 ) -> list[asyncio.Server]:
     """Listen on every address with one protocol factory; raise ConfigError if one is taken."""
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
     try:
         for bind in binds:
-            server = await loop.create_server(factory, bind.host, bind.port, backlog=BACKLOG)
+            server = await loop.create_server(
+                factory, bind.host, bind.port, ssl=tls, backlog=BACKLOG
+            )
             servers.append(server)
     except OSError as error:
         for server in servers:
