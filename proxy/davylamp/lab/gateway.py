@@ -1,0 +1,139 @@
+"""A davylamp gateway in a lab's gateway host: configured, started, read and ended."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import yaml
+
+from davylamp.errors import KernelError
+from davylamp.events import AlertEvent, AnyEvent, StatsEvent, decode
+from davylamp.lab.lab import Lab
+from davylamp.lab.topology import BRIDGE, GATEWAY, SANDBOX_NETWORKS
+
+READY_SECONDS = 20.0
+STOP_SECONDS = 15.0
+
+
+def lab_configuration(directory: Path, **changes: Any) -> dict[str, Any]:
+    """Return a gateway configuration for a lab, its files under ``directory``.
+
+    ``changes`` replace whole top-level keys.
+    """
+    return {
+        "sandboxes": {
+            "interfaces": [BRIDGE],
+            "subnets": [str(network) for network in SANDBOX_NETWORKS],
+        },
+        "state_dir": str(directory / "state"),
+        "outputs": {"file": str(directory / "events.jsonl"), "console": False},
+        **changes,
+    }
+
+
+class LabGateway:
+    """The gateway of one lab; a context manager, or ``start`` and ``stop``."""
+
+    def __init__(self, lab: Lab, directory: Path, **changes: Any) -> None:
+        self.directory = directory
+        self.configuration = lab_configuration(directory, **changes)
+        self.events_file = Path(self.configuration["outputs"]["file"])
+        self.config_file = directory / "gateway.yaml"
+        self._lab = lab
+        self._log = directory / "gateway.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def lineage_url(self) -> str:
+        """The URL of the gateway's own lineage store."""
+        return f"unix://{self.directory / 'state' / 'run' / 'lineage.sock'}"
+
+    def start(self) -> Self:
+        """Start the gateway and wait until it is ready; raise KernelError with its log if not."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(yaml.safe_dump(self.configuration))
+        with self._log.open("ab") as log:
+            begin = log.tell()
+            self.process = self._lab.popen(
+                GATEWAY,
+                [sys.executable, "-m", "davylamp", "gateway", "--config", str(self.config_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while b"INFO: ready" not in self._log.read_bytes()[begin:]:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise KernelError(f"the gateway did not start:\n{self.log()}")
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> int:
+        """End the gateway in good order and return its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Kill the gateway's main process outright."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        """Return the end of the gateway's log."""
+        return self._log.read_text(errors="replace")[-4000:]
+
+    def events(self) -> list[AnyEvent]:
+        """Return every event written so far; a line being written is left out."""
+        if not self.events_file.exists():
+            return []
+        whole = self.events_file.read_bytes().rpartition(b"\n")[0]
+        found: list[AnyEvent] = []
+        for line in whole.splitlines():
+            try:
+                found.append(decode(line))
+            except msgspec.DecodeError:
+                continue
+        return found
+
+    def alerts(self) -> list[AlertEvent]:
+        """Return the alerts written so far."""
+        return [event for event in self.events() if isinstance(event, AlertEvent)]
+
+    def counters(self) -> dict[str, int]:
+        """Return the workers' latest counters, added up."""
+        latest = {event.worker: event for event in self.events() if isinstance(event, StatsEvent)}
+        totals: dict[str, int] = {}
+        for event in latest.values():
+            numbers = {
+                "packets": event.packets,
+                "bytes": event.bytes,
+                "flows": event.flows,
+                "alerts": event.alerts,
+                **event.counters,
+            }
+            for name, value in numbers.items():
+                totals[name] = totals.get(name, 0) + value
+        return totals
+
+    def wait_alerts(
+        self, wanted: Callable[[list[AlertEvent]], bool], seconds: float = 10.0
+    ) -> list[AlertEvent]:
+        """Wait until the alerts are as ``wanted``, at most ``seconds``; return them as they are."""
+        deadline = time.monotonic() + seconds
+        while not wanted(found := self.alerts()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.stop()
