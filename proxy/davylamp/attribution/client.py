@@ -24,6 +24,7 @@ from davylamp.attribution import model
 from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.attribution.outbox import Outbox
 from davylamp.attribution.store import Store
+from davylamp.errors import ConfigError
 
 _log = logging.getLogger("davylamp.lineage")
 _CLOSE_SECONDS = 2.0
@@ -115,6 +116,8 @@ class Client:
             )
         else:
             subject = lifecycle_id or container
+            if not subject:
+                raise ConfigError("release() needs an ip, a container or a lifecycle_id")
             self._outbox.send(
                 lambda: self._store.run(operations.release_container(subject, when, time.time()))
             )
@@ -137,6 +140,8 @@ class Client:
         The container is named by its name, lifecycle id or address. Without ``tool_call_id``
         each entry makes a new one.
         """
+        if not (container or ip or lifecycle_id):
+            raise ConfigError("tool_call() needs a container, an ip or a lifecycle_id")
         wanted = ToolCall(
             tool_call_id=tool_call_id or "unnamed",
             lifecycle_id=lifecycle_id,
@@ -173,7 +178,7 @@ class Client:
             _log.warning(
                 "tool call %s is not recorded: %s is not bound; call bind() first",
                 call.tool_call_id,
-                container or ip or "no container or address was named, and it",
+                container or ip,
             )
 
 

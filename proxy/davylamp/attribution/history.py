@@ -70,10 +70,7 @@ class History:
         if index is None:
             bindings.append(msgspec.structs.replace(new, serial=self._next(stamp), version=0))
         else:
-            start = bindings[index].valid_from
-            earlier = [b for b in bindings if b.valid_from < start and not b.empty]
-            floor = (earlier[-1].valid_to or 0.0) if earlier else 0.0
-            bindings[index] = _merge(bindings[index], new, floor)
+            bindings[index] = _merge(bindings[index], new, self._floor(bindings[index]))
         return self._settled(bindings, stamp)
 
     def release(self, lifecycle: str, at: float, stamp: int) -> "History":
@@ -134,6 +131,13 @@ class History:
             if each.empty and new.valid_from == each.valid_to:
                 return index
         return None
+
+    def _floor(self, hold: Binding) -> float:
+        """Return how early a second source may say that a hold began."""
+        if hold.empty:  # its bind was still missing, so this is the first word on it
+            return 0.0
+        ends = [b.valid_to for b in self.bindings if b.valid_from < hold.valid_from and not b.empty]
+        return (ends[-1] if ends else None) or 0.0
 
     def _settled(self, bindings: list[Binding], stamp: int) -> "History":
         """Cut each binding off where the next begins, and stamp those that changed."""
