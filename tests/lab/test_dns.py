@@ -3,6 +3,7 @@ import os
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import dpkt
 import pytest
@@ -43,11 +44,16 @@ def query(name: str, qtype: int = A, *, flags: int = 0x0100, edns: int | None = 
     return head + labels + b"\0" + struct.pack("!HH", qtype, 1) + options
 
 
-def answer(message: bytes, *, tcp: bool = False) -> dpkt.dns.DNS:
-    """Return the answer that the zone above gives, read by someone else's parser."""
+def parse(reply: bytes) -> Any:
+    """Read an answer with someone else's parser, whose fields no type checker sees."""
+    return dpkt.dns.DNS(reply)
+
+
+def answer(message: bytes, *, tcp: bool = False) -> Any:
+    """Return the answer that the zone above gives."""
     reply = respond(message, ZONE, tcp=tcp)
     assert reply is not None
-    return dpkt.dns.DNS(reply)
+    return parse(reply)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_edns_raises_the_limit_to_ours() -> None:
     reply = respond(query("x.example", edns=4096), twenty, tcp=False)
     assert reply is not None
     assert 512 < len(reply) <= 1232
-    assert dpkt.dns.DNS(reply).ar[0].type == 41
+    assert parse(reply).ar[0].type == 41
     assert answer(query("many.example", edns=65535)).tc == 1
 
 
@@ -189,7 +195,7 @@ def test_the_server_speaks_tcp(lab: Lab) -> None:
         capture_output=True,
         text=True,
     )
-    replies = [dpkt.dns.DNS(bytes.fromhex(line)) for line in run.stdout.split()]
+    replies = [parse(bytes.fromhex(line)) for line in run.stdout.split()]
     assert [len(reply.an) for reply in replies] == [1, 1], run.stderr
 
 
