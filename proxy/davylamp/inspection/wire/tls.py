@@ -322,22 +322,28 @@ def _numbers(data: bytes, at: int, end: int) -> tuple[int, ...]:
 def _sslv2(data: bytes) -> HelloResult:
     """Read the SSLv2-compatible hello that OpenSSL servers still accept (RFC 5246 E.2)."""
     length = (data[0] & 0x7F) << 8 | data[1] if len(data) > 1 else 0
-    if length > MAX_SSLV2:
-        return Malformed("record longer than TLS allows")
-    if len(data) > 1 and length < 9:
-        return Malformed("ClientHello does not parse")
-    if len(data) > 2 and data[2] != _CLIENT_HELLO:
-        return Malformed("not a TLS handshake record")
-    if len(data) > 3 and data[3] not in (0, 3):
-        return Malformed("not a TLS record version")
+    if reason := _sslv2_refusal(data, length):
+        return Malformed(reason)
     if len(data) < 2 or len(data) < 2 + length:
         return None
     cursor = Cursor(data, 3, 2 + length)
+    version, size = cursor.u16(), cursor.u16()
     try:
-        version, size = cursor.u16(), cursor.u16()
         cursor.take(4)  # lengths of the session id and the challenge
         specs = cursor.take(size)
     except EOFError:
         return Malformed("ClientHello does not parse")
     ciphers = tuple(_u16(specs, n + 1)[0] for n in range(0, size - 2, 3) if not specs[n])
     return ClientHello("", (), (), version, False, ciphers, (), ())
+
+
+def _sslv2_refusal(data: bytes, length: int) -> str:
+    if length > MAX_SSLV2:
+        return "record longer than TLS allows"
+    if len(data) > 1 and length < 9:
+        return "ClientHello does not parse"
+    if len(data) > 2 and data[2] != _CLIENT_HELLO:
+        return "not a TLS handshake record"
+    if len(data) > 3 and data[3] not in (0, 3):
+        return "not a TLS record version"
+    return ""
