@@ -5,13 +5,13 @@ what the exception policy says. Taking them out is a decision of the caller's.
 """
 
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from davylamp.enforcement import iptables
 from davylamp.enforcement.features import detect
 from davylamp.enforcement.nftset import Blocked, KernelSets
-from davylamp.enforcement.programs import nft, run
+from davylamp.enforcement.programs import nft
 from davylamp.enforcement.ruleset import iptables_rule, nft_text, removal_text
 from davylamp.enforcement.spec import Features, RulesetSpec
 from davylamp.errors import KernelError
@@ -19,11 +19,6 @@ from davylamp.flow import format_address
 
 _ACCOUNTING = Path("/proc/sys/net/netfilter/nf_conntrack_acct")
 _IPV6 = Path("/proc/thread-self/net/if_inet6")
-_LEGACY_TABLES = {
-    "iptables": Path("/proc/thread-self/net/ip_tables_names"),
-    "ip6tables": Path("/proc/thread-self/net/ip6_tables_names"),
-}
-_CHAIN = ("-t", "mangle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +46,8 @@ class Kernel:
         """
         self._account()
         if not self.features.native_queue:
-            for program in self._families():
-                _insert(program, iptables_rule(self.spec), self.spec.comment)
+            for family in self._families():
+                iptables.put_first(family, iptables_rule(self.spec), self.spec.comment)
         elements = tuple(_restore(self.spec.table, found) for found in self._still_blocked())
         nft("--file", "-", stdin=nft_text(self.spec, self.features, elements))
         if self.features.native_queue:
@@ -81,7 +76,7 @@ class Kernel:
             return
 
     def _families(self) -> tuple[str, ...]:
-        return ("iptables", "ip6tables") if _IPV6.exists() else ("iptables",)
+        return iptables.FAMILIES if _IPV6.exists() else iptables.FAMILIES[:1]
 
     def _still_blocked(self) -> list[Blocked]:
         with self.sets() as sets:
@@ -91,59 +86,8 @@ class Kernel:
                 return []
 
     def _remove_iptables(self) -> None:
-        for family in _LEGACY_TABLES:
-            for program in _variants(family):
-                for rule in _ours(program, self.spec.comment):
-                    run((program, "-w", *_CHAIN, "-D", *rule))
-
-
-def _insert(family: str, rule: tuple[str, ...], comment: str) -> None:
-    """Make one rule the first of FORWARD, and the only one of ours; raise KernelError if neither.
-
-    First, because an ACCEPT before it would let packets by unjudged. The new rule is in before an
-    old one goes, so that a restart opens no gap.
-    """
-    refusals: list[str] = []
-    for program in (family, f"{family}-legacy"):
-        try:
-            run((program, "-w", *_CHAIN, "-I", "FORWARD", *rule))
-        except KernelError as error:
-            refusals.append(str(error))
-            continue
-        for number in reversed(_positions(program, comment)[1:]):
-            run((program, "-w", *_CHAIN, "-D", "FORWARD", str(number)))
-        return
-    raise KernelError(
-        f"the kernel has neither nft's queue statement nor {family}'s NFQUEUE target "
-        f"({'; '.join(refusals)}); run: apt-get install iptables, and see `davylamp doctor`"
-    )
-
-
-def _variants(family: str) -> tuple[str, ...]:
-    # Asking legacy iptables anything would create its tables; so only where they are.
-    try:
-        legacy = "mangle" in _LEGACY_TABLES[family].read_text().split()
-    except OSError:
-        legacy = False
-    return (family, f"{family}-legacy") if legacy else (family,)
-
-
-def _listed(program: str) -> list[list[str]]:
-    """Return the rules of mangle FORWARD in words; none where the program has nothing to say."""
-    try:
-        answer = run((program, "-w", *_CHAIN, "-S", "FORWARD"))
-    except KernelError:
-        return []
-    rules = (shlex.split(line) for line in answer.splitlines())
-    return [rule for rule in rules if rule[:1] == ["-A"]]
-
-
-def _ours(program: str, comment: str) -> list[list[str]]:
-    return [rule[1:] for rule in _listed(program) if comment in rule]
-
-
-def _positions(program: str, comment: str) -> list[int]:
-    return [number for number, rule in enumerate(_listed(program), 1) if comment in rule]
+        for family in iptables.FAMILIES:
+            iptables.remove(family, self.spec.comment)
 
 
 def _restore(table: str, found: Blocked) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from davylamp.errors import KernelError
 
 _TIMEOUT = 20.0
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def run(arguments: tuple[str, ...], stdin: str = "") -> str:
@@ -46,8 +47,12 @@ def nft(*arguments: str, stdin: str = "") -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Give legacy iptables a lock file it can write: /run is not ours in a user namespace."""
+    """Let an ordinary user find the programs, and legacy iptables write its lock file.
+
+    In a user namespace we may be root and yet /run is not ours.
+    """
     environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join((environment.get("PATH", os.defpath), *_SBIN))
     if "XTABLES_LOCKFILE" not in environment and not os.access("/run", os.W_OK):
         lock = Path(tempfile.gettempdir()) / f"davylamp-xtables-{os.getuid()}.lock"
         environment["XTABLES_LOCKFILE"] = str(lock)

