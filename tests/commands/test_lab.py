@@ -154,6 +154,26 @@ def test_down_all_takes_every_lab(kept: str, note_lab: Callable[[Path], Any]) ->
     assert json.loads(cli("list", "--json").stdout) == []
 
 
+def test_a_gateway_starts_with_the_lab(
+    can_lab: None, lab_name: str, tmp_path: Path, note_lab: Callable[[Path], Any]
+) -> None:
+    """With a configuration the gateway's rules are in force when up returns; down ends it too."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text("sandboxes:\n  interfaces: [br-train]\n")
+    up = cli("up", "-l", lab_name, "--gateway-config", str(config))
+    assert up.returncode == 0, up.stderr
+    try:
+        tables = cli("exec", "-l", lab_name, "gateway", "nft", "list", "tables").stdout
+        status = json.loads(cli("status", "-l", lab_name, "--json").stdout)
+        traces = note_lab(directory(lab_name))
+    finally:
+        down = cli("down", "-l", lab_name)
+    assert "table inet davylamp" in tables
+    assert sorted(status["services"]) == ["dns", "gateway"]
+    assert down.returncode == 0, down.stderr
+    assert traces.left() == []
+
+
 def test_a_gateway_that_fails_takes_the_lab_back(
     can_lab: None, lab_name: str, tmp_path: Path
 ) -> None:

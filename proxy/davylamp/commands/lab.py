@@ -19,7 +19,7 @@ from davylamp.lab.lab import condition, take_down
 from davylamp.lab.state import LabDirectory
 from davylamp.lab.topology import DEFAULT_OUTSIDE, GATEWAY, MAX_SANDBOXES
 
-GATEWAY_TRIAL = 0.5  # seconds a gateway must run before `lab up` calls the lab up
+GATEWAY_WAIT = 30.0  # seconds a gateway gets to say that it is ready; it takes about one
 
 EXAMPLES = """\b
 Examples:
@@ -172,12 +172,13 @@ def _record(text: str) -> tuple[str, tuple[str, ...]]:
 def _start_gateway(lab: Lab, config: str) -> None:
     argv = [sys.executable, "-m", "davylamp", "gateway", "--config", config]
     gateway = lab.serve("gateway", GATEWAY, argv)
-    deadline = time.monotonic() + GATEWAY_TRIAL
-    while time.monotonic() < deadline:
-        if not gateway.alive():
-            said = (lab.directory / "gateway.log").read_text(errors="replace").strip()
-            last = said.splitlines()[-1] if said else "it said nothing"
-            raise KernelError(f"the gateway did not start in the lab: {last}")
+    log = lab.directory / "gateway.log"
+    deadline = time.monotonic() + GATEWAY_WAIT
+    # The gateway logs "ready: ..." once its rules are in the kernel and every worker is reading.
+    while "ready: " not in (said := log.read_text(errors="replace")):
+        if not gateway.alive() or time.monotonic() > deadline:
+            tail = "\n".join(said.strip().splitlines()[-10:]) or "it said nothing"
+            raise KernelError(f"the gateway did not start in the lab: {tail}")
         time.sleep(0.02)
 
 
