@@ -72,6 +72,11 @@ class EmbeddedRedis:
         return self._process is not None
 
     @property
+    def alive(self) -> bool:
+        """Whether a server that we started is running; if not, `start` brings it back."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int | None:
         """The server's process id, if it is ours."""
         return self._process.pid if self._process is not None else None
@@ -83,7 +88,7 @@ class EmbeddedRedis:
         call it again. Raises ConfigError for an unusable place, LineageUnavailable when no
         redis-server is installed or it does not come up.
         """
-        if self._process is not None and self._process.poll() is None:
+        if self.alive:
             return
         self._process = None
         self._make_directories()
@@ -179,7 +184,9 @@ class EmbeddedRedis:
             "unixsocketperm": "600",
             "dir": str(self.place.state if self._persist else self.place.runtime),
             "appendonly": "yes" if self._persist else "no",
-            "appendfsync": "everysec",
+            # Every write is the kernel's before it is answered, so it outlives a killed server;
+            # "everysec" may hold writes back for two seconds. A power cut ends the containers too.
+            "appendfsync": "no",
             "save": "",
             "daemonize": "no",
             "logfile": str(self._log),
