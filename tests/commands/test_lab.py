@@ -4,6 +4,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def cli(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def kept(can_lab: None, lab_name: str) -> Iterator[str]:
     """Give the name of a lab made with ``lab up``."""
-    up = cli("up", "--lab", lab_name, "--sandboxes", "1", "--name", "mine.example=203.0.113.11")
+    named = ("--name", "mine.example=203.0.113.11")
+    up = cli("up", "--lab", lab_name, "--sandboxes", "1", "--no-gateway", *named)
     assert up.returncode == 0, up.stderr
     yield lab_name
     cli("down", "--lab", lab_name)
@@ -191,3 +193,46 @@ def test_a_name_without_address_is_explained(can_lab: None, lab_name: str) -> No
     up = cli("up", "-l", lab_name, "--name", "pool.example")
     assert up.returncode == 2
     assert "NAME=ADDRESS" in up.stderr
+
+
+_POOL = """
+import socket
+with socket.create_server(("203.0.113.10", 3333)) as server:
+    print("ready", flush=True)
+    with server.accept()[0] as miner:
+        try:
+            print("got", miner.recv(100), flush=True)
+        except ConnectionResetError:
+            print("reset", flush=True)
+"""
+_MINER = """
+import socket
+with socket.create_connection(("pool.example", 3333)) as pool:
+    pool.sendall(b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.10"]}\\n')
+    try:
+        print("got", pool.recv(100))
+    except ConnectionResetError:
+        print("reset")
+"""
+
+
+def test_up_puts_davylamp_in_the_way(can_lab: None, lab_name: str) -> None:
+    """A lab made with plain ``lab up`` has a gateway that cuts a miner off and writes it down."""
+    up = cli("up", "--lab", lab_name, "--sandboxes", "1")
+    assert up.returncode == 0, up.stderr
+    events = Path(up.stdout.partition("events: ")[2].strip())
+    enter = [*CLI, "exec", "-l", lab_name]
+    try:
+        argv = [*enter, "outside", sys.executable, "-c", _POOL]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as pool:
+            assert pool.stdout is not None
+            assert pool.stdout.readline() == "ready\n"
+            miner = cli("exec", "-l", lab_name, "sandbox-1", sys.executable, "-c", _MINER)
+            assert miner.stdout == "reset\n"
+            assert pool.stdout.readline() == "reset\n"
+        deadline = time.monotonic() + 10
+        while "stratum-v1-subscribe" not in events.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "stratum-v1-subscribe" in events.read_text()
+    finally:
+        cli("down", "--lab", lab_name)

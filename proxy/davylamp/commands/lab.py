@@ -5,16 +5,19 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from davylamp.errors import ConfigError, DavylampError, KernelError
 from davylamp.lab import DEFAULT_ZONE, Lab, LabSpec
 from davylamp.lab import state as labs
+from davylamp.lab.gateway import EVENTS_FILE, lab_configuration
 from davylamp.lab.lab import condition, take_down
 from davylamp.lab.state import LabDirectory
 from davylamp.lab.topology import DEFAULT_OUTSIDE, GATEWAY, MAX_SANDBOXES
@@ -59,8 +62,9 @@ def command() -> None:
 @click.option(
     "--gateway-config",
     type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-    help="Start the davylamp gateway in the gateway host with this configuration.",
+    help="Start the gateway with this configuration, not with one made for the lab.",
 )
+@click.option("--no-gateway", is_flag=True, help="Plain forwarding; start no gateway.")
 @_json_option
 def up(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     name: str,
@@ -68,15 +72,16 @@ def up(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     names: tuple[str, ...],
     addresses: tuple[str, ...],
     gateway_config: str | None,
+    no_gateway: bool,
     as_json: bool,
 ) -> None:
-    """Build a lab that stays until `lab down`."""
+    """Build a lab, with davylamp in its gateway host, that stays until `lab down`."""
     zone = {**DEFAULT_ZONE, **dict(map(_record, names))}
     spec = LabSpec(name, sandboxes, zone, tuple(dict.fromkeys((*DEFAULT_OUTSIDE, *addresses))))
     lab = Lab.create(spec)
     try:
-        if gateway_config is not None:
-            _start_gateway(lab, gateway_config)
+        if not no_gateway:
+            _start_gateway(lab, gateway_config or _made_configuration(lab))
         lab.keep()
     except BaseException:
         lab.down()
@@ -85,6 +90,8 @@ def up(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
         click.echo(json.dumps(_describe(labs.find(name))))
     else:
         click.echo(f"lab {name} is up: {', '.join(lab.hosts)}")
+        if not no_gateway and gateway_config is None:
+            click.echo(f"events: {_gateway_folder(lab) / EVENTS_FILE}")
 
 
 @command.command(
@@ -167,6 +174,18 @@ def _record(text: str) -> tuple[str, tuple[str, ...]]:
     if not equals:
         raise ConfigError(f"--name {text}: write NAME=ADDRESS, or several with commas between")
     return name, tuple(values.split(","))
+
+
+def _gateway_folder(lab: Lab) -> Path:
+    return lab.directory / "davylamp"
+
+
+def _made_configuration(lab: Lab) -> str:
+    folder = _gateway_folder(lab)
+    folder.mkdir(exist_ok=True)
+    file = folder / "gateway.yaml"
+    file.write_text(yaml.safe_dump(lab_configuration(folder)))
+    return str(file)
 
 
 def _start_gateway(lab: Lab, config: str) -> None:

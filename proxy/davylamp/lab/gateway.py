@@ -17,6 +17,7 @@ from davylamp.lab.topology import BRIDGE, GATEWAY, SANDBOX_NETWORKS
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 15.0
+EVENTS_FILE = "events.jsonl"
 
 
 def lab_configuration(directory: Path, **changes: Any) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def lab_configuration(directory: Path, **changes: Any) -> dict[str, Any]:
             "subnets": [str(network) for network in SANDBOX_NETWORKS],
         },
         "state_dir": str(directory / "state"),
-        "outputs": {"file": str(directory / "events.jsonl"), "console": False},
+        "outputs": {"file": str(directory / EVENTS_FILE), "console": False},
         **changes,
     }
 
