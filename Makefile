@@ -26,19 +26,19 @@ help:
 # The stamp lives in .venv: removing the one removes the other.
 STAMP := .venv/.davylamp-ready
 
-$(STAMP): pyproject.toml uv.lock scripts/setup
-	@scripts/setup
+$(STAMP): pyproject.toml uv.lock tools/setup
+	@tools/setup
 	@touch $@
 
 deps:
-	@scripts/deps test
+	@tools/deps test
 
 demo: $(STAMP)
-	@scripts/deps demo
+	@tools/deps demo
 	@.venv/bin/davylamp demo $(DEMO_ARGS)
 
 test: $(STAMP)
-	@scripts/deps test
+	@tools/deps test
 	@.venv/bin/pytest -m "$(MARKERS)" $(TEST_ARGS)
 
 lint: $(STAMP)
@@ -49,7 +49,7 @@ lint: $(STAMP)
 	@.venv/bin/lint-imports --no-logo
 
 bench: $(STAMP)
-	@scripts/deps test
+	@tools/deps test
 	@.venv/bin/davylamp bench $(BENCH_ARGS)
 
 fuzz: $(STAMP)

@@ -67,6 +67,8 @@ class Inspector:
         ``now`` is the packet's time in seconds since the epoch, for readers that measure pace.
         """
         del now  # no reader of this slice measures pace
+        if not data:
+            return ()
         offset = self._offsets[direction]
         self._offsets[direction] = offset + len(data)
         self._conversation.receive(direction, data, offset)
