@@ -30,8 +30,7 @@ SEEDS = (
     join(
         (
             0,
-            b"POST / HTTP/1.1\r\nContent-Length: 42\r\n\r\n"
-            b'{"method":"eth_submitLogin","params":["0x1"]}',
+            b'POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n{"method":"getwork"}',
         )
     ),
     join((0, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n")),
