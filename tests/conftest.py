@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from davylamp.lab import Lab, LabSpec
+from davylamp.lab.lab import take_down
 from davylamp.lab.namespaces import why_not
 from davylamp.lab.processes import ProcessRef, members
-from davylamp.lab.state import LabDirectory
+from davylamp.lab.state import LabDirectory, directories
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
@@ -40,6 +41,9 @@ def can_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAVYLAMP_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         yield
+        # What a failing test left: the next run must not inherit it.
+        for directory in directories():
+            take_down(directory)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import davylamp
+from davylamp.paths import SIGNATURES
 
 STRANGER = 54321  # a user id with no name, no home and no rights
 _SOURCE = Path(davylamp.__file__).parents[1]
@@ -19,7 +20,7 @@ _SOURCE = Path(davylamp.__file__).parents[1]
 # packages and the code, bound into a directory of its own in a mount namespace of its own.
 _DROP = """
 set -eu; where=$1 user=$2; shift 2
-for part in python site source; do
+for part in python site source signatures; do
   mount --bind "$1" "$where/$part"; shift
 done
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --inh-caps=-all "$@"
@@ -73,12 +74,12 @@ def as_stranger(can_lab: None) -> Iterator[tuple[Runner, Path]]:
         return
     where = Path(tempfile.mkdtemp(prefix="davylamp-test-"))
     where.chmod(0o755)
-    for part in ("python", "site", "source", "run"):
+    for part in ("python", "site", "source", "signatures", "run"):
         (where / part).mkdir()
     os.chown(where / "run", STRANGER, STRANGER)
     site = next(path for path in sys.path if path.endswith("site-packages"))
     drop = ["unshare", "--mount", "sh", "-c", _DROP, "sh", str(where), str(STRANGER)]
-    drop += [sys.base_prefix, site, str(_SOURCE)]
+    drop += [sys.base_prefix, site, str(_SOURCE), str(SIGNATURES)]
     drop += [str(where / "python/bin" / Path(os.path.realpath(sys.executable)).name)]
     environment = {
         "PATH": "/usr/bin:/bin",

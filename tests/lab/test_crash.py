@@ -146,6 +146,47 @@ def test_a_maker_killed_at_any_time_leaves_nothing(
         pass
 
 
+_STORM = """
+import sys
+from davylamp.lab import Lab, LabSpec
+lab = Lab.create(LabSpec(sys.argv[1]))
+print(lab.directory, flush=True)
+started = []
+while True:
+    started.append(lab.popen("sandbox-1", ["sleep", "1000"]))
+"""
+
+
+@pytest.mark.parametrize("by", ["the lab itself", "down"])
+def test_no_program_slips_in_at_the_end(
+    python: Starter, lab_name: str, note_lab: Noter, by: str
+) -> None:
+    """Programs on their way in while a lab ends are ended too, or do not start."""
+    maker = python("-c", _STORM, lab_name)
+    assert maker.stdout is not None
+    directory = LabDirectory(Path(maker.stdout.readline().strip()))
+    traces = note_lab(directory.path)
+    time.sleep(0.2)
+    if by == "down":
+        take_down(directory)
+    maker.kill()
+    maker.wait()
+    traces.wait_gone()
+    # Whoever was on the way has arrived by now, were there a way.
+    time.sleep(0.5)
+    assert traces.left() == []
+    assert mentions(traces.marker) == []
+
+
+def test_a_closed_gate_stops_a_program(can_lab: None, lab_name: str, tmp_path: Path) -> None:
+    """A command made up before the lab began to end does not run after."""
+    with Lab.create(LabSpec(lab_name)) as lab:
+        argv = lab.argv("sandbox-1", ["touch", str(tmp_path / "ran")])
+        LabDirectory(lab.directory).close_gate()
+        assert subprocess.run(argv, check=False, stderr=subprocess.DEVNULL).returncode == 125
+    assert not (tmp_path / "ran").exists()
+
+
 def mentions(marker: str) -> list[str]:
     """Return the processes with the lab's token in their arguments or mounts."""
     found = []

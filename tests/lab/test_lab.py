@@ -130,6 +130,7 @@ def test_status_and_directory_pass_through(lab: Lab, tmp_path: Path) -> None:
     assert ask(lab, "sandbox-1", "pwd").strip() == str(Path.cwd())
     run = lab.run("sandbox-1", ["sh", "-c", "pwd; exit 7"], cwd=tmp_path, stdout=-1, text=True)
     assert (run.returncode, run.stdout.strip()) == (7, str(tmp_path))
+    assert ask(lab, "sandbox-1", "sh", "-c", "cd .. && pwd").strip() == str(Path.cwd().parent)
     assert lab.run("sandbox-1", ["no-such-program"], stderr=-1).returncode == 127
 
 
@@ -171,11 +172,12 @@ def test_down_twice_is_no_error(lab: Lab) -> None:
 
 def test_a_process_that_left_the_mounts_is_found(lab: Lab) -> None:
     """A process in a lab's network with mounts of its own is ended with the lab too."""
-    argv = [word for word in lab.argv("sandbox-1", ["sleep", "100"]) if word != "--mount"]
-    with subprocess.Popen(argv) as process:
-        holder = Path(f"/proc/{lab.host('sandbox-1').pid}/ns/net")
-        while not process.poll() and Path(f"/proc/{process.pid}/ns/net").stat() != holder.stat():
-            pass
+    script = ["sh", "-c", "echo ready; exec sleep 100"]
+    argv = [word for word in lab.argv("sandbox-1", script) if word != "--mount"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert lab.directory.name not in Path(f"/proc/{process.pid}/mountinfo").read_text()
         lab.down()
     assert process.returncode == -signal.SIGTERM
 

@@ -41,6 +41,8 @@ wish=
 read -r wish || :
 [ "$wish" != keep ] || exec sleep infinity
 
+# First the gate: a program on its way in is now either here already or will not start.
+rm -f -- "$files/gate"
 rounds=0
 while [ $rounds -lt 100 ]; do
   rounds=$((rounds + 1)) found=

@@ -135,8 +135,9 @@ class Lab:
 
         The process becomes the program (it executes, nothing forks). Give it ``environment()``.
         """
-        name = host if isinstance(host, str) else host.name
-        return [*namespaces.entering(self.host(name).pid, cwd or namespaces.here()), *argv]
+        holder = self.host(host if isinstance(host, str) else host.name).pid
+        where = Path.cwd() / cwd if cwd else namespaces.here()
+        return [*namespaces.entering(holder, where, self._directory.gate), *argv]
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the variables for a program in the lab, from ``base`` or this process's own."""
@@ -255,9 +256,10 @@ class Lab:
         )
         dns = self._start_dns()
         peers = {name: pid for name, pid in pids.items() if name != GATEWAY}
-        namespaces.ip_batches([(pids[GATEWAY], gateway_batch(peers))])
+        gate = self._directory.gate
+        namespaces.ip_batches(gate, [(pids[GATEWAY], gateway_batch(peers))])
         namespaces.ip_batches(
-            [(pids[h.name], host_batch(h, spec)) for h in hosts if h.name != GATEWAY]
+            gate, [(pids[h.name], host_batch(h, spec)) for h in hosts if h.name != GATEWAY]
         )
         namespaces.wait_ready(dns, "DNS")
 
@@ -317,6 +319,7 @@ def take_down(directory: LabDirectory) -> None:
     """Take down whatever is left of a lab, built, half built or crashed, from any process."""
     written = directory.load()
     holders = {host.holder.pid for host in written.hosts} if written else set[int]()
+    directory.close_gate()
     # The holders go last: as long as they live, the namespaces are the lab's beyond doubt.
     left = end_all(lambda: directory.processes() - holders, GRACE)
     left |= end_all(directory.processes, 0.0)

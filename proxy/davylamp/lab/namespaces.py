@@ -106,13 +106,16 @@ def wait_ready(process: "subprocess.Popen[bytes]", what: str) -> None:
     process.stdout.close()
 
 
-def entering(holder: int, cwd: Path) -> list[str]:
-    """Return the words to put before a command so that it runs in the holder's namespaces."""
+def entering(holder: int, cwd: Path, gate: Path) -> list[str]:
+    """Return the words to put before a command so that it runs in the holder's namespaces.
+
+    Without its gate (see LabDirectory) the command ends at once, with status 125.
+    """
     # To enter a user namespace one is already in is an error.
     kinds = () if _shares(holder, "user") else ("--user",)
     entered = _nsenter(holder, *kinds, "--net", "--mount", "--uts")
-    # Entering a mount namespace puts the process at its root.
-    return [*entered, "env", f"--chdir={cwd}"]
+    # Entering a mount namespace puts the process at its root, so it must change directory anyway.
+    return [*entered, "env", f"--chdir={gate}{cwd}"]
 
 
 def environment(base: Mapping[str, str], xtables_lock: Path | None = None) -> dict[str, str]:
@@ -143,11 +146,11 @@ def network_inode(pid: int) -> int:
     return Path(f"/proc/{pid}/ns/net").stat().st_ino
 
 
-def ip_batches(batches: Sequence[tuple[int, str]]) -> None:
+def ip_batches(gate: Path, batches: Sequence[tuple[int, str]]) -> None:
     """Run one ``ip -batch`` in each holder's network, all at once; KernelError if one fails."""
     running = [
         subprocess.Popen(
-            [*entering(holder, Path("/")), "ip", "-batch", "-"],
+            [*entering(holder, Path("/"), gate), "ip", "-batch", "-"],
             env=environment(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

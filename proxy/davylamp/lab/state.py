@@ -5,6 +5,7 @@
         zone.json                      what the outside DNS answers
         lock, xtables.lock, *.log
         dl-NAME-TOKEN/                 resolv.conf, hosts, nsswitch.conf, bound into every host
+            gate -> /                  the way in: every program enters through it
 
 RUNTIME is /run/davylamp for root, $XDG_RUNTIME_DIR/davylamp for others, and
 /tmp/davylamp-UID where neither can be written; $DAVYLAMP_RUNTIME_DIR overrides all three.
@@ -73,7 +74,9 @@ class LabDirectory:
                 f"there is a lab {name!r} already: take it down with "
                 f"`davylamp lab down --lab {name}`, or name this one differently"
             ) from None
-        (directory.path / f"dl-{name}-{secrets.token_hex(6)}").mkdir()
+        files = directory.path / f"dl-{name}-{secrets.token_hex(6)}"
+        files.mkdir()
+        (files / "gate").symlink_to("/")
         return directory
 
     @property
@@ -85,6 +88,20 @@ class LabDirectory:
                 f"{self.path} is damaged: run `davylamp lab down --lab {self.name}` to clear it"
             )
         return found[0]
+
+    @property
+    def gate(self) -> Path:
+        """A link to / that a program's working directory is reached through, once inside.
+
+        Whoever ends the lab removes it before looking for processes. A program on its way in is
+        then either inside already, and found, or finds no gate, and does not start.
+        """
+        return self.files / "gate"
+
+    def close_gate(self) -> None:
+        """Let no further program start in the lab."""
+        for gate in self.path.glob(f"dl-{self.name}-*/gate"):
+            gate.unlink(missing_ok=True)
 
     @property
     def zone(self) -> Path:
