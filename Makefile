@@ -41,12 +41,12 @@ test: $(STAMP)
 	@tools/deps test
 	@.venv/bin/pytest -m "$(MARKERS)" $(TEST_ARGS)
 
+# Every tool runs, also after one has failed.
+CHECKS := "ruff check --quiet" "ruff format --check --quiet" "mypy --no-error-summary" \
+	"basedpyright --level error" "lint-imports --no-logo"
+
 lint: $(STAMP)
-	@.venv/bin/ruff check --quiet
-	@.venv/bin/ruff format --check --quiet
-	@.venv/bin/mypy --no-error-summary
-	@.venv/bin/basedpyright --level error
-	@.venv/bin/lint-imports --no-logo
+	@status=0; for check in $(CHECKS); do .venv/bin/$$check || status=1; done; exit $$status
 
 bench: $(STAMP)
 	@tools/deps test

@@ -34,6 +34,8 @@ class PoolSession(Protocol):
 
     def answer(self, request: Mapping[str, Json], now: float) -> Answer:
         """Answer one request; ``now`` is Unix time in seconds."""
+        ...
 
     def push(self, now: float) -> Answer:
         """Return what the pool says unasked: a new job."""
+        ...

@@ -39,16 +39,16 @@ async def listen(
     """Listen on every address with one protocol factory; raise ConfigError if one is taken."""
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
-    try:
-        for bind in binds:
+    for bind in binds:
+        try:
             server = await loop.create_server(
                 factory, bind.host, bind.port, ssl=tls, backlog=BACKLOG
             )
-            servers.append(server)
-    except OSError as error:
-        for server in servers:
-            server.close()
-        raise ConfigError(f"cannot listen on {bind}: {error.strerror or error}") from error
+        except OSError as error:
+            for opened in servers:
+                opened.close()
+            raise ConfigError(f"cannot listen on {bind}: {error.strerror or error}") from error
+        servers.append(server)
     return servers
 
 
