@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from davylamp.events import AlertEvent
 
-WALLET = "48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt52XU5xvqgzYnDK9URnRoJMk1j8nLwEVsaSWJ4fhdUyZijBGUicoD"
+WALLET = "48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt52XU5xvqgzYnDK9URnRoJMk1j8nLwEVsaSWJ4fhdUyZijBGUicoD"  # noqa: E501 - one address
 """A well-formed Monero address (the Monero project's published donation address)."""
 
 
