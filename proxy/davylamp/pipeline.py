@@ -246,6 +246,8 @@ class Pipeline:
         if self._vantage is Vantage.INLINE and flow.inspector.standing is Standing.CLEAN:
             self.stats.cleared += 1
             return CLEAR
+        if self._vantage is Vantage.INLINE and flow.inspector.partial:
+            return REARM  # this packet may have been queued before an earlier one cleared the flow
         if self._vantage is Vantage.SAMPLE and flow.inspector.partial:
             return Decision(Fate.ACCEPT, suspect=flow.key)
         return ACCEPT

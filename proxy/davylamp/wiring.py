@@ -64,6 +64,7 @@ def ruleset_of(config: GatewayConfig) -> RulesetSpec:
         first_queue=config.queues.first,
         queues=config.queues.workers,
         exception_policy=ExceptionPolicy(config.exception_policy),
+        drop_invalid=Mode(config.mode) is Mode.ENFORCE,
         marks=MarkField(config.rules.mark_shift),
         sample_group=config.rules.sample_group,
     )

@@ -56,8 +56,9 @@ class RulesetSpec:
 
     ``sandbox_interfaces`` may end in ``*``. Traffic is judged when it comes from or goes to one of
     the interfaces or one of the subnets. ``queues`` NFQUEUEs are used from ``first_queue`` on; the
-    kernel sends both directions of an address pair to the same one. ``sample_after`` is how many
-    packets a flow has carried, both ways, before it is sampled.
+    kernel sends both directions of an address pair to the same one. ``drop_invalid`` drops TCP
+    packets that fit no connection, out of its window for one. ``sample_after`` is how many packets
+    a flow has carried, both ways, before it is sampled.
     """
 
     sandbox_interfaces: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ class RulesetSpec:
     first_queue: int = 0
     queues: int = 1
     exception_policy: ExceptionPolicy = ExceptionPolicy.FAIL_CLOSED
+    drop_invalid: bool = False
     marks: MarkField = field(default_factory=MarkField)
     triggers: Rate = Rate(50, 100)
     sample: Rate = Rate(2, 4)
