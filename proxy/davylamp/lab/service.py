@@ -53,15 +53,14 @@ class Service:
             self.process.kill()
             code = self.process.wait()
         self._reader.join()
+        self._log.close()
         return code
 
     def stop(self) -> int:
         """End the program and return its exit status."""
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.wait(STOP_SECONDS)
-        self._log.close()
-        return code
+        return self.wait(STOP_SECONDS)
 
     def events(self, name: str) -> list[Line]:
         """Return the lines whose ``event`` is ``name``."""
@@ -69,7 +68,6 @@ class Service:
 
     def complaint(self) -> str:
         """Return the end of what the program wrote to standard error."""
-        self._log.flush()
         return Path(self._log.name).read_text(errors="replace")[-2000:].strip() or "(silent)"
 
     def __enter__(self) -> Self:

@@ -1,0 +1,48 @@
+"""A lab with a gateway in it, made for one test in under two seconds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.gateway.world import World
+
+from davylamp.lab import Lab, LabSpec
+from davylamp.lab.gateway import LabGateway
+
+type Build = Callable[..., World]
+
+
+@pytest.fixture
+def build(can_lab: None, lab_name: str, tmp_path: Path) -> Iterator[Build]:
+    """Build a world: ``build(start=True, outputs={…}, **configuration)``.
+
+    Statistics come five times a second, so that tests need not wait for them.
+    """
+    with ExitStack() as stack:
+
+        def make(
+            *, start: bool = True, outputs: dict[str, Any] | None = None, **changes: Any
+        ) -> World:
+            lab = stack.enter_context(Lab.create(LabSpec(lab_name)))
+            directory = tmp_path / "gw"
+            given = {
+                "file": str(directory / "events.jsonl"),
+                "console": False,
+                "stats_seconds": 0.2,
+                **(outputs or {}),
+            }
+            world = World(lab, LabGateway(lab, directory, outputs=given, **changes), tmp_path)
+            stack.callback(world.stop)
+            if start:
+                world.gateway.start()
+            return world
+
+        yield make
+
+
+@pytest.fixture
+def world(build: Build) -> World:
+    """Give a lab with a gateway that enforces and fails closed, as it does by default."""
+    return build()
