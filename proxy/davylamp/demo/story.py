@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from davylamp.attribution.store import Store
-from davylamp.demo import benign
+from davylamp.demo import benign, realminer
 from davylamp.demo.results import WALLET, Actor, Attempt, Moment, Results, Throughput
 from davylamp.demo.stage import POOL_NAME, POOL_TLS_PORT, ZONE, Stage, set_up
 from davylamp.events import AlertEvent
@@ -80,6 +80,9 @@ def _tool_call(stage: Stage, trainer: Client, results: Results) -> None:
             ("TLS with the pool's SNI", [*_TLS, *_CRYPTONOTE]),
         ):
             _attempt(stage, results, title, arguments)
+        real = realminer.attempt(stage, "pool.example:3333")
+        if real is not None:
+            results.attempts.append(real)
     _note(results, Actor.TRAINER, f"tool call {_CALL} returned")
 
 
