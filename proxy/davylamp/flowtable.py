@@ -8,9 +8,10 @@ speaks again is simply picked up midstream.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from davylamp.events import Action
 from davylamp.flow import Direction, FlowKey
 from davylamp.inspection.inspector import Inspector
-from davylamp.packet import Packet
+from davylamp.packet import TCP, flow_key, reverse_key
 from davylamp.reassembly import Stream
 
 
@@ -27,22 +28,64 @@ class FlowLimits:
 class Flow:
     """One TCP flow under inspection.
 
-    ``begin`` is the time of its first packet seen, in seconds since the epoch. ``triggered`` says
-    that the kernel had it cleared and brought it back.
+    ``tuple_key`` is its originator's packets'. ``begin`` is the time of its first packet seen, in
+    seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
+    so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
+    ``reported`` are the signatures already alerted. ``older`` is a connection between the same
+    ports that ended, or seems to have ended, with half a message.
     """
 
-    key: FlowKey
+    tuple_key: bytes
     begin: float
     last: float
     inspector: Inspector
-    triggered: bool = False
-    blocked: bool = False
-    held: int = 0
-    closing: int = 0
-    streams: dict[Direction, Stream] = field(default_factory=dict)
+    recalled: bool = False
+    blocked: Action | None = None
+    originator: Stream | None = None
+    responder: Stream | None = None
     reported: set[str] = field(default_factory=set)
-    tuple_key: bytes = b""
-    reverse_key: bytes = b""
+    finished: set[Direction] = field(default_factory=set)
+    older: "Flow | None" = None
+    counted: int = 0
+    """The bytes held that the table has counted for this flow."""
+
+    @property
+    def key(self) -> FlowKey:
+        """The flow's five-tuple."""
+        return flow_key(TCP, self.tuple_key)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a direction has bytes that wait for others before them."""
+        return any(stream.waiting for _, stream in self.streams)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is held whose rest must come here too."""
+        return self.inspector.partial or self.waiting
+
+    @property
+    def held(self) -> int:
+        """Bytes that all buffers hold."""
+        own = self.inspector.held + sum(stream.held for _, stream in self.streams)
+        return own + (self.older.held if self.older is not None else 0)
+
+    @property
+    def streams(self) -> tuple[tuple[Direction, Stream], ...]:
+        """The directions seen so far."""
+        both = ((Direction.ORIGINATOR, self.originator), (Direction.RESPONDER, self.responder))
+        return tuple((direction, stream) for direction, stream in both if stream is not None)
+
+    def stream(self, direction: Direction) -> Stream | None:
+        """Return one direction's stream, if a packet of it was seen."""
+        return self.originator if direction is Direction.ORIGINATOR else self.responder
+
+    def set_stream(self, direction: Direction, stream: Stream | None) -> None:
+        """Begin one direction's stream, or forget it."""
+        if direction is Direction.ORIGINATOR:
+            self.originator = stream
+        else:
+            self.responder = stream
 
 
 class FlowTable:
@@ -52,10 +95,11 @@ class FlowTable:
 
     def __init__(self, limits: FlowLimits) -> None:
         self._limits = limits
-        self._flows: OrderedDict[bytes, Flow] = OrderedDict()  # by the originator's tuple key
+        self._flows: OrderedDict[bytes, Flow] = OrderedDict()
         self._directions: dict[bytes, tuple[Flow, Direction]] = {}
         self._held = 0
         self.evicted = 0
+        """Flows that had to go because a bound was met."""
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -69,15 +113,15 @@ class FlowTable:
         """Return the flow that a packet belongs to, and the packet's direction."""
         return self._directions.get(tuple_key)
 
-    def add(self, flow: Flow, packet: Packet, direction: Direction) -> None:
-        """Keep a flow whose ``packet`` runs in ``direction``; others may have to go."""
-        one, two = packet.tuple_key, packet.reverse_key
-        flow.tuple_key, flow.reverse_key = (
-            (one, two) if direction is Direction.ORIGINATOR else (two, one)
-        )
+    def add(self, flow: Flow) -> None:
+        """Keep a flow, in place of one with the same tuple; others may have to go."""
+        known = self._flows.get(flow.tuple_key)
+        if known is not None:
+            self.remove(known)
         self._flows[flow.tuple_key] = flow
-        self._directions[one] = (flow, direction)
-        self._directions[two] = (flow, direction.opposite)
+        # A host that talks to itself from a port to the same port has one tuple for both ways.
+        self._directions[reverse_key(flow.tuple_key)] = (flow, Direction.RESPONDER)
+        self._directions[flow.tuple_key] = (flow, Direction.ORIGINATOR)
         self.touch(flow)
         while len(self._flows) > self._limits.flows:
             self._evict()
@@ -85,27 +129,26 @@ class FlowTable:
     def touch(self, flow: Flow) -> None:
         """Note that a flow had a packet: it is now the least idle, and holds what it holds."""
         self._flows.move_to_end(flow.tuple_key)
-        held = flow.inspector.held + sum(stream.held for stream in flow.streams.values())
-        self._held += held - flow.held
-        flow.held = held
+        held = flow.held
+        self._held += held - flow.counted
+        flow.counted = held
         while self._held > self._limits.held and len(self._flows) > 1:
             self._evict()
 
     def remove(self, flow: Flow) -> None:
         """Forget a flow."""
-        if self._flows.pop(flow.tuple_key, None) is not None:
-            self._directions.pop(flow.tuple_key, None)
-            self._directions.pop(flow.reverse_key, None)  # the same key, if a host talks to itself
-            self._held -= flow.held
+        if self._flows.get(flow.tuple_key) is not flow:
+            return
+        del self._flows[flow.tuple_key]
+        self._directions.pop(flow.tuple_key, None)
+        self._directions.pop(reverse_key(flow.tuple_key), None)
+        self._held -= flow.counted
 
-    def idle(self, now: float) -> list[Flow]:
-        """Return the flows that have been idle for longer than the limit, longest first."""
-        result = []
-        for flow in self._flows.values():
-            if now - flow.last < self._limits.idle:
-                break
-            result.append(flow)
-        return result
+    def sweep(self, now: float) -> None:
+        """Forget the flows that have been idle for longer than the limit."""
+        horizon = now - self._limits.idle
+        while self._flows and (flow := next(iter(self._flows.values()))).last <= horizon:
+            self.remove(flow)
 
     def flows(self) -> list[Flow]:
         """Return all flows, longest idle first."""

@@ -1,4 +1,4 @@
-"""Findings become alerts, and many alerts one incident.
+"""Findings become alerts and a verdict, and many alerts one incident.
 
 An alert is one signature on one flow. An incident is what a person is woken for: everything that
 one container (or address, while the container is unknown) did within a window.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from davylamp.events import (
+    Action,
     AlertEvent,
     AlertInfo,
     EvidenceInfo,
@@ -22,7 +23,7 @@ from davylamp.events import (
 from davylamp.flow import FlowKey
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
-from davylamp.policy import Mode, Verdict
+from davylamp.policy import Mode, Policy, Verdict, gravity
 from davylamp.redaction import redact
 from davylamp.signatures.model import Category
 
@@ -37,13 +38,51 @@ class Sighting:
     begin: float
     now: float
     app_proto: AppProto
-    hello: ClientHello | None
-    mode: Mode
-    pack: str
+    hello: ClientHello | None = None
 
 
-def alert_event(finding: Finding, verdict: Verdict, sighting: Sighting) -> AlertEvent:
-    """Return the alert for one finding, its evidence redacted."""
+class Reporter:
+    """Judges findings by one policy and writes their alerts.
+
+    At most ``alerts_per_flow`` alerts are written about a flow, one for each signature.
+    """
+
+    __slots__ = ("_alerts_per_flow", "_pack", "_policy")
+
+    def __init__(self, policy: Policy, pack: str, alerts_per_flow: int) -> None:
+        self._policy = policy
+        self._pack = pack
+        self._alerts_per_flow = alerts_per_flow
+
+    def report(
+        self, found: tuple[Finding, ...], sighting: Sighting, reported: set[str]
+    ) -> tuple[tuple[AlertEvent, ...], Verdict]:
+        """Return the alerts on findings (at least one), and the gravest verdict on any of them.
+
+        ``reported`` holds the ids of the signatures already alerted on this flow; it grows.
+        """
+        alerts: list[AlertEvent] = []
+        verdicts: list[Verdict] = []
+        for finding in found:
+            verdict = self._policy.judge(finding, sighting.key)
+            verdicts.append(verdict)
+            identity = finding.signature.id
+            if (
+                verdict.action is not Action.PASS
+                and identity not in reported
+                and len(reported) < self._alerts_per_flow
+            ):
+                reported.add(identity)
+                alerts.append(
+                    alert_event(finding, verdict, sighting, mode=self._policy.mode, pack=self._pack)
+                )
+        return tuple(alerts), max(verdicts, key=gravity)
+
+
+def alert_event(
+    finding: Finding, verdict: Verdict, sighting: Sighting, *, mode: Mode, pack: str
+) -> AlertEvent:
+    """Return the alert for one finding, its evidence redacted; ``pack`` is the pack's version."""
     key, signature = sighting.key, finding.signature
     community_id = key.community_id()
     return AlertEvent(
@@ -65,7 +104,7 @@ def alert_event(finding: Finding, verdict: Verdict, sighting: Sighting) -> Alert
             severity=signature.severity,
             confidence=finding.confidence,
         ),
-        verdict=VerdictInfo(action=verdict.action, reason=verdict.reason, mode=sighting.mode.value),
+        verdict=VerdictInfo(action=verdict.action, reason=verdict.reason, mode=mode.value),
         mining=MiningInfo(
             dialect=signature.dialect,
             coin=finding.coin,
@@ -85,7 +124,7 @@ def alert_event(finding: Finding, verdict: Verdict, sighting: Sighting) -> Alert
             ),
         ),
         tls=_tls_info(sighting.hello),
-        pack=sighting.pack,
+        pack=pack,
     )
 
 

@@ -16,7 +16,10 @@ _PORTS = Struct(">HH").unpack_from
 _U16 = Struct(">H").unpack_from
 
 _IPV6_EXTENSIONS = frozenset({0, 43, 51, 60, 135})
-_MAX_EXTENSIONS = 8
+
+# Plain numbers, because arithmetic with an IntFlag costs as much as slicing the packet.
+FIN, SYN, RST, ACK = (int(flag) for flag in (TcpFlag.FIN, TcpFlag.SYN, TcpFlag.RST, TcpFlag.ACK))
+TCP, UDP = int(Proto.TCP), int(Proto.UDP)
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -24,7 +27,7 @@ class Packet(msgspec.Struct, frozen=True):
 
     ``tuple_key`` is source address, destination address and both ports as they stand in the
     packet: the cheapest thing that names a direction of a flow. ``payload`` is what was captured;
-    ``cut`` says that the packet was longer. For UDP, ``seq``, ``ack`` and ``flags`` are 0.
+    ``missing`` counts the bytes of it that were not. For UDP, ``seq``, ``ack`` and ``flags`` are 0.
     """
 
     proto: int
@@ -35,26 +38,51 @@ class Packet(msgspec.Struct, frozen=True):
     ack: int
     flags: int
     payload: bytes
-    cut: bool
+    missing: int
 
     @property
-    def reverse_key(self) -> bytes:
-        """The tuple key of packets the other way."""
-        key, size = self.tuple_key, (len(self.tuple_key) - 4) // 2
-        return key[size : 2 * size] + key[:size] + key[-2:] + key[-4:-2]
+    def src_addr(self) -> bytes:
+        """The sender's address, packed."""
+        return self.tuple_key[: (len(self.tuple_key) - 4) // 2]
+
+    @property
+    def dst_addr(self) -> bytes:
+        """The receiver's address, packed."""
+        return self.tuple_key[(len(self.tuple_key) - 4) // 2 : -4]
+
+    @property
+    def start(self) -> int:
+        """The sequence number of the first payload byte (a SYN comes before it)."""
+        return (self.seq + 1) & 0xFFFFFFFF if self.flags & SYN else self.seq
+
+    @property
+    def end(self) -> int:
+        """The sequence number that follows this packet's bytes and its FIN."""
+        size = len(self.payload) + self.missing + (self.flags & FIN)
+        return (self.start + size) & 0xFFFFFFFF
 
     @property
     def starts_connection(self) -> bool:
         """Whether this is an originator's SYN."""
-        return self.flags & (TcpFlag.SYN | TcpFlag.ACK) == TcpFlag.SYN
+        return self.flags & (SYN | ACK) == SYN
 
     @property
     def flow_key(self) -> FlowKey:
         """The flow, with this packet's sender as its originator."""
-        key, size = self.tuple_key, (len(self.tuple_key) - 4) // 2
-        return FlowKey(
-            Proto(self.proto), key[:size], self.src_port, key[size : 2 * size], self.dst_port
-        )
+        return flow_key(self.proto, self.tuple_key)
+
+
+def reverse_key(tuple_key: bytes) -> bytes:
+    """Return the tuple key of packets the other way."""
+    size = (len(tuple_key) - 4) // 2
+    return tuple_key[size : 2 * size] + tuple_key[:size] + tuple_key[-2:] + tuple_key[-4:-2]
+
+
+def flow_key(proto: int, tuple_key: bytes) -> FlowKey:
+    """Return the flow whose originator sends packets with this tuple key."""
+    size = (len(tuple_key) - 4) // 2
+    src_port, dst_port = _PORTS(tuple_key, 2 * size)
+    return FlowKey(Proto(proto), tuple_key[:size], src_port, tuple_key[size : 2 * size], dst_port)
 
 
 def slice_packet(ip: bytes) -> Packet | None:
@@ -81,9 +109,9 @@ def slice_packet(ip: bytes) -> Packet | None:
         return None
     if end <= start:
         end = len(ip)  # a segmentation-offloaded giant writes 0 for its length
-    if proto == Proto.TCP:
+    if proto == TCP:
         return _tcp(ip, addresses, start, end)
-    if proto == Proto.UDP:
+    if proto == UDP:
         return _udp(ip, addresses, start, end)
     return None
 
@@ -96,7 +124,7 @@ def _tcp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
     if data < start + 20 or data > end:
         return None
     return Packet(
-        Proto.TCP,
+        TCP,
         addresses + ip[start : start + 4],
         src_port,
         dst_port,
@@ -104,7 +132,7 @@ def _tcp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
         ack,
         flags,
         ip[data:end],
-        end > len(ip),
+        max(0, end - max(data, len(ip))),
     )
 
 
@@ -113,7 +141,7 @@ def _udp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
         return None
     src_port, dst_port = _PORTS(ip, start)
     return Packet(
-        Proto.UDP,
+        UDP,
         addresses + ip[start : start + 4],
         src_port,
         dst_port,
@@ -121,16 +149,15 @@ def _udp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
         0,
         0,
         ip[start + 8 : end],
-        end > len(ip),
+        max(0, end - len(ip)),
     )
 
 
 def _upper_layer(ip: bytes) -> tuple[int, int]:
     """Return the transport protocol of an IPv6 packet and where its header starts."""
     kind, at = ip[6], 40
-    for _ in range(_MAX_EXTENSIONS):
-        if kind not in _IPV6_EXTENSIONS or at + 2 > len(ip):
-            return kind, at
+    # No bound but the packet's own: what stops at ten headers, the eleventh gets past.
+    while kind in _IPV6_EXTENSIONS and at + 2 <= len(ip):
         size = (ip[at + 1] + 2) * 4 if kind == 51 else (ip[at + 1] + 1) * 8
         kind, at = ip[at], at + size
-    return 59, at  # "no next header": more extensions than any honest packet has
+    return kind, at

@@ -57,6 +57,14 @@ class Verdict:
         return self.action in (Action.DROP, Action.REJECT)
 
 
+_GRAVITY = (Action.PASS, Action.ALERT, Action.DROP, Action.REJECT)
+
+
+def gravity(verdict: Verdict) -> tuple[int, bool]:
+    """Return a key that orders verdicts, the gravest last."""
+    return _GRAVITY.index(verdict.action), verdict.block_endpoint
+
+
 @dataclass(frozen=True, slots=True)
 class SshPolicy:
     """Where SSH may go: these ports, at these networks (no network named: anywhere)."""

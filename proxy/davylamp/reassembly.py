@@ -1,34 +1,45 @@
 """TCP reassembly of one direction: segments in, ordered bytes out.
 
-Strategy. The stream is a line of 64-bit offsets; offset 0 is the first byte seen. Contiguous
-bytes are handed out at once and kept for a while (the *history*), so that a retransmission can be
-held against what was sent first: first-received wins, and a segment that says otherwise is a
-conflict, which the caller must not deliver. Segments ahead of the stream wait in a bounded
-*pending* list. Three things make this differ from an end host's reassembly:
+Strategy. The stream is a line of offsets; offset 0 is the first byte known. Contiguous bytes are
+handed out at once and kept for a while (the *history*), so that a retransmission can be held
+against what was sent first: first-received wins, and a segment that says otherwise is a conflict,
+which the caller must not deliver. Segments ahead of the stream wait in a bounded *pending* list.
+Three things make this differ from an end host's reassembly:
 
 - The SYN is not needed. Inline, the kernel queues only packets with payload, so the first segment
-  seen may not be the first of the stream. One that starts before offset 0 and touches what we hold
-  *rewinds* the stream: the caller inspects again from the new beginning.
+  seen may not be the first of the stream. One that starts before the first byte held and touches
+  what we hold *rewinds* the stream: the caller inspects again from the new beginning.
 - Nothing is skipped inline: a segment that cannot be kept is refused, the caller drops it, and the
   sender's retransmission brings it back. ``skip`` is for captures and samples, which have holes.
 - Sequence numbers wrap (RFC 9293 section 3.4); only differences of them are ever compared.
 """
 
 from bisect import insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 _WRAP = 1 << 32
 _HALF = 1 << 31
+_SEGMENT_OVERHEAD = 128  # bytes that Python needs for a held segment besides its payload
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Bounds for one direction, in bytes and segments."""
+    """Bounds for one direction, in bytes and segments.
 
-    history: int = 16 * 1024
+    ``history`` covers the longest message that keeps a flow under inspection, so that no byte of
+    it can be replaced after it was inspected.
+    """
+
+    history: int = 144 * 1024
     pending: int = 256 * 1024
     pending_segments: int = 256
     rewind: int = 64 * 1024
+
+    @property
+    def window(self) -> int:
+        """How far from the stream, in bytes, a segment may be and still be of its connection."""
+        return 4 * self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class Delivery:
 
     ``data`` is newly contiguous, starting at ``offset``. ``conflict`` says that some byte was seen
     before with another value; ``refused`` that a bound was met and nothing was kept; ``rewound``
-    that ``data`` starts the stream anew at offset 0 and earlier deliveries are void.
+    that ``data`` starts before all earlier deliveries, which are void. ``probe`` is a keep-alive: a
+    byte that was sent before, whose value means nothing (RFC 9293 section 3.8.4).
     """
 
     data: bytes = b""
@@ -45,40 +57,65 @@ class Delivery:
     conflict: bool = False
     refused: bool = False
     rewound: bool = False
+    probe: bool = False
 
 
 NOTHING = Delivery()
 REFUSED = Delivery(refused=True)
 CONFLICT = Delivery(conflict=True)
+PROBE = Delivery(probe=True)
 
 
-@dataclass(slots=True)
 class Stream:
     """One direction of a TCP connection.
 
     ``next_seq`` is the sequence number of the first byte not yet handed out, and the exact number
-    that a reset to the receiver must carry.
+    that a reset to the receiver must carry; ``next_offset`` is where that byte stands. ``anchored``
+    says that the first byte is known, because a SYN was seen.
     """
 
-    limits: StreamLimits
-    next_seq: int
-    next_offset: int = 0
-    anchored: bool = False
-    """True when offset 0 is known to be the stream's first byte (a SYN was seen)."""
-    pending_bytes: int = 0
-    _history: list[bytes] = field(default_factory=list)
-    _history_bytes: int = 0
-    _pending: list[tuple[int, bytes]] = field(default_factory=list)
+    __slots__ = (
+        "_history",
+        "_limits",
+        "_pending",
+        "_start",
+        "anchored",
+        "next_offset",
+        "next_seq",
+        "pending_bytes",
+    )
+
+    def __init__(self, limits: StreamLimits, next_seq: int, *, anchored: bool = False) -> None:
+        self._limits = limits
+        self.next_seq = next_seq
+        self.next_offset = 0
+        self.anchored = anchored
+        self.pending_bytes = 0
+        self._start = 0  # offset of the first byte since the last hole that was given up
+        self._history = bytearray()
+        self._pending: list[tuple[int, bytes]] = []
+
+    @classmethod
+    def begun(cls, limits: StreamLimits, seq: int, payload: bytes, *, anchored: bool) -> Self:
+        """Return a stream that has handed out one first segment."""
+        stream = cls(limits, seq, anchored=anchored)
+        stream._deliver(payload)
+        return stream
 
     @property
     def held(self) -> int:
         """Bytes of memory that the stream's buffers hold."""
-        return self._history_bytes + self.pending_bytes
+        return len(self._history) + self.pending_bytes + _SEGMENT_OVERHEAD * len(self._pending)
 
     @property
     def waiting(self) -> bool:
         """True while segments ahead of a hole are held."""
         return bool(self._pending)
+
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the first byte seen."""
+        return (self.next_seq - self.next_offset) % _WRAP
 
     def distance(self, seq: int) -> int:
         """Return how many bytes ``seq`` lies ahead of the stream (negative: behind)."""
@@ -92,47 +129,51 @@ class Stream:
         start = self.next_offset + self.distance(seq)
         if start > self.next_offset:
             return self._hold(start, payload)
-        if start < 0:
+        if start < self._start:
             return self._before_start(start, payload)
         if self._conflicts(start, payload) or self._conflicts_pending(start, payload):
-            return CONFLICT
+            is_probe = len(payload) == 1 and start == self.next_offset - 1
+            return PROBE if is_probe else CONFLICT
         fresh = payload[self.next_offset - start :]
         return self._deliver(self._joined(fresh)) if fresh else NOTHING
 
-    def skip(self, seq: int) -> int:
-        """Give up the bytes before ``seq``; return how many were skipped (0: none were missing)."""
+    def skip(self, seq: int) -> tuple[int, bytes]:
+        """Give up the bytes before ``seq``.
+
+        Return how many never came (0: none were missing), and what was held from there on.
+        """
         ahead = self.distance(seq)
         if ahead <= 0:
-            return 0
-        self._forget_pending()
-        self._history.clear()
-        self._history_bytes = 0
-        self.next_seq = seq % _WRAP
-        self.next_offset += ahead
-        return ahead
+            return 0, b""
+        self._move_to(self.next_offset + ahead)
+        kept = [(at, part) for at, part in self._pending if at + len(part) > self.next_offset]
+        self._pending = kept
+        self.pending_bytes = sum(len(part) for _, part in kept)
+        if not kept or kept[0][0] > self.next_offset:
+            return ahead, b""
+        return ahead, self._deliver(self._joined(b"")).data
 
     def skip_to_pending(self) -> tuple[int, bytes]:
         """Give up the hole before the first held segment; return its size and what follows it."""
         if not self._pending:
             return 0, b""
-        offset, _ = self._pending[0]
-        hole = offset - self.next_offset
-        held, self._pending = self._pending, []
-        self.skip((self.next_seq + hole) % _WRAP)
-        self._pending = held
-        self.pending_bytes = sum(len(part) for _, part in held)
-        return hole, self._deliver(self._joined(b"")).data
+        hole = self._pending[0][0] - self.next_offset
+        return self.skip((self.next_seq + hole) % _WRAP)
+
+    def _move_to(self, offset: int) -> None:
+        """Begin anew at ``offset``: nothing before it is held any more."""
+        self.next_seq = (self.next_seq + offset - self.next_offset) % _WRAP
+        self.next_offset = self._start = offset
+        self._history.clear()
 
     def _deliver(self, data: bytes) -> Delivery:
         offset = self.next_offset
         self.next_offset = offset + len(data)
         self.next_seq = (self.next_seq + len(data)) % _WRAP
-        self._history.append(data)
-        self._history_bytes += len(data)
-        while len(self._history) > 1 and (
-            self._history_bytes - len(self._history[0]) >= self.limits.history
-        ):
-            self._history_bytes -= len(self._history.pop(0))
+        history, limit = self._history, self._limits.history
+        history += data
+        if len(history) > 2 * limit:  # seldom, so that the copying is paid for by the bytes
+            del history[:-limit]
         return Delivery(data, offset)
 
     def _joined(self, data: bytes) -> bytes:
@@ -152,10 +193,11 @@ class Stream:
         return b"".join(parts)
 
     def _hold(self, offset: int, payload: bytes) -> Delivery:
+        limits = self._limits
         if (
-            self.pending_bytes + len(payload) > self.limits.pending
-            or len(self._pending) >= self.limits.pending_segments
-            or offset - self.next_offset > 4 * self.limits.pending
+            self.pending_bytes + len(payload) > limits.pending
+            or len(self._pending) >= limits.pending_segments
+            or offset - self.next_offset > limits.window
         ):
             return REFUSED
         if self._conflicts_pending(offset, payload):
@@ -166,42 +208,38 @@ class Stream:
         return NOTHING
 
     def _before_start(self, start: int, payload: bytes) -> Delivery:
-        """Handle bytes before offset 0: a rewind if they touch the held beginning."""
-        begins_held = self._history_bytes == self.next_offset
-        if self.anchored or -start > self.limits.rewind or not begins_held:
+        """Handle bytes before the first one held: a rewind if they touch the held beginning."""
+        begins_held = len(self._history) == self.next_offset - self._start
+        before = self._start - start
+        if self.anchored or before > self._limits.rewind or not begins_held:
             return NOTHING  # older than anything the receiver still waits for
-        held = b"".join(self._history)
-        gap = -start - len(payload)
-        if gap > 0:
+        held = bytes(self._history)
+        if before > len(payload):
             # Still a hole between: start anew at the lower segment, what we held is ahead of it.
-            again = [(-start, held)]
-            lead = payload
+            lead, ahead = payload, [(self._start, held)] if held else []
         else:
-            overlap = payload[-start:]
+            overlap = payload[before:]
             shared = min(len(overlap), len(held))
             if overlap[:shared] != held[:shared] or self._conflicts_pending(start, payload):
                 return CONFLICT
-            again = []
-            lead = payload + held[shared:]
-        moved = [(offset - start, part) for offset, part in self._pending]
-        self.next_seq = (self.next_seq - self.next_offset + start) % _WRAP
-        self.next_offset = 0
-        self._history.clear()
-        self._history_bytes = 0
-        self._pending = again + moved
-        self.pending_bytes = sum(len(part) for _, part in self._pending)
+            lead, ahead = payload + held[shared:], []
+        self._move_to(start)
+        self._pending = ahead + self._pending
+        self.pending_bytes += sum(len(part) for _, part in ahead)
+        if start < 0:  # offsets count from the first byte seen, which is now this one
+            self.next_offset = self._start = 0
+            self._pending = [(offset - start, part) for offset, part in self._pending]
         delivery = self._deliver(self._joined(lead))
-        return Delivery(delivery.data, 0, rewound=True)
+        return Delivery(delivery.data, delivery.offset, rewound=True)
 
     def _conflicts(self, start: int, payload: bytes) -> bool:
         """Tell whether ``payload`` contradicts the history (forgotten bytes never do)."""
-        first = self.next_offset - self._history_bytes
+        first = self.next_offset - len(self._history)
         end = min(start + len(payload), self.next_offset)
         begin = max(start, first)
         if begin >= end:
             return False
-        held = b"".join(self._history)
-        return held[begin - first : end - first] != payload[begin - start : end - start]
+        return self._history[begin - first : end - first] != payload[begin - start : end - start]
 
     def _conflicts_pending(self, start: int, payload: bytes) -> bool:
         end = start + len(payload)
@@ -214,7 +252,3 @@ class Stream:
             ):
                 return True
         return False
-
-    def _forget_pending(self) -> None:
-        self._pending.clear()
-        self.pending_bytes = 0

@@ -1,15 +1,14 @@
 """Which TCP resets end a flow at both ends at once.
 
 A reset is believed only if its sequence number is exactly the one its receiver expects next
-(RFC 5961 section 3.2), so the numbers come from what was delivered, not from what was sent.
+(RFC 5961 section 3.2), so the numbers come from what was delivered, not from what was sent. Where
+two numbers are possible both are sent: the wrong one earns a challenge ACK, no more.
 """
 
 from davylamp.decision import Reset
-from davylamp.flow import Direction, TcpFlag
+from davylamp.flow import Direction, FlowKey
 from davylamp.flowtable import Flow
-from davylamp.packet import Packet
-
-_WRAP = 2**32
+from davylamp.packet import ACK, SYN, Packet
 
 
 def resets_for(
@@ -21,16 +20,37 @@ def resets_for(
     expects what follows. Its sender expects what it acknowledged, or what the other direction has
     delivered since.
     """
-    forward = flow.key if direction is Direction.ORIGINATOR else flow.key.reversed()
+    key = flow.key
+    forward = key if direction is Direction.ORIGINATOR else key.reversed()
     backward = forward.reversed()
-    if packet.flags & TcpFlag.SYN:  # RFC 9293 section 3.10.7.3: SYN-SENT checks the ACK instead
-        return (Reset(backward, 0, (packet.seq + 1) % _WRAP),)
-    if delivered:
-        expected = (packet.seq + len(packet.payload)) % _WRAP
+    if packet.flags & SYN:
+        return _resets_in_handshake(packet, forward, backward)
+    receiver_expects = packet.end if delivered else expected
     sender_expects = {packet.ack}
-    if other := flow.streams.get(direction.opposite):
+    if other := flow.stream(direction.opposite):
         sender_expects.add(other.next_seq)
     return (
-        Reset(forward, expected, packet.ack),
-        *(Reset(backward, seq, expected) for seq in sorted(sender_expects)),
+        Reset(forward, receiver_expects, packet.ack),
+        *(Reset(backward, seq, receiver_expects) for seq in sorted(sender_expects)),
     )
+
+
+def reset_to_sender(flow: Flow, direction: Direction, packet: Packet) -> Reset:
+    """Return the reset that answers a packet of a flow that was ended before (it has an ACK).
+
+    The sender cannot have heard of the end: it still sends, and expects what it acknowledges.
+    """
+    key = flow.key
+    backward = key.reversed() if direction is Direction.ORIGINATOR else key
+    return Reset(backward, packet.ack, packet.end)
+
+
+def _resets_in_handshake(packet: Packet, forward: FlowKey, backward: FlowKey) -> tuple[Reset, ...]:
+    """Handle data in a SYN: RFC 9293 section 3.10.7.3 checks a reset's ACK in SYN-SENT.
+
+    The receiver of a SYN that was dropped knows of no connection. A SYN-ACK's receiver is in
+    SYN-SENT, its sender in SYN-RECEIVED, which checks the sequence number as ever.
+    """
+    if packet.flags & ACK:
+        return (Reset(forward, packet.seq, packet.ack), Reset(backward, packet.ack, packet.start))
+    return (Reset(backward, 0, packet.start),)

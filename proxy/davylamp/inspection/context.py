@@ -1,7 +1,5 @@
 """What every layer of one flow's inspection shares: the pack, and where findings go."""
 
-from dataclasses import dataclass, field
-
 from davylamp.flow import Direction
 from davylamp.inspection.finding import MAX_EXCERPT, AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
@@ -9,14 +7,18 @@ from davylamp.signatures.model import Match
 from davylamp.signatures.pack import Pack
 
 
-@dataclass(slots=True)
 class Context:
     """One flow's pack, findings not yet collected, and facts that events carry."""
 
-    pack: Pack
-    findings: list[Finding] = field(default_factory=list)
-    app_proto: AppProto = AppProto.UNKNOWN
-    hello: ClientHello | None = None
+    __slots__ = ("app_proto", "findings", "hello", "pack")
+    findings: list[Finding]
+    hello: ClientHello | None
+
+    def __init__(self, pack: Pack, app_proto: AppProto = AppProto.UNKNOWN) -> None:
+        self.pack = pack
+        self.findings = []
+        self.app_proto = app_proto
+        self.hello = None
 
     def matched(
         self, match: Match, direction: Direction, offset: int, text: bytes, layers: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
+from davylamp.inspection.dns import DnsMessages
 from davylamp.inspection.http import HttpExchange, HttpRequests, HttpResponses
 from davylamp.inspection.identify import Opening, identify
 from davylamp.inspection.jsonlines import JsonLines
@@ -19,78 +20,106 @@ class _Side:
         self.reader: Reader | None = None
         self.first = b""
 
+    @property
+    def partial(self) -> bool:
+        return self.reader.partial if self.reader is not None else bool(self.first)
+
+    @property
+    def settled(self) -> bool:
+        return self.reader is not None and self.reader.settled
+
+    @property
+    def held(self) -> int:
+        return self.reader.held if self.reader is not None else len(self.first)
+
+    @property
+    def half_json(self) -> bool:
+        return type(self.reader) is JsonLines and self.reader.partial
+
 
 class Conversation:
     """Feeds both directions of one flow (or of one tunnel inside it) to their readers."""
 
-    __slots__ = ("_context", "_depth", "_http", "_layers", "_sides")
+    __slots__ = ("_context", "_depth", "_http", "_layers", "_originator", "_responder")
 
     def __init__(self, context: Context, layers: tuple[str, ...], depth: int) -> None:
         self._context = context
         self._layers = layers
         self._depth = depth
         self._http: HttpExchange | None = None
-        self._sides = {Direction.ORIGINATOR: _Side(), Direction.RESPONDER: _Side()}
+        self._originator = _Side()
+        self._responder = _Side()
 
     @property
     def settled(self) -> bool:
         """Whether a direction is settled and neither holds half a message."""
-        return not self.partial and any(
-            side.reader is not None and side.reader.settled for side in self._sides.values()
-        )
+        one, two = self._originator, self._responder
+        return (one.settled or two.settled) and not one.partial and not two.partial
 
     @property
     def partial(self) -> bool:
         """Whether a direction holds half a message, or too little to tell what it is."""
-        return any(
-            side.reader.partial if side.reader is not None else bool(side.first)
-            for side in self._sides.values()
-        )
+        return self._originator.partial or self._responder.partial
+
+    @property
+    def half_json(self) -> bool:
+        """Whether a direction outside any protocol has begun what looks like a JSON message."""
+        return self._originator.half_json or self._responder.half_json
 
     @property
     def held(self) -> int:
         """Bytes that both directions' buffers hold."""
-        return sum(
-            side.reader.held if side.reader is not None else len(side.first)
-            for side in self._sides.values()
-        )
+        return self._originator.held + self._responder.held
 
     def receive(self, direction: Direction, data: bytes, offset: int) -> None:
         """Take bytes of one direction, which continue its stream at ``offset``."""
-        side = self._sides[direction]
-        if side.reader is None:
-            side.first += data
-            opening = identify(side.first)
+        side = self._side(direction)
+        reader = side.reader
+        if reader is None:
+            if side.first:
+                offset -= len(side.first)
+                data = side.first + data
+            opening = identify(data)
             if opening is None:
+                side.first = data
                 return
-            offset -= len(side.first) - len(data)
-            data, side.first = side.first, b""
-            side.reader = self._reader(opening, direction)
-        rest = side.reader.receive(data, offset)
+            side.first = b""
+            reader = side.reader = self._reader(opening, direction)
+        rest = reader.receive(data, offset)
         if rest is not None:
             self._read_on(side, direction, rest, offset + len(data) - len(rest))
+
+    def restart(self, direction: Direction) -> None:
+        """Forget what was read of one direction, because bytes of it were lost or came before."""
+        self._http = None
+        if direction is Direction.ORIGINATOR:
+            self._originator = _Side()
+        else:
+            self._responder = _Side()
 
     def _read_on(self, side: _Side, direction: Direction, rest: bytes, offset: int) -> None:
         """Read what a reader handed back as what it opens; at worst as lines, which keep all."""
         before = type(side.reader)
         side.reader = None
-        if rest:
-            opening = identify(rest)
-            side.reader = self._reader(opening or Opening.OTHER, direction)
-            if isinstance(side.reader, before):
-                side.reader = JsonLines(self._place(direction))
-            again = side.reader.receive(rest, offset)
-            if again is not None:
-                side.reader = JsonLines(self._place(direction))
-                side.reader.receive(again, offset + len(rest) - len(again))
+        if not rest:
+            return
+        reader = self._reader(identify(rest) or Opening.OTHER, direction)
+        if isinstance(reader, before):
+            reader = self._lines(direction)
+        side.reader = reader
+        again = reader.receive(rest, offset)
+        if again is not None:
+            side.reader = self._lines(direction)
+            side.reader.receive(again, offset + len(rest) - len(again))
 
-    def gap(self, direction: Direction) -> None:
-        """Note that bytes of one direction were lost; begin anew with what follows."""
-        self._http = None
-        self._sides[direction] = _Side()
+    def _side(self, direction: Direction) -> _Side:
+        return self._originator if direction is Direction.ORIGINATOR else self._responder
 
     def _place(self, direction: Direction) -> Place:
         return Place(self._context, direction, self._layers, self._depth)
+
+    def _lines(self, direction: Direction) -> Reader:
+        return JsonLines(self._place(direction))
 
     def _exchange(self) -> HttpExchange:
         if self._http is None:
@@ -99,14 +128,15 @@ class Conversation:
 
     def _reader(self, opening: Opening, direction: Direction) -> Reader:
         place = self._place(direction)
-        match opening, direction:
-            case Opening.TLS_CLIENT, Direction.ORIGINATOR:
-                return TlsClient(place)
-            case Opening.SSH, _:
-                return SshIdentification(place)
-            case Opening.HTTP_REQUEST, Direction.ORIGINATOR:
-                return HttpRequests(place, self._exchange())
-            case Opening.HTTP_RESPONSE, Direction.RESPONDER:
-                return HttpResponses(place, self._exchange())
-            case _:
-                return JsonLines(place)
+        from_originator = direction is Direction.ORIGINATOR
+        if opening is Opening.HTTP_REQUEST and from_originator:
+            return HttpRequests(place, self._exchange())
+        if opening is Opening.TLS_CLIENT and from_originator:
+            return TlsClient(place)
+        if opening is Opening.HTTP_RESPONSE and not from_originator:
+            return HttpResponses(place, self._exchange())
+        if opening is Opening.SSH:
+            return SshIdentification(place)
+        if opening is Opening.DNS:
+            return DnsMessages(place)
+        return JsonLines(place)

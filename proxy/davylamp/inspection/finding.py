@@ -20,16 +20,6 @@ class AppProto(StrEnum):
     DNS = "dns"
 
 
-class Standing(StrEnum):
-    """Whether a flow needs more looking at.
-
-    ``UNDECIDED``: go on. ``CLEAN``: its first bytes were judged, the kernel may have the rest.
-    """
-
-    UNDECIDED = "undecided"
-    CLEAN = "clean"
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One signature met on one flow.

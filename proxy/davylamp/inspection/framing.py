@@ -10,6 +10,9 @@ reported as soon as *either* ends it:
 - line framing: inside an unfinished candidate, a line that by itself starts with ``{`` and ends
   with ``}`` is reported at its newline, because a pool that reads lines ignores the broken start.
 
+A candidate ends as none where a byte stands outside its strings that no JSON text has there, so
+that binary data is not taken for half a message.
+
 Each byte is looked at once by a structural scan (quotes, brackets, newlines), so the cost is linear
 however the stream is cut. Anything else on a line is passed over to its newline. What is kept is
 bounded by ``MAX_MESSAGE``; pools accept lines of up to 102,400 bytes (MoneroOcean's limit).
@@ -20,9 +23,12 @@ from dataclasses import dataclass, field
 
 MAX_MESSAGE = 128 * 1024
 
-_OUTSIDE = re.compile(rb'["{}\[\]\n]')
+BLANK = b" \t\r\n\xef\xbb\xbf"
+"""What may stand before a message: white space, and the bytes of a byte-order mark."""
+
+# Outside strings a JSON text, with all extensions that parsers allow, is printable ASCII.
+_OUTSIDE = re.compile(rb'["{}\[\]\n]|[^\t\r\x20-\x7e]')
 _INSIDE = re.compile(rb'["\\\n]')
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,11 @@ class Framer:
         return self._depth > 0
 
     @property
+    def between(self) -> bool:
+        """True where a message may begin with the next byte."""
+        return not self._buffer and not self._skipping
+
+    @property
     def held(self) -> int:
         """Bytes of the unfinished candidate."""
         return len(self._buffer)
@@ -91,7 +102,7 @@ class Framer:
         return self._begin()
 
     def _begin(self) -> bool:
-        start = len(self._buffer) - len(self._buffer.lstrip(_BLANK))
+        start = len(self._buffer) - len(self._buffer.lstrip(BLANK))
         self._drop(start)
         if not self._buffer:
             return False
@@ -130,17 +141,22 @@ class Framer:
                     return True
             elif byte in b"{[":
                 self._depth += 1
-            else:
+            elif byte in b"}]":
                 self._depth -= 1
                 if self._depth == 0:
                     found.append(Framed(self._offset, bytes(buffer[: self._scan])))
                     self._drop(self._scan)
                     return True
+            else:
+                self._drop(self._scan)
+                self._depth = 0
+                self._skipping = True
+                return True
 
     def _end_of_line(self, found: list[Framed]) -> bool:
         """Handle a newline inside a candidate; return True if the candidate ended with it."""
         line = bytes(self._buffer[self._line : self._scan])
-        text = line.strip(_BLANK)
+        text = line.strip(BLANK)
         if self._line and text[:1] == b"{" and text[-1:] == b"}":
             found.append(Framed(self._offset + self._line + line.index(b"{"), text))
         self._line = self._scan

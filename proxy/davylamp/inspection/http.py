@@ -27,17 +27,25 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"
 class HttpExchange:
     """What both directions share: a response is read knowing which request it answers."""
 
-    __slots__ = ("requests", "responses")
+    __slots__ = ("left", "requests", "responses")
 
     def __init__(self) -> None:
         self.requests = RequestReader()
         self.responses = ResponseReader()
+        self.left = b""
+        """What the client had sent of another request when the server switched protocols."""
+
+    def upgrade(self) -> None:
+        """Note the server's 101: what the client sends from now on is no HTTP."""
+        for event in self.requests.upgrade():
+            if isinstance(event, Upgraded):
+                self.left += event.remaining
 
 
 class _Messages:
     """One direction: collects bodies that may be JSON, and judges them when they end."""
 
-    __slots__ = ("_body", "_body_offset", "_exchange", "_place", "_seen")
+    __slots__ = ("_body", "_body_offset", "_exchange", "_passing", "_place", "_seen")
 
     def __init__(self, place: Place, exchange: HttpExchange) -> None:
         self._place = place
@@ -45,6 +53,7 @@ class _Messages:
         self._seen = 0
         self._body = b""
         self._body_offset = 0
+        self._passing = False  # this body is no JSON, or too long
 
     @property
     def _deep(self) -> bool:
@@ -54,35 +63,42 @@ class _Messages:
         """Handle events in order; return what is left when HTTP has ended."""
         for event in events:
             match event:
-                case BodyData(data, offset):
-                    self._collect(data, offset)
+                case RequestHead():
+                    self._place.context.app_proto = AppProto.HTTP
+                    self._exchange.responses.expect(event.method)
                 case MessageEnd():
                     self._judge()
-                case Upgraded(remaining) | Malformed(rest=remaining):
-                    return remaining
-                case RequestHead(method=method):
-                    self._place.context.app_proto = AppProto.HTTP
-                    self._exchange.responses.expect(method)
-                case ResponseHead(status=101):
-                    self._exchange.requests.upgrade()
+                case BodyData():
+                    self._collect(event.data, event.offset)
                 case ResponseHead():
-                    pass
+                    self._place.context.app_proto = AppProto.HTTP
+                    if event.status == 101:
+                        self._exchange.upgrade()
+                case Upgraded():
+                    return event.remaining
+                case Malformed():
+                    return event.rest
         return None
 
     def _collect(self, data: bytes, offset: int) -> None:
+        if self._passing:
+            return
         if not self._body:
-            data = data.lstrip(_BLANK)
-            if data[:1] not in (b"{", b"["):
+            text = data.lstrip(_BLANK)
+            if not text:
                 return
-            self._body_offset = offset
+            self._body_offset = offset + len(data) - len(text)
+            data = text
         self._body += data
-        if len(self._body) > MAX_MESSAGE:
+        if self._body[0] not in b"{[" or len(self._body) > MAX_MESSAGE:
             self._body = b""
+            self._passing = True
 
     def _judge(self) -> None:
-        body, self._body = self._body, b""
-        if not body:
+        self._passing = False
+        if not self._body:
             return
+        body, self._body = self._body, b""
         context = self._place.context
         layers = (*self._place.layers, AppProto.HTTP.value)
         for message in read_objects(body):
@@ -103,17 +119,23 @@ class HttpRequests(_Messages):
     @property
     def partial(self) -> bool:
         """Whether a request has begun and not ended, within the depth."""
-        return self._exchange.requests.partial and not self._deep
+        exchange = self._exchange
+        return (exchange.requests.partial and not self._deep) or bool(exchange.left)
 
     @property
     def held(self) -> int:
         """Bytes of the unfinished head or JSON body."""
-        return self._exchange.requests.held + len(self._body)
+        exchange = self._exchange
+        return exchange.requests.held + len(exchange.left) + len(self._body)
 
     def receive(self, data: bytes, offset: int) -> bytes | None:  # noqa: ARG002 - the reader counts
         """Take more of the stream; hand back what is no request."""
+        exchange = self._exchange
+        if exchange.requests.done:
+            left, exchange.left = exchange.left, b""
+            return left + data
         self._seen += len(data)
-        return self._take(self._exchange.requests.feed(data))
+        return self._take(exchange.requests.feed(data))
 
 
 class HttpResponses(_Messages):

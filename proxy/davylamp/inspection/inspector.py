@@ -10,11 +10,12 @@ from davylamp.flow import Direction
 from davylamp.inspection.context import Context
 from davylamp.inspection.conversation import Conversation
 from davylamp.inspection.dns import inspect_dns
-from davylamp.inspection.finding import AppProto, Finding, Standing
+from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.pack import Pack
 
 DEPTH = 16 * 1024
+_LAYERS = ("tcp",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,18 @@ class InspectionLimits:
     depth: int = DEPTH
 
 
+_DEFAULT_LIMITS = InspectionLimits()
+
+
 class Inspector:
     """Inspects one TCP flow."""
 
     __slots__ = ("_context", "_conversation", "_offsets")
 
-    def __init__(self, pack: Pack, limits: InspectionLimits | None = None) -> None:
+    def __init__(self, pack: Pack, limits: InspectionLimits = _DEFAULT_LIMITS) -> None:
         self._context = Context(pack)
-        self._conversation = Conversation(
-            self._context, ("tcp",), (limits or InspectionLimits()).depth
-        )
-        self._offsets = {Direction.ORIGINATOR: 0, Direction.RESPONDER: 0}
+        self._conversation = Conversation(self._context, _LAYERS, limits.depth)
+        self._offsets = [0, 0]  # of the originator's and the responder's next byte
 
     @property
     def app_proto(self) -> AppProto:
@@ -47,9 +49,9 @@ class Inspector:
         return self._context.hello
 
     @property
-    def standing(self) -> Standing:
-        """Whether the kernel may have the rest of the flow."""
-        return Standing.CLEAN if self._conversation.settled else Standing.UNDECIDED
+    def settled(self) -> bool:
+        """Whether the first bytes were judged, so that the kernel may have the rest."""
+        return self._conversation.settled
 
     @property
     def partial(self) -> bool:
@@ -57,38 +59,47 @@ class Inspector:
         return self._conversation.partial
 
     @property
+    def half_json(self) -> bool:
+        """Whether half of what looks like a bare JSON message is held."""
+        return self._conversation.half_json
+
+    @property
     def held(self) -> int:
         """Bytes that the inspection's buffers hold."""
         return self._conversation.held
 
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
-        """Take the next bytes of one direction; return what they complete.
+        """Take the next bytes (not empty) of one direction; return what they complete.
 
         ``now`` is the packet's time in seconds since the epoch, for readers that measure pace.
         """
         del now  # no reader of this slice measures pace
-        if not data:
-            return ()
-        offset = self._offsets[direction]
-        self._offsets[direction] = offset + len(data)
+        side = direction is Direction.RESPONDER
+        offset = self._offsets[side]
+        self._offsets[side] = offset + len(data)
         self._conversation.receive(direction, data, offset)
-        return self._collect()
+        return self._collect() if self._context.findings else ()
 
     def gap(self, direction: Direction, size: int) -> None:
         """Note that ``size`` bytes of one direction will never come; read on after them."""
-        self._offsets[direction] += size
-        self._conversation.gap(direction)
+        self._offsets[direction is Direction.RESPONDER] += size
+        self._conversation.restart(direction)
+
+    def rewind(self, direction: Direction, offset: int) -> None:
+        """Note that the next bytes of one direction go before those that were received.
+
+        ``offset`` is where they stand in their stream; what follows them is received again.
+        """
+        self._offsets[direction is Direction.RESPONDER] = offset
+        self._conversation.restart(direction)
 
     def conflict(self, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
         """Note that a segment contradicted an earlier one about the same bytes."""
-        self._context.noticed(
-            "tcp.overlap-conflict", direction, self._offsets[direction], payload, ("tcp",)
-        )
+        offset = self._offsets[direction is Direction.RESPONDER]
+        self._context.noticed("tcp.overlap-conflict", direction, offset, payload, _LAYERS)
         return self._collect()
 
     def _collect(self) -> tuple[Finding, ...]:
-        if not self._context.findings:
-            return ()
         found = tuple(self._context.findings)
         self._context.findings.clear()
         return found
@@ -96,6 +107,6 @@ class Inspector:
 
 def inspect_datagram(pack: Pack, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
     """Inspect one UDP datagram of port 53; return what it tells."""
-    context = Context(pack, app_proto=AppProto.DNS)
+    context = Context(pack, AppProto.DNS)
     inspect_dns(context, direction, payload)
     return tuple(context.findings)

@@ -6,8 +6,8 @@ that quotes one inside a larger line or a larger JSON value is not one.
 """
 
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.framing import Framer
-from davylamp.inspection.jsontext import read_objects
+from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
+from davylamp.inspection.jsontext import JsonObject, read_objects, read_value
 from davylamp.inspection.reader import Place
 
 
@@ -39,16 +39,27 @@ class JsonLines:
     def receive(self, data: bytes, offset: int) -> None:
         """Search more bytes of the stream."""
         self._seen += len(data)
-        context = self._place.context
+        if self._framer.between and (text := _one_line(data)):
+            # The common case at a third of the cost: what parses whole was framed right.
+            objects = read_value(text)
+            if objects is not None:
+                self._judge(objects, text, offset)
+                return
         for framed in self._framer.receive(data, offset):
-            for message in read_objects(framed.text):
-                if context.app_proto is AppProto.UNKNOWN:
-                    context.app_proto = AppProto.JSON
-                for match in context.pack.match_message(message):
-                    context.matched(
-                        match,
-                        self._place.direction,
-                        framed.offset,
-                        framed.text,
-                        self._place.layers,
-                    )
+            self._judge(read_objects(framed.text), framed.text, framed.offset)
+
+    def _judge(self, objects: list[JsonObject], text: bytes, offset: int) -> None:
+        place, context = self._place, self._place.context
+        for message in objects:
+            if context.app_proto is AppProto.UNKNOWN:
+                context.app_proto = AppProto.JSON
+            for match in context.pack.match_message(message):
+                context.matched(match, place.direction, offset, text, place.layers)
+
+
+def _one_line(data: bytes) -> bytes:
+    """Return the one line that a segment is, if that may be a JSON message; else nothing."""
+    if data[0] not in b"{[" or len(data) > MAX_MESSAGE:
+        return b""
+    text = data.rstrip(BLANK)
+    return text if text[-1] in b"}]" and b"\n" not in text else b""

@@ -1,48 +1,98 @@
 """A candidate message's bytes to JSON objects, as the most lenient of receivers reads them.
 
-Strategy. Receivers disagree on repeated member names: JavaScript and Python keep the last,
-rapidjson (XMRig) finds the first. When names repeat, both readings are returned and both are judged. Control
-characters inside strings and bytes that are not UTF-8 are accepted, as C++ parsers do. A batch
-(an array of objects) yields its objects; anything else yields nothing. Never raises.
+Strategy. What a receiver of ours could read must not fail here, or it would pass unseen:
+
+- Repeated member names: JavaScript and Python keep the last, rapidjson (XMRig) finds the first.
+  Both readings are returned, and both are judged.
+- Nesting: a value deeper than ``MAX_DEPTH`` is read as null, because Python's parser gives up on
+  deep ones and JavaScript's does not. No message we know is deeper than six.
+- Numbers: an integer of thousands of digits is a float, as in JavaScript.
+- Control characters inside strings and bytes that are not UTF-8 are accepted.
+
+A batch (an array of objects) yields its objects; anything else yields nothing. Never raises.
 """
 
 import json
-from dataclasses import dataclass
+import re
 
 MAX_BATCH = 64
+MAX_DEPTH = 64
+_MAX_DIGITS = 4000  # Python refuses more than 4,300 (sys.get_int_max_str_digits)
 
 type JsonObject = dict[str, object]
+type _Pairs = list[tuple[str, object]]
+
+_NESTING = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 
-@dataclass(slots=True)
-class _Repeats:
-    """Notices repeated names while objects are being built."""
-
-    seen: bool = False
-
-    def last_wins(self, pairs: list[tuple[str, object]]) -> JsonObject:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            self.seen = True
-        return result
+class _RepeatedNameError(Exception):
+    """An object has two members of one name."""
 
 
-def _first_wins(pairs: list[tuple[str, object]]) -> JsonObject:
+def _unrepeated(pairs: _Pairs) -> JsonObject:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _RepeatedNameError
+    return members
+
+
+def _first_wins(pairs: _Pairs) -> JsonObject:
     return dict(reversed(pairs))
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
+
+
+_UNREPEATED = json.JSONDecoder(strict=False, object_pairs_hook=_unrepeated, parse_int=_integer)
+_LAST = json.JSONDecoder(strict=False, parse_int=_integer)
+_FIRST = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins, parse_int=_integer)
 
 
 def read_objects(text: bytes) -> list[JsonObject]:
     """Return the JSON objects that a receiver may read in ``text``; empty if it is not JSON."""
+    return read_value(text) or []
+
+
+def read_value(text: bytes) -> list[JsonObject] | None:
+    """Return the objects of ``text``, or None if it is not exactly one JSON value."""
     decoded = text.decode("utf-8", "replace")
-    repeats = _Repeats()
     try:
-        values = [json.loads(decoded, strict=False, object_pairs_hook=repeats.last_wins)]
-        if repeats.seen:
-            values.append(json.loads(decoded, strict=False, object_pairs_hook=_first_wins))
-    except (ValueError, RecursionError):
-        return []
+        try:
+            values = _readings(decoded)
+        except RecursionError:
+            values = _readings(_flattened(decoded))
+    except ValueError:
+        return None
     objects: list[JsonObject] = []
     for value in values:
         members = value[:MAX_BATCH] if isinstance(value, list) else [value]
         objects += [member for member in members if isinstance(member, dict)]
     return objects
+
+
+def _readings(text: str) -> list[object]:
+    """Return each value that a receiver may read; raise ValueError or RecursionError."""
+    try:
+        return [_UNREPEATED.decode(text)]
+    except _RepeatedNameError:
+        return [_LAST.decode(text), _FIRST.decode(text)]
+
+
+def _flattened(text: str) -> str:
+    """Return JSON text with null in place of every value nested deeper than ``MAX_DEPTH``."""
+    parts: list[str] = []
+    depth = copied = 0
+    for token in _NESTING.finditer(text):
+        match token[0]:
+            case "{" | "[":
+                depth += 1
+                if depth == MAX_DEPTH + 1:
+                    parts += (text[copied : token.start()], "null")
+            case "}" | "]":
+                if depth == MAX_DEPTH + 1:
+                    copied = token.end()
+                depth -= 1
+            case _:
+                pass
+    return "".join(parts) + text[copied:]

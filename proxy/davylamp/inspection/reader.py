@@ -1,7 +1,8 @@
 """What a protocol's reader is: one direction of a conversation, once its first bytes have told."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
@@ -34,12 +35,14 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a reader sits: whose bytes it reads, and inside which layers."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a reader sits: whose bytes it reads, and inside which layers.
+
+    ``depth`` counts the bytes of the direction after which it is settled, if nothing was found in
+    them. (A msgspec struct, because one is built for each clean connection.)
+    """
 
     context: Context
     direction: Direction
     layers: tuple[str, ...]
     depth: int
-    """Bytes of the direction after which it is settled, if nothing was found in them."""

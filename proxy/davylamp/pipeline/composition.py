@@ -1,0 +1,101 @@
+"""The pipeline itself: slices packets, hands TCP to its judge, and inspects DNS datagrams."""
+
+from davylamp.decision import ACCEPT, Decision, Fate
+from davylamp.events import AlertEvent
+from davylamp.flow import Direction
+from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.finding import AppProto
+from davylamp.inspection.inspector import inspect_datagram
+from davylamp.packet import UDP, Packet, slice_packet
+from davylamp.pipeline.orientation import Orientation
+from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.pipeline.tcp import TcpJudge
+from davylamp.policy import Network, Policy
+from davylamp.signatures.pack import Pack
+
+_DNS_PORT = 53
+_SWEEP_EVERY = 4096
+
+
+class Pipeline:
+    """The inspection core behind one source of packets."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        policy: Policy,
+        *,
+        vantage: Vantage = Vantage.INLINE,
+        sandboxes: tuple[Network, ...] = (),
+        limits: PipelineLimits | None = None,
+    ) -> None:
+        limits = limits or PipelineLimits()
+        self.stats = PipelineStats()
+        self._pack = pack
+        self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow)
+        self._vantage = vantage
+        self._tcp = TcpJudge(
+            pack,
+            self._reporter,
+            Orientation(sandboxes),
+            self.stats,
+            vantage=vantage,
+            mode=policy.mode,
+            limits=limits,
+        )
+
+    @property
+    def tracked(self) -> int:
+        """Flows that are under inspection now."""
+        return len(self._tcp.table)
+
+    @property
+    def evicted(self) -> int:
+        """Flows that had to be put out because a bound was met."""
+        return self._tcp.table.evicted
+
+    @property
+    def held(self) -> int:
+        """Bytes that the buffers of all tracked flows hold."""
+        return self._tcp.table.held
+
+    def packet(self, ip: bytes, now: float, *, triggered: bool = False) -> Decision:
+        """Judge one IP packet; ``now`` is its time in seconds since the epoch.
+
+        ``triggered`` says that the kernel had cleared the flow and queued this packet all the same.
+        """
+        stats = self.stats
+        stats.packets += 1
+        stats.bytes += len(ip)
+        if not stats.packets % _SWEEP_EVERY:
+            self.sweep(now)
+        packet = slice_packet(ip)
+        if packet is None:
+            return ACCEPT
+        if packet.proto == UDP:
+            return self._datagram(packet, now)
+        return self._tcp.packet(packet, now, triggered=triggered)
+
+    def sweep(self, now: float) -> None:
+        """Forget flows that have been idle for too long."""
+        self._tcp.table.sweep(now)
+
+    def finish(self, now: float) -> tuple[AlertEvent, ...]:
+        """Say that no packet follows; return what the bytes behind holes still tell."""
+        return self._tcp.finish(now)
+
+    def _datagram(self, packet: Packet, now: float) -> Decision:
+        if packet.dst_port == _DNS_PORT:
+            key, direction = packet.flow_key, Direction.ORIGINATOR
+        elif packet.src_port == _DNS_PORT:
+            key, direction = packet.flow_key.reversed(), Direction.RESPONDER
+        else:
+            return ACCEPT
+        found = inspect_datagram(self._pack, direction, packet.payload)
+        if not found:
+            return ACCEPT
+        self.stats.flows += 1
+        alerts, verdict = self._reporter.report(found, Sighting(key, now, now, AppProto.DNS), set())
+        self.stats.alerts += len(alerts)
+        blocked = verdict.blocks and self._vantage is not Vantage.SAMPLE
+        return Decision(Fate.DROP if blocked else Fate.ACCEPT, alerts)

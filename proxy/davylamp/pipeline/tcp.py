@@ -1,0 +1,344 @@
+"""TCP packets to decisions: when to look, what may pass, what a finding leads to."""
+
+from dataclasses import replace
+
+from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, Block, Decision, Fate
+from davylamp.events import Action, AlertEvent
+from davylamp.flow import Direction
+from davylamp.flowtable import Flow, FlowTable
+from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.finding import Finding
+from davylamp.inspection.inspector import Inspector
+from davylamp.packet import FIN, RST, SYN, Packet, reverse_key
+from davylamp.pipeline.orientation import Orientation
+from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.policy import Mode, Verdict
+from davylamp.reassembly import Stream
+from davylamp.resets import reset_to_sender, resets_for
+from davylamp.signatures.pack import Pack
+
+_SHORT_HISTORY = 16 * 1024
+_ANOTHER_CONNECTION = 1 << 30  # bytes between two packets that no hole in a capture explains
+
+
+class TcpJudge:
+    """Judges the TCP packets of one source."""
+
+    def __init__(  # noqa: PLR0913 - it composes all of these
+        self,
+        pack: Pack,
+        reporter: Reporter,
+        orientation: Orientation,
+        stats: PipelineStats,
+        *,
+        vantage: Vantage,
+        mode: Mode,
+        limits: PipelineLimits,
+    ) -> None:
+        self.table = FlowTable(limits.flows)
+        self._pack = pack
+        self._reporter = reporter
+        self._orientation = orientation
+        self._stats = stats
+        self._inline = vantage is Vantage.INLINE
+        self._sampled = vantage is Vantage.SAMPLE
+        # A segment may be refused only where that brings it back: inline, and not observing.
+        self._refuses = self._inline and mode is Mode.ENFORCE
+        self._inspection = limits.inspection
+        # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
+        history = min(limits.stream.history, _SHORT_HISTORY)
+        self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+
+    def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
+        """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
+        known = self.table.find(packet.tuple_key)
+        if known is None:
+            return self._first(packet, now, triggered=triggered)
+        flow, direction = known
+        if flow.older is not None or not self._belongs(packet, flow, direction):
+            chosen = self._incarnation(packet, flow, direction)
+            if chosen is None:
+                return self._another(packet, now, flow, triggered=triggered)
+            flow = chosen
+        return self._next(packet, now, flow, direction, triggered=triggered)
+
+    def finish(self, now: float) -> tuple[AlertEvent, ...]:
+        """Give up every hole; return what the bytes behind them tell."""
+        alerts: list[AlertEvent] = []
+        for flow in self.table.flows():
+            for direction, stream in flow.streams:
+                while stream.waiting:
+                    hole, data = stream.skip_to_pending()
+                    found = self._after_hole(flow, direction, hole, data, now)
+                    if found:
+                        alerts += self._report(flow, found, now)[0]
+            self.table.remove(flow)
+        return tuple(alerts)
+
+    # --- which flow a packet belongs to -------------------------------------------------------
+
+    def _belongs(self, packet: Packet, flow: Flow, direction: Direction) -> bool:
+        """Tell whether a packet can be of this connection, or only of another on its ports."""
+        stream = flow.stream(direction)
+        if stream is None or self._sampled:
+            return True
+        if packet.flags & SYN:
+            return packet.start == stream.first_seq
+        far = self._stream.window if self._inline else _ANOTHER_CONNECTION
+        return abs(stream.distance(packet.start)) <= far
+
+    def _incarnation(self, packet: Packet, flow: Flow, direction: Direction) -> Flow | None:
+        """Return which of the connections on these ports a packet belongs to, or None."""
+        if self._belongs(packet, flow, direction):
+            return flow
+        older = flow.older
+        if older is not None and self._belongs(packet, older, direction):
+            return older
+        return None
+
+    def _another(self, packet: Packet, now: float, flow: Flow, *, triggered: bool) -> Decision:
+        """Handle a packet of neither connection known on its ports: they are used again.
+
+        Inline that may be a lie, to make us forget half a message whose rest is yet to come: one
+        connection with half a message is remembered, and while there are two, no third is let in.
+        """
+        keep = None
+        if self._inline and not packet.starts_connection:
+            halves = [one for one in (flow, flow.older) if one is not None and one.unfinished]
+            if len(halves) > 1 and self._refuses:
+                self._stats.refused += 1
+                return DROP
+            keep = halves[0] if halves else None
+        self.table.remove(flow)
+        decision = self._first(packet, now, triggered=triggered, older=keep)
+        if keep is not None:
+            keep.older = None
+        return decision
+
+    def _first(
+        self, packet: Packet, now: float, *, triggered: bool, older: Flow | None = None
+    ) -> Decision:
+        """Handle the first packet of a flow that is not in the table."""
+        payload = packet.payload
+        if not payload and not packet.flags & SYN:
+            return ACCEPT
+        self._stats.flows += 1
+        direction = self._orientation.of(packet)
+        inspector = Inspector(self._pack, self._inspection)
+        found = inspector.receive(direction, payload, now) if payload else ()
+        judged = not inspector.partial if triggered else inspector.settled
+        if judged and self._inline and not found and not older and not packet.missing:
+            self._stats.cleared += 1
+            return CLEAR  # the common case: one packet tells, and nothing is kept
+        flow = Flow(
+            packet.tuple_key
+            if direction is Direction.ORIGINATOR
+            else reverse_key(packet.tuple_key),
+            now,
+            now,
+            inspector,
+            recalled=triggered,
+            older=older,
+        )
+        stream = Stream(self._stream, packet.start, anchored=bool(packet.flags & SYN))
+        flow.set_stream(direction, stream)
+        self.table.add(flow)
+        if not payload:
+            return ACCEPT
+        stream.receive(packet.start, payload)
+        found += self._cut(flow, direction, stream, packet, now)
+        return self._conclude(flow, direction, packet, packet.start, found, now)
+
+    # --- what is done with its bytes ----------------------------------------------------------
+
+    def _next(
+        self, packet: Packet, now: float, flow: Flow, direction: Direction, *, triggered: bool
+    ) -> Decision:
+        """Handle a packet of a flow in the table."""
+        flow.last = now
+        if flow.blocked is not None:
+            return self._of_blocked(packet, flow, direction)
+        if triggered:
+            flow.recalled = True
+        decision = ACCEPT
+        stream = flow.stream(direction)
+        if stream is None:
+            stream = Stream(self._stream, packet.start, anchored=bool(packet.flags & SYN))
+            flow.set_stream(direction, stream)
+        if packet.payload:
+            decision = self._take(packet, now, flow, direction, stream, triggered=triggered)
+        if packet.flags & (FIN | RST) and not self._inline:
+            self._end(packet, flow, direction)
+        elif decision.fate is not Fate.CLEAR:
+            self.table.touch(flow)
+        return decision
+
+    def _take(  # noqa: PLR0913 - a packet, its place, and when
+        self,
+        packet: Packet,
+        now: float,
+        flow: Flow,
+        direction: Direction,
+        stream: Stream,
+        *,
+        triggered: bool,
+    ) -> Decision:
+        """Reassemble one packet, inspect what it completes, and decide."""
+        start, found = packet.start, self._known_lost(packet, now, flow, direction, triggered)
+        expected = stream.next_seq
+        delivery = stream.receive(start, packet.payload)
+        if delivery.refused:
+            self._stats.refused += 1
+            if self._refuses and not flow.recalled:
+                return DROP
+            while delivery.refused:
+                hole, data = stream.skip_to_pending() if stream.waiting else stream.skip(start)
+                found += self._after_hole(flow, direction, hole, data, now)
+                delivery = stream.receive(start, packet.payload)
+        if delivery.probe:
+            return DROP if self._refuses else ACCEPT
+        if delivery.conflict:
+            self._stats.conflicts += 1
+            found += flow.inspector.conflict(direction, packet.payload)
+            return self._conclude(flow, direction, packet, expected, found, now, conflict=True)
+        if delivery.rewound:
+            flow.inspector.rewind(direction, delivery.offset)
+            expected = start
+        if delivery.data:
+            found += flow.inspector.receive(direction, delivery.data, now)
+        found += self._cut(flow, direction, stream, packet, now)
+        return self._conclude(flow, direction, packet, expected, found, now)
+
+    def _known_lost(
+        self, packet: Packet, now: float, flow: Flow, direction: Direction, triggered: bool
+    ) -> tuple[Finding, ...]:
+        """Give up bytes that are known never to come here; return what follows them."""
+        found: tuple[Finding, ...] = ()
+        stream = flow.stream(direction)
+        assert stream is not None
+        if self._sampled and abs(stream.distance(packet.start)) > self._stream.window:
+            stream = Stream(self._stream, packet.start)
+            flow.set_stream(direction, stream)
+            flow.inspector.gap(direction, 0)
+        elif self._sampled or triggered:
+            # What came before this packet was delivered without being queued.
+            found += self._after_hole(flow, direction, *stream.skip(packet.start), now)
+        if flow.recalled and (other := flow.stream(direction.opposite)):
+            # What the other end acknowledges it has, though it passed before the flow was recalled.
+            found += self._after_hole(flow, direction.opposite, *other.skip(packet.ack), now)
+        return found
+
+    def _cut(
+        self, flow: Flow, direction: Direction, stream: Stream, packet: Packet, now: float
+    ) -> tuple[Finding, ...]:
+        """Pass over the bytes of a packet that were not captured."""
+        if not packet.missing or stream.waiting:
+            return ()
+        end = (packet.start + len(packet.payload) + packet.missing) & 0xFFFFFFFF
+        return self._after_hole(flow, direction, *stream.skip(end), now)
+
+    def _after_hole(
+        self, flow: Flow, direction: Direction, hole: int, data: bytes, now: float
+    ) -> tuple[Finding, ...]:
+        if not hole:
+            return ()
+        self._stats.holes += 1
+        flow.inspector.gap(direction, hole)
+        return flow.inspector.receive(direction, data, now) if data else ()
+
+    # --- what follows from it -----------------------------------------------------------------
+
+    def _conclude(  # noqa: PLR0913, PLR0917 - a decision weighs all of these
+        self,
+        flow: Flow,
+        direction: Direction,
+        packet: Packet,
+        expected: int,
+        found: tuple[Finding, ...],
+        now: float,
+        *,
+        conflict: bool = False,
+    ) -> Decision:
+        """Turn findings into the packet's fate, the alerts, and what enforcement must do."""
+        alerts: tuple[AlertEvent, ...] = ()
+        if found:
+            alerts, verdict = self._report(flow, found, now)
+            if verdict.blocks:
+                return self._block(flow, direction, packet, expected, alerts, verdict)
+        plain = DROP if conflict and self._refuses else self._standing(flow)
+        if not alerts:
+            return plain
+        return Decision(plain.fate, alerts, suspect=plain.suspect)
+
+    def _standing(self, flow: Flow) -> Decision:
+        """Decide on a packet that nothing blocks."""
+        if self._sampled:
+            return Decision(Fate.ACCEPT, suspect=flow.key) if flow.inspector.half_json else ACCEPT
+        if not self._inline:
+            return ACCEPT
+        if flow.recalled:
+            if flow.unfinished:
+                return REARM
+        elif not flow.inspector.settled or flow.waiting:
+            return ACCEPT
+        if flow.older is not None and flow.older.unfinished:
+            return ACCEPT
+        self._stats.cleared += 1
+        self._let_go(flow)
+        return CLEAR
+
+    def _let_go(self, flow: Flow) -> None:
+        """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
+        if not flow.reported:
+            self.table.remove(flow)
+            return
+        flow.originator = flow.responder = flow.older = None
+        flow.inspector = Inspector(self._pack, self._inspection)
+        self.table.touch(flow)
+
+    def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
+        self,
+        flow: Flow,
+        direction: Direction,
+        packet: Packet,
+        expected: int,
+        alerts: tuple[AlertEvent, ...],
+        verdict: Verdict,
+    ) -> Decision:
+        flow.blocked = verdict.action
+        self._stats.blocked += 1
+        key = flow.key
+        return Decision(
+            Fate.ACCEPT if self._sampled else Fate.DROP,
+            alerts,
+            resets_for(flow, direction, packet, expected, delivered=self._sampled)
+            if verdict.action is Action.REJECT
+            else (),
+            Block(key.proto, key.orig_addr, key.resp_addr, key.resp_port)
+            if verdict.block_endpoint
+            else None,
+        )
+
+    def _of_blocked(self, packet: Packet, flow: Flow, direction: Direction) -> Decision:
+        """Refuse what a blocked flow still sends; whoever sends it has not heard of its end."""
+        self.table.touch(flow)
+        if self._sampled:
+            return ACCEPT
+        if flow.blocked is Action.REJECT and packet.payload and not packet.flags & (SYN | RST):
+            return Decision(Fate.DROP, resets=(reset_to_sender(flow, direction, packet),))
+        return DROP
+
+    def _end(self, packet: Packet, flow: Flow, direction: Direction) -> None:
+        """Forget a flow that was reset, or that both ends have finished with nothing missing."""
+        flow.finished.add(direction)
+        if packet.flags & RST or (len(flow.finished) == 2 and not flow.waiting):
+            self.table.remove(flow)
+
+    def _report(
+        self, flow: Flow, found: tuple[Finding, ...], now: float
+    ) -> tuple[tuple[AlertEvent, ...], Verdict]:
+        inspector = flow.inspector
+        sighting = Sighting(flow.key, flow.begin, now, inspector.app_proto, inspector.hello)
+        alerts, verdict = self._reporter.report(found, sighting, flow.reported)
+        self._stats.alerts += len(alerts)
+        return alerts, verdict
