@@ -69,9 +69,13 @@ def test_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = text.split("## Where everything is")[1].split("| path | what |")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    named = {name.strip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    named = {
+        name.strip("/").removesuffix(".py")
+        for row in rows
+        for name in re.findall(r"`([^`]+)`", row)
+    }
     there = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
-    there |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    there |= {path.stem for path in package.glob("*.py")} - {"__init__"}
     assert named == there
 
 
