@@ -25,7 +25,7 @@ def without(*names: str) -> tuple[Finding, ...]:
         (("iptables_nfqueue", "ip6tables_nfqueue"), True, {Status.OK, Status.DEGRADED}),
         (("nft_queue", "iptables_nfqueue"), False, {Status.OK, Status.DEGRADED, Status.MISSING}),
         (("nft_queue", "ip6tables_nfqueue"), False, {Status.OK, Status.DEGRADED, Status.MISSING}),
-        (("nft_payload", "nft_flow_limits", "accounting"), True, {Status.OK, Status.DEGRADED}),
+        (("nft_payload", "nft_flow_limits", "nft_random"), True, {Status.OK, Status.DEGRADED}),
         (("nft",), False, {Status.OK, Status.MISSING}),
         (("nfqueue",), False, {Status.OK, Status.MISSING}),
         (("nflog",), False, {Status.OK, Status.MISSING}),

@@ -1,18 +1,26 @@
 """Each rule of the ruleset, on real connections, with a queue judged by hand."""
 
 import socket
-import struct
 from dataclasses import replace
 
 import pytest
-from tests.enforcement.wires import FOUR, SIX, SPEC, Addresses, Conversation, Gateway, Wire
+from tests.enforcement.wires import (
+    FOUR,
+    SIX,
+    SPEC,
+    Addresses,
+    Conversation,
+    Gateway,
+    Wire,
+    ip_fragments,
+)
 
 from davylamp.capture import nfqueue_wire
 from davylamp.capture.nflog import NfLog
 from davylamp.capture.nfqueue import NfQueue
 from davylamp.decision import Fate
 from davylamp.errors import KernelError
-from davylamp.flow import FlowKey, Proto
+from davylamp.flow import FlowKey, Proto, TcpFlag
 
 pytestmark = pytest.mark.lab
 
@@ -175,6 +183,19 @@ def test_a_lasting_flow_is_sampled(wire: Wire, gateway: Gateway, ends: Addresses
         assert packet.wire_length == len(packet.captured)
 
 
+def test_bulk_is_sampled_too(wire: Wire, gateway: Gateway) -> None:
+    """Full-sized packets are thinned out at random, and some of them are still logged."""
+    with wire.inside("g"), NfLog(SPEC.sample_group, delay=0.05) as log:
+        flow = wire.connect(wire.listen(FOUR, 443))
+        gateway.clear(flow)
+        for _ in range(300):  # the odds that none is looked at are 1 in 250 million
+            flow.client.sendall(b"z" * 1400)
+            received = 0
+            while received < 1400:
+                received += len(flow.server.recv(1400))
+        assert log.receive(3.0)
+
+
 def test_a_sample_is_cut_at_its_length(wire: Wire) -> None:
     """No more than the rule's snap length is copied, and the packet's own length is reported."""
     made = Gateway(wire, replace(SPEC, sample_bytes=200, sample_after=1))
@@ -234,15 +255,28 @@ def test_a_short_copy_says_how_long_the_packet_was(wire: Wire, gateway: Gateway)
 
 def test_data_in_a_syn_is_judged(wire: Wire, gateway: Gateway) -> None:
     """A SYN that carries bytes is queued; one without is not."""
-    source, target = FOUR.packed
     raw = wire.raw("s")
     for payload in (b"", b"mining.subscribe"):
-        tcp = struct.pack(">HHIIBBHHH", 4000, 3333, 1, 0, 0x50, 2, 1024, 0, 0) + payload
-        head = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, 0, 64, 6, 0) + source + target
-        raw.sendto(head + tcp, (FOUR.outside, 0))
-    (packet,) = gateway.judge(Fate.DROP)
-    assert packet.captured.endswith(b"mining.subscribe")
+        (packet,) = ip_fragments(payload, TcpFlag.SYN)
+        raw.sendto(packet, (FOUR.outside, 0))
+    (queued,) = gateway.judge(Fate.DROP)
+    assert queued.captured.endswith(b"mining.subscribe")
     assert gateway.idle()
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_an_invalid_packet_is_judged_or_dropped(wire: Wire, dropped: bool) -> None:
+    """A packet whose checksum is wrong reaches no judge that could believe it, where so set."""
+    made = Gateway(wire, replace(SPEC, drop_invalid=dropped))
+    try:
+        (packet,) = ip_fragments(b"never heard", TcpFlag.ACK, valid=False)
+        wire.raw("s").sendto(packet, (FOUR.outside, 0))
+        if not dropped:
+            made.judge(Fate.DROP)
+        assert made.idle()
+        assert made.packets("invalid") == int(dropped)
+    finally:
+        made.close()
 
 
 def test_dns_is_judged_both_ways(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
@@ -272,12 +306,9 @@ def test_fragments_are_judged_as_one_packet(wire: Wire, gateway: Gateway, ends: 
 
 def test_tcp_cut_into_fragments_is_judged(wire: Wire, gateway: Gateway) -> None:
     """A TCP segment whose port and payload are in different fragments is queued whole."""
-    source, target = FOUR.packed
-    tcp = struct.pack(">HHIIBBHHH", 4000, 3333, 1, 1, 0x50, 0x18, 1024, 0, 0) + b"m" * 100
     raw = wire.raw("s")
-    for offset, more, part in ((0, 0x2000, tcp[:24]), (3, 0, tcp[24:])):
-        head = struct.pack(">BBHHHBBH", 0x45, 0, 0, 77, more | offset, 64, 6, 0)
-        raw.sendto(head + source + target + part, (FOUR.outside, 0))
+    for fragment in ip_fragments(b"m" * 100, TcpFlag.ACK | TcpFlag.PSH, cut=24):
+        raw.sendto(fragment, (FOUR.outside, 0))
     (packet,) = gateway.judge(Fate.DROP)
     assert packet.captured.endswith(b"m" * 100)
 

@@ -91,12 +91,13 @@ def test_marks_stay_in_their_field() -> None:
     assert written == {field.queue, field.cleared, field.triggered}
 
 
-@pytest.mark.parametrize("lacking", ["inner_header", "flow_limits"])
+@pytest.mark.parametrize("lacking", ["inner_header", "flow_limits", "random"])
 def test_a_lesser_kernel_gets_no_rule_it_cannot_read(lacking: str) -> None:
     """Rules that need a feature are left out with it, and every goto still has its chain."""
     text = nft_text(SPEC, replace(EVERYTHING, **{lacking: False}))
     assert ("@ih" in text) == (lacking != "inner_header")
     assert ("ct id" in text) == (lacking != "flow_limits")
+    assert ("numgen" in text) == (lacking != "random")
     assert set(re.findall(r"(?:goto|jump) (\w+)", text)) <= set(re.findall(r"chain (\w+)", text))
     assert set(re.findall(r"counter name (\w+)", text)) <= set(COUNTERS)
 

@@ -7,6 +7,7 @@ client, the server and the gateway's queue, and step through a packet's journey 
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,3 +212,23 @@ class Gateway:
 
 
 SPEC = RulesetSpec(sandbox_interfaces=("g0",), sample_after=6, triggers=Rate(1, 2))
+
+
+def ip_fragments(payload: bytes, flags: int, *, cut: int = 0, valid: bool = True) -> list[bytes]:
+    """Return a TCP/IPv4 packet from the sandbox, in two fragments where ``cut`` says so.
+
+    ``cut`` counts bytes of the TCP header and payload, in eights. Not ``valid``, its TCP checksum
+    is wrong.
+    """
+    source, target = FOUR.packed
+    tcp = struct.pack(">HHIIBBHHH", 4000, 3333, 1, 1, 0x50, flags, 1024, 0, 0) + payload
+    words = source + target + struct.pack(">HH", 6, len(tcp)) + tcp + bytes(len(tcp) % 2)
+    total = sum(struct.unpack(f">{len(words) // 2}H", words))
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    checksum ^= 0 if valid else 0x5555
+    tcp = tcp[:16] + checksum.to_bytes(2, "big") + tcp[18:]
+    parts = [(0, 0x2000, tcp[:cut]), (cut // 8, 0, tcp[cut:])] if cut else [(0, 0, tcp)]
+    return [
+        struct.pack(">BBHHHBBH", 0x45, 0, 0, 77, more | offset, 64, 6, 0) + source + target + part
+        for offset, more, part in parts
+    ]

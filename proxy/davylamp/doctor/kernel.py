@@ -39,6 +39,12 @@ _READINGS: Mapping[str, _Reading] = {
         "the sample has one limit for all flows together, and cleared flows come back only by it",
         "apt-get install nftables (0.9.9 or newer); kernel: CONFIG_NFT_LIMIT",
     ),
+    "nft_random": _Reading(
+        "nft random choice (numgen)",
+        Status.DEGRADED,
+        "every packet of bulk is looked at to the end, which costs throughput",
+        _KERNEL.format("CONFIG_NFT_NUMGEN"),
+    ),
     "nfqueue": _Reading(
         "NFQUEUE",
         Status.MISSING,

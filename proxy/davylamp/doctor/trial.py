@@ -128,6 +128,7 @@ TRIALS: Mapping[str, Callable[[], str]] = {
     "nft_queue": _rule("queue flags bypass to 0-1"),
     "nft_payload": _rule("@ih,0,8 >= 0 accept"),
     "nft_flow_limits": _flow_limits,
+    "nft_random": _rule("numgen random mod 16 != 0 return"),
     "iptables_nfqueue": _nfqueue_target("iptables"),
     "ip6tables_nfqueue": _nfqueue_target("ip6tables"),
     "ruleset": _ruleset,

@@ -28,6 +28,7 @@ def detect() -> Features:
         native_queue=not refusal("queue flags bypass to 0-1"),
         inner_header=not refusal("@ih,0,8 >= 0 accept"),
         flow_limits=not refusal(_LIMIT_RULE, _LIMIT_SET),
+        random=not refusal("numgen random mod 16 != 0 return"),
     )
 
 

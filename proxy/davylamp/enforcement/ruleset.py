@@ -3,12 +3,13 @@
 A forwarded packet of a training subnet goes through these chains:
 
     forward   only traffic from or to the sandboxes goes on
-    judge     refused if its endpoint is blocked; else by protocol
+    judge     by protocol; UDP goes on only on port 53
     streams   TCP: cleared flows to ``cleared``; of the others, what carries bytes is queued
     cleared   bare acknowledgements leave here
     look      suspects, and what may start a request, are queued again (so many a second a flow),
               with a mark that says so; of the rest a sample is logged (likewise, once the flow has
               carried some packets)
+    barred    on both ways: refused, if the endpoint is blocked
     after     again only that traffic, once the verdict is known
     save      what the packet's mark says is done to the flow, and the mark is cleaned
 
@@ -51,6 +52,10 @@ _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
 _MAX_ELEMENTS = 65536
 _BUCKET_LIFE = "60s"
+_FULL_SIZED = 1200
+"""Bytes from which on a packet is taken for bulk: a mining client's messages are far below."""
+_ONE_IN = 16
+"""Of bulk one packet in so many, at random, is looked at to the end."""
 _SAMPLE_CEILING = 5000
 """Packets a second that are logged at most, over all flows: it counts when the set is full."""
 
@@ -64,11 +69,13 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
         _chain("enqueue", *_enqueue(spec, features)),
         _chain("recall", *_recall(spec)),
         _chain("refuse", *_refuse()),
+        _chain("barred", *_barred()),
         *((_chain("triggers", *_triggers(spec)),) if _has_triggers(features) else ()),
         _chain("sample", *_sample(spec, features)),
         _chain("look", *_look(spec, features)),
         _chain("cleared", "counter name passed", _payload(features, "goto look")),
         _chain("streams", *_streams(spec, features)),
+        _chain("datagrams", *_datagrams()),
         _chain("judge", *_judge(spec)),
         _chain("forward", *_forward(spec)),
         _chain("save", *_save(spec)),
@@ -163,6 +170,13 @@ def _refuse() -> Iterator[str]:
     yield "reject with icmpx type port-unreachable"
 
 
+def _barred() -> Iterator[str]:
+    for version, ip, _ in _FAMILIES:
+        for client, server, port in (("saddr", "daddr", "dport"), ("daddr", "saddr", "sport")):
+            key = f"{ip} {client} . {ip} {server} . meta l4proto . th {port}"
+            yield f"{key} @blocked{version} goto refuse"
+
+
 def _triggers(spec: RulesetSpec) -> Iterator[str]:
     yield f"{_over('triggered_flows', spec.triggers)} return"
     yield "counter name triggered"
@@ -188,6 +202,11 @@ def _look(spec: RulesetSpec, features: Features) -> Iterator[str]:
         first = ", ".join(f"{byte:#04x}" for byte in FIRST_BYTES)
         yield f"@ih,0,8 {{ {first} }} jump triggers"
         yield f"@ih,0,40 {int.from_bytes(b'POST ', 'big'):#x} jump triggers"
+    if features.random:
+        # The rest would cost bulk more than all before it, and one packet in sixteen will do: to
+        # end a flow whose endpoint is now blocked, and to be its sample.
+        yield f"meta length >= {_FULL_SIZED} numgen random mod {_ONE_IN} != 0 return"
+    yield "jump barred"
     # A flow older than the kernel's accounting counts 0 packets for ever: it is sampled at once.
     yield f"ct packets != 1-{spec.sample_after} goto sample"
 
@@ -197,21 +216,22 @@ def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
     if spec.drop_invalid:
         # Its receiver would drop it as well; the judge, who cannot know, might believe it.
         yield "ct state invalid counter name invalid drop"
+    yield "jump barred"
     yield _payload(features, "goto enqueue")
+
+
+def _datagrams() -> Iterator[str]:
+    yield "jump barred"
+    yield "udp dport 53 goto enqueue"
+    yield "udp sport 53 goto enqueue"
 
 
 def _judge(spec: RulesetSpec) -> Iterator[str]:
     marks = spec.marks
-    yield "meta l4proto != { tcp, udp } return"
     # No one before us may hand in a packet that already says it was judged.
     yield f"meta mark & {marks.mask:#010x} != 0 meta mark set meta mark & {marks.others:#010x}"
-    for version, ip, _ in _FAMILIES:
-        for client, server, port in (("saddr", "daddr", "dport"), ("daddr", "saddr", "sport")):
-            key = f"{ip} {client} . {ip} {server} . meta l4proto . th {port}"
-            yield f"{key} @blocked{version} goto refuse"
     yield "meta l4proto tcp goto streams"
-    yield "udp dport 53 goto enqueue"
-    yield "udp sport 53 goto enqueue"
+    yield "meta l4proto udp goto datagrams"
 
 
 def _forward(spec: RulesetSpec) -> Iterator[str]:

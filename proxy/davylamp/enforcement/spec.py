@@ -41,13 +41,14 @@ class Features:
     """What this kernel can do of what the ruleset would like (:mod:`.features` tries each).
 
     ``native_queue``: nft has the queue statement. ``inner_header``: nft sees payload (``@ih``,
-    Linux 5.16). ``flow_limits``: dynamic sets keyed on ``ct id``. Without one the ruleset looks at
-    more than it would have to, never at less.
+    Linux 5.16). ``flow_limits``: dynamic sets keyed on ``ct id``. ``random``: nft's numgen.
+    Without one the ruleset looks at more than it would have to, never at less.
     """
 
     native_queue: bool = True
     inner_header: bool = True
     flow_limits: bool = True
+    random: bool = True
 
 
 @dataclass(frozen=True, slots=True)
