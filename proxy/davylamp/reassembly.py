@@ -172,8 +172,8 @@ class Stream:
         self.next_seq = (self.next_seq + len(data)) % _WRAP
         history, limit = self._history, self._limits.history
         history += data
-        if len(history) > 2 * limit:  # seldom, so that the copying is paid for by the bytes
-            del history[:-limit]
+        if len(history) > limit:
+            del history[:-limit]  # a bytearray gives up its front without copying
         return Delivery(data, offset)
 
     def _joined(self, data: bytes) -> bytes:

@@ -25,6 +25,13 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("a broken line before", b'{ broken\n{"a":1}\n', [b'{"a":1}']),
     ("an open string before", b'{"x\n{"a":1}\n', [b'{"a":1}']),
     ("binary", bytes(range(128, 256)) * 3, []),
+    ("binary that opens a bracket", b'{\x00\x01"{}\n{"a":1}\n', [b'{"a":1}']),
+    (
+        "a letter that JSON has not, in a string",
+        '{"a":"\u00e9\x01"}\n'.encode(),
+        ['{"a":"\u00e9\x01"}'.encode()],
+    ),
+    ("a letter that JSON has not, outside", '{"a":\u00e9}\n{"b":2}\n'.encode(), [b'{"b":2}']),
     ("a log line follows", b'{"a":1} ok\n{"b":2}\n', [b'{"a":1}', b'{"b":2}']),
 ]
 
@@ -86,3 +93,13 @@ def test_any_structure_frames_the_same_whole_and_in_pieces(
     stream = b"".join(parts)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=6).map(sorted))
     assert feed(stream, cuts) == feed(stream, [])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(min_size=200, max_size=2000).filter(lambda data: b'"' not in data))
+def test_binary_data_is_seldom_half_a_message(data: bytes) -> None:
+    """A bracket in front of bytes that no JSON text has does not hold a flow back."""
+    framer = Framer()
+    framer.receive(b"{\x80" + data.replace(b"\n", b"\x00"), 0)
+    assert not framer.partial
+    assert framer.held == 0

@@ -12,12 +12,13 @@ from davylamp.inspection.tls import TlsClient
 
 
 class _Side:
-    """One direction: its reader, or the first bytes until there is one."""
+    """One direction: its reader and where that began, or the first bytes until there is one."""
 
-    __slots__ = ("first", "reader")
+    __slots__ = ("began", "first", "reader")
 
     def __init__(self) -> None:
         self.reader: Reader | None = None
+        self.began = 0
         self.first = b""
 
     @property
@@ -84,6 +85,7 @@ class Conversation:
                 side.first = data
                 return
             side.first = b""
+            side.began = offset
             reader = side.reader = self._reader(opening, direction)
         rest = reader.receive(data, offset)
         if rest is not None:
@@ -99,27 +101,26 @@ class Conversation:
 
     def _read_on(self, side: _Side, direction: Direction, rest: bytes, offset: int) -> None:
         """Read what a reader handed back as what it opens; at worst as lines, which keep all."""
-        before = type(side.reader)
-        side.reader = None
-        if not rest:
-            return
-        reader = self._reader(identify(rest) or Opening.OTHER, direction)
-        if isinstance(reader, before):
-            reader = self._lines(direction)
-        side.reader = reader
-        again = reader.receive(rest, offset)
-        if again is not None:
-            side.reader = self._lines(direction)
-            side.reader.receive(again, offset + len(rest) - len(again))
+        left: bytes | None = rest
+        while left is not None:
+            before, moved = type(side.reader), offset > side.began
+            opening = identify(left) if left else None
+            if opening is None:
+                side.reader, side.first = None, left
+                return
+            reader = self._reader(opening, direction)
+            if type(reader) is before and not moved:
+                reader = JsonLines(self._place(direction))
+            side.reader, side.began = reader, offset
+            size = len(left)
+            left = reader.receive(left, offset)
+            offset += size - len(left or b"")
 
     def _side(self, direction: Direction) -> _Side:
         return self._originator if direction is Direction.ORIGINATOR else self._responder
 
     def _place(self, direction: Direction) -> Place:
         return Place(self._context, direction, self._layers, self._depth)
-
-    def _lines(self, direction: Direction) -> Reader:
-        return JsonLines(self._place(direction))
 
     def _exchange(self) -> HttpExchange:
         if self._http is None:

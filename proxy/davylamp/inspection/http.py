@@ -111,6 +111,11 @@ class HttpRequests(_Messages):
 
     __slots__ = ()
 
+    def __init__(self, place: Place, exchange: HttpExchange) -> None:
+        super().__init__(place, exchange)
+        if exchange.requests.done:  # HTTP again, inside a tunnel
+            exchange.requests = RequestReader()
+
     @property
     def settled(self) -> bool:
         """Whether a request is complete, or the depth was searched."""
@@ -142,6 +147,11 @@ class HttpResponses(_Messages):
     """The server's direction."""
 
     __slots__ = ()
+
+    def __init__(self, place: Place, exchange: HttpExchange) -> None:
+        super().__init__(place, exchange)
+        if exchange.responses.done:
+            exchange.responses = ResponseReader()
 
     @property
     def settled(self) -> bool:

@@ -1,0 +1,32 @@
+"""First bytes to protocols."""
+
+import pytest
+from tests.streams import GET, LOGIN, SSH_CLIENT, client_hello, dns_alias, dns_query, over_tcp
+
+from davylamp.inspection.identify import Opening, identify
+
+CASES = [
+    ("TLS", client_hello("pypi.org"), Opening.TLS_CLIENT, 2),
+    ("SSH", SSH_CLIENT, Opening.SSH, 4),
+    ("GET", GET, Opening.HTTP_REQUEST, 4),
+    ("POST, not PUT or PATCH", b"POST / HTTP/1.1\r\n", Opening.HTTP_REQUEST, 5),
+    ("HTTP/2's preface", b"PRI * HTTP/2.0\r\n", Opening.HTTP_REQUEST, 4),
+    ("a response", b"HTTP/1.1 200 OK\r\n", Opening.HTTP_RESPONSE, 5),
+    ("a DNS question", over_tcp(dns_query("pypi.org")), Opening.DNS, 14),
+    ("a DNS answer", over_tcp(dns_alias("a.example", "b.example")), Opening.DNS, 14),
+    ("JSON", LOGIN, Opening.OTHER, 1),
+    ("a word that begins like a method", b"GETAWAY", Opening.OTHER, 4),
+    ("PostgreSQL's SSLRequest", bytes.fromhex("0000000804d2162f"), Opening.OTHER, 2),
+    ("a length, and no DNS header", b"\x00\x40" + b"\xff" * 62, Opening.OTHER, 5),
+]
+
+
+@pytest.mark.parametrize(
+    ("stream", "opening", "needed"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_protocol_is_told_by_as_few_bytes_as_it_takes(
+    stream: bytes, opening: Opening, needed: int
+) -> None:
+    """More bytes never change the answer, and one byte less gives none."""
+    for size in range(1, len(stream) + 1):
+        assert identify(stream[:size]) is (opening if size >= needed else None), size

@@ -1,0 +1,374 @@
+"""The Inspector as a table: each conversation whole, byte by byte, and cut at every place."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.streams import (
+    AUTHORIZE,
+    GET,
+    JOB,
+    LOGIN,
+    NOTIFY,
+    POOL_NAME,
+    RESPONSE,
+    RPC,
+    SSH_CLIENT,
+    SSH_SERVER,
+    SUBMIT,
+    SUBSCRIBE,
+    client_hello,
+    core_pack,
+    dns_alias,
+    dns_query,
+    over_tcp,
+    post,
+    quoted,
+    response,
+)
+
+from davylamp.flow import Direction
+from davylamp.inspection.finding import AppProto, Finding
+from davylamp.inspection.inspector import InspectionLimits, Inspector
+from davylamp.signatures.pack import Pack
+
+C, S = Direction.ORIGINATOR, Direction.RESPONDER
+MAX_CUTS = 200  # cutting everywhere is quadratic; longer streams are cut at even distances
+
+type Conversation = list[tuple[Direction, bytes]]
+
+POST = post(b'{"id":1,"method":"eth_blockNumber","params":[]}')
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n"
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\n"
+CONNECT = b"CONNECT pool.example:3333 HTTP/1.1\r\nHost: pool.example:3333\r\n\r\n"
+CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+MINING_BODY = SUBSCRIBE.strip()
+
+# name, conversation, ids of signatures found, protocol, settled
+CASES: list[tuple[str, Conversation, list[str], AppProto, bool]] = [
+    # --- mining, from either side, from the start or joined later ---
+    (
+        "Stratum: subscribe and authorize in one piece",
+        [(C, SUBSCRIBE + AUTHORIZE)],
+        ["stratum-v1-subscribe", "stratum-v1-authorize"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "Stratum: the pool's notify alone",
+        [(S, NOTIFY)],
+        ["stratum-v1-notify"],
+        AppProto.JSON,
+        False,
+    ),
+    ("CryptoNote: login", [(C, LOGIN)], ["cryptonote-login"], AppProto.JSON, False),
+    (
+        "CryptoNote: joined midstream by the pool's job, then a share",
+        [(S, JOB), (C, SUBMIT)],
+        ["cryptonote-job", "cryptonote-submit"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "CryptoNote: joined in the middle of a line",
+        [(C, LOGIN[40:] + SUBMIT)],
+        ["cryptonote-submit"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "mining behind lines of text",
+        [(C, b"hello\n\n" + LOGIN)],
+        ["cryptonote-login"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "mining behind white space",
+        [(C, b" \t\r\n" + LOGIN)],
+        ["cryptonote-login"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "mining without its newline",
+        [(C, LOGIN.rstrip())],
+        ["cryptonote-login"],
+        AppProto.JSON,
+        False,
+    ),
+    # --- mining in HTTP, and behind it ---
+    (
+        "POST with a mining body",
+        [(C, post(MINING_BODY))],
+        ["stratum-v1-subscribe"],
+        AppProto.HTTP,
+        True,
+    ),
+    (
+        "POST with a chunked mining body",
+        [(C, post(MINING_BODY, chunked=True))],
+        ["stratum-v1-subscribe"],
+        AppProto.HTTP,
+        True,
+    ),
+    (
+        "keep-alive: mining in the third request",
+        [(C, GET), (S, RESPONSE), (C, POST), (S, response(b"{}")), (C, post(MINING_BODY))],
+        ["stratum-v1-subscribe"],
+        AppProto.HTTP,
+        True,
+    ),
+    (
+        "HTTP, then Stratum on the same connection",
+        [(C, GET), (S, RESPONSE), (C, SUBSCRIBE), (S, NOTIFY)],
+        ["stratum-v1-subscribe", "stratum-v1-notify"],
+        AppProto.HTTP,
+        False,
+    ),
+    (
+        "101, then Stratum both ways",
+        [(C, UPGRADE), (S, SWITCHING), (C, SUBSCRIBE), (S, NOTIFY)],
+        ["stratum-v1-subscribe", "stratum-v1-notify"],
+        AppProto.HTTP,
+        False,
+    ),
+    (
+        "CONNECT, then Stratum both ways",
+        [(C, CONNECT), (S, CONNECTED), (C, SUBSCRIBE), (S, NOTIFY)],
+        ["stratum-v1-subscribe", "stratum-v1-notify"],
+        AppProto.HTTP,
+        False,
+    ),
+    (
+        "CONNECT, then a pool's name in TLS",
+        [(C, CONNECT), (S, CONNECTED), (C, client_hello(POOL_NAME))],
+        ["pool-name-tls-sni"],
+        AppProto.TLS,
+        True,
+    ),
+    (
+        "CONNECT, then HTTP with a document that quotes Stratum",
+        [(C, CONNECT), (S, CONNECTED), (C, post(b"# Stratum\n\n" + LOGIN)), (S, RESPONSE)],
+        [],
+        AppProto.HTTP,
+        True,
+    ),
+    (
+        "a job in a response",
+        [(C, GET), (S, response(JOB))],
+        ["cryptonote-job"],
+        AppProto.HTTP,
+        True,
+    ),
+    # --- names ---
+    ("TLS to a pool", [(C, client_hello(POOL_NAME))], ["pool-name-tls-sni"], AppProto.TLS, True),
+    (
+        "TLS to a pool, the name split over records",
+        [(C, client_hello(POOL_NAME, record=7))],
+        ["pool-name-tls-sni"],
+        AppProto.TLS,
+        True,
+    ),
+    ("TLS elsewhere", [(C, client_hello("pypi.org"))], [], AppProto.TLS, True),
+    (
+        "DNS over TCP: a pool asked for",
+        [(C, over_tcp(dns_query("pypi.org"), dns_query(POOL_NAME)))],
+        ["pool-name-dns-query"],
+        AppProto.DNS,
+        False,
+    ),
+    (
+        "DNS over TCP: a pool behind an alias",
+        [(S, over_tcp(dns_alias("cdn.example.com", POOL_NAME)))],
+        ["pool-name-dns-query"],
+        AppProto.DNS,
+        False,
+    ),
+    (
+        "what begins like DNS and is not, then mining",
+        [(C, b"\x00\x40\0\7\1\0\0\1\0\0\0\0\0\0" + b"\xff" * 52 + b"\n" + LOGIN)],
+        ["cryptonote-login"],
+        AppProto.JSON,
+        False,
+    ),
+    # --- SSH ---
+    ("SSH", [(S, SSH_SERVER), (C, SSH_CLIENT)], ["ssh-banner-unexpected"], AppProto.SSH, True),
+    # --- what must stay silent ---
+    ("GET", [(C, GET)], [], AppProto.HTTP, True),
+    ("POST of ordinary JSON-RPC", [(C, POST)], [], AppProto.HTTP, True),
+    ("keep-alive", [(C, GET), (S, RESPONSE), (C, GET), (S, RESPONSE)], [], AppProto.HTTP, True),
+    ("a line of ordinary JSON-RPC", [(C, RPC), (S, RPC)], [], AppProto.JSON, False),
+    (
+        "Stratum quoted in a string",
+        [(C, quoted(SUBSCRIBE)), (C, quoted(JOB))],
+        [],
+        AppProto.JSON,
+        False,
+    ),
+    ("Stratum quoted in a log line", [(C, b"12:00 sent " + LOGIN)], [], AppProto.UNKNOWN, False),
+    ("Stratum quoted in a body", [(C, post(quoted(LOGIN)))], [], AppProto.HTTP, True),
+    (
+        "a document of Stratum lines",
+        [(C, post(b"# Stratum\n\n" + LOGIN + JOB))],
+        [],
+        AppProto.HTTP,
+        True,
+    ),
+    (
+        "Stratum nested in a JSON value",
+        [(C, b'{"log":[' + SUBSCRIBE.strip() + b"]}\n")],
+        [],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "LSP frames",
+        [(C, b"Content-Length: %d\r\n\r\n%b" % (len(RPC), RPC.strip()))],
+        [],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "Electrum",
+        [(C, b'{"id":0,"method":"server.version","params":["x","1.4"]}\n')],
+        [],
+        AppProto.JSON,
+        False,
+    ),
+    ("binary", [(C, bytes(range(256)) * 4)], [], AppProto.UNKNOWN, False),
+]
+
+
+def feedings(conversation: Conversation) -> Iterator[tuple[str, Conversation]]:
+    """Yield the conversation whole, byte by byte, and cut in two at every place."""
+    yield "whole", conversation
+    by_byte = [(way, data[at : at + 1]) for way, data in conversation for at in range(len(data))]
+    yield "byte by byte", by_byte
+    step = len(by_byte) // MAX_CUTS + 1
+    for turn, (way, data) in enumerate(conversation):
+        for cut in range(1, len(data), step):
+            pieces = [(way, data[:cut]), (way, data[cut:])]
+            yield (
+                f"turn {turn} cut at {cut}",
+                [*conversation[:turn], *pieces, *conversation[turn + 1 :]],
+            )
+
+
+def feed(inspector: Inspector, conversation: Conversation) -> list[Finding]:
+    """Feed everything; return all that was found."""
+    return [finding for way, data in conversation for finding in inspector.receive(way, data, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("conversation", "expected", "app_proto", "settled"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_a_conversation_is_judged_alike_however_it_is_cut(
+    core: Pack,
+    conversation: Conversation,
+    expected: list[str],
+    app_proto: AppProto,
+    settled: bool,
+) -> None:
+    """Findings, their evidence, protocol and standing do not depend on segment boundaries."""
+    whole = feed(Inspector(core), conversation)
+    # A message may have the shape of more than one signature, but none where none is expected.
+    assert set(expected) <= {finding.signature.id for finding in whole}
+    assert bool(expected) == bool(whole)
+    sent = {way: b"".join(data for one, data in conversation if one is way) for way in (C, S)}
+    for word, feeding in feedings(conversation):
+        inspector = Inspector(core)
+        found = feed(inspector, feeding)
+        assert inspector.app_proto is app_proto, word
+        assert inspector.settled is settled, word
+        assert [(f.signature.id, f.offset, f.excerpt, f.layers) for f in found] == [
+            (f.signature.id, f.offset, f.excerpt, f.layers) for f in whole
+        ], word
+        for finding in found:
+            if finding.signature.id.startswith(("stratum", "cryptonote")):
+                evidence = sent[finding.direction][finding.offset : finding.end]
+                assert evidence.startswith(finding.excerpt) or AppProto.HTTP in finding.layers
+
+
+def test_evidence_is_complete_with_the_byte_that_closes_the_message(core: Pack) -> None:
+    """The finding comes with the last bracket, before the newline, and not a byte earlier."""
+    inspector = Inspector(core)
+    assert inspector.receive(C, LOGIN[:-2], 0.0) == ()
+    assert inspector.partial
+    assert inspector.half_json
+    found = inspector.receive(C, LOGIN[-2:-1], 0.0)[0]
+    assert (found.offset, found.end) == (0, len(LOGIN) - 1)
+    assert not inspector.partial
+
+
+def test_a_gap_forgets_half_a_message_and_counts_its_bytes(core: Pack) -> None:
+    """What follows lost bytes is read anew, at its true offset."""
+    inspector = Inspector(core)
+    inspector.receive(C, LOGIN[:50], 0.0)
+    inspector.gap(C, 950)
+    assert not inspector.partial
+    found = inspector.receive(C, SUBMIT, 0.0)[0]
+    assert found.offset == 1000
+
+
+def test_a_rewind_reads_one_direction_again(core: Pack) -> None:
+    """Bytes from before the first ones are read with them; the other direction keeps its half."""
+    inspector = Inspector(core)
+    inspector.receive(S, JOB[:30], 0.0)
+    inspector.receive(C, LOGIN[20:], 0.0)
+    inspector.rewind(C, 0)
+    assert "cryptonote-login" in {f.signature.id for f in inspector.receive(C, LOGIN, 0.0)}
+    assert "cryptonote-job" in {f.signature.id for f in inspector.receive(S, JOB[30:], 0.0)}
+
+
+def test_opaque_bytes_settle_at_the_depth_and_not_before(core: Pack) -> None:
+    """A protocol that nobody knows is looked at for as many bytes as the depth says."""
+    inspector = Inspector(core, InspectionLimits(depth=1000))
+    inspector.receive(S, b"\x80" * 999, 0.0)
+    assert not inspector.settled
+    inspector.receive(S, b"\x80", 0.0)
+    assert inspector.settled
+
+
+def test_half_a_message_keeps_a_flow_past_the_depth(core: Pack) -> None:
+    """A line that began within the depth is waited for, so that padding hides nothing."""
+    inspector = Inspector(core, InspectionLimits(depth=1000))
+    padded = LOGIN.replace(b'{"id"', b"{" + b" " * 50_000 + b'"id"')
+    for at in range(0, len(padded) - 1, 1448):
+        piece = padded[at : at + 1448]
+        found = inspector.receive(C, piece, 0.0)
+        assert found or not inspector.settled
+    assert "cryptonote-login" in {f.signature.id for f in found}
+
+
+HOSTILE = st.sampled_from(
+    [LOGIN, JOB, GET, POST, UPGRADE, SWITCHING, CONNECT, CONNECTED, SSH_CLIENT, RESPONSE, SUBSCRIBE]
+    + [client_hello(POOL_NAME), over_tcp(dns_query(POOL_NAME)), b"{" * 40, b'"', b"\n", b"\0\x20"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([C, S]), st.binary(max_size=60) | HOSTILE),
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_any_mixture_is_judged_alike_whole_and_in_pieces(
+    turns: list[tuple[Direction, bytes]], data: st.DataObject
+) -> None:
+    """Nothing raises, what is found does not depend on the cuts, and what is held is bounded."""
+    whole, pieces = Inspector(core_pack()), Inspector(core_pack())
+    for way, said in turns:
+        cuts = data.draw(st.lists(st.integers(0, len(said)), max_size=4).map(sorted))
+        ends = itertools.pairwise([0, *cuts, len(said)])
+        one = [f.signature.id for f in whole.receive(way, said, 0.0)]
+        two = [f.signature.id for a, b in ends for f in pieces.receive(way, said[a:b], 0.0)]
+        assert one == two
+        assert whole.settled == pieces.settled
+        assert whole.held <= 4 * (128 + 64) * 1024
