@@ -10,6 +10,7 @@ from davylamp.signatures.model import (
     Category,
     EventCondition,
     JsonCondition,
+    Kind,
     Maturity,
     NameCondition,
     Role,
@@ -37,6 +38,8 @@ when:
     coin:
       wallet: params.0
       algo: params.job.algo
+kind: login
+fallback: true
 """
 
 
@@ -58,7 +61,8 @@ def test_every_field_arrives() -> None:
     assert found.references == ("https://example.org/toy",)
     assert found.technique == "T1496.001"
     assert isinstance(found.condition, JsonCondition)
-    assert found.condition.method == "hello"
+    assert found.condition.methods == ("hello",)
+    assert (found.kind, found.fallback) == (Kind.LOGIN, True)
     assert found.condition.wallet_at == ("params", 0)
     assert found.condition.algo_at == ("params", "job", "algo")
     assert found.condition.members.test({"params": ["x"]})
@@ -71,8 +75,19 @@ def test_the_other_conditions() -> None:
         (head + "when: {name: {field: tls.sni, list: pools}}\n").encode(), "toy-hello.yaml"
     )
     assert name.condition == NameCondition("tls.sni", "pools")
+    assert (name.kind, name.fallback) == (Kind.NAME, False)
     event = compile_signature((head + "when: {event: ssh.banner}\n").encode(), "toy-hello.yaml")
     assert event.condition == EventCondition("ssh.banner")
+    assert event.kind is Kind.EVENT
+
+
+def test_methods_may_share_a_shape() -> None:
+    """A list of methods is read in order; without a kind a message is a message."""
+    text = GOOD.replace("method: hello", "method: [hello, hi]").replace("kind: login\n", "")
+    found = compile_signature(text.encode(), "toy-hello.yaml")
+    assert isinstance(found.condition, JsonCondition)
+    assert found.condition.methods == ("hello", "hi")
+    assert found.kind is Kind.MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,11 @@ def test_the_other_conditions() -> None:
         ("  json:", "  jason:", r":15:3: 'jason' is not a condition; did you mean 'json'"),
         ("    method: hello", "    methods: hello", r":16:5: unknown field 'methods'"),
         ("[string]", "[strng]", r":18:16: 'strng' is not a shape"),
+        ("method: hello", "method: [a, a]", r":16:13: 'method' is a name, or a list"),
+        ("method: hello", "method: a.b.*", r":16:13: 'a.b.\*': write one word"),
+        ("method: hello", "method: []", r":16:13: 'method'"),
+        ("kind: login", "kind: logon", r":22:7: .*did you mean 'login'"),
+        ("fallback: true", "fallback: perhaps", r":23:11: 'fallback' is true"),
         ("      wallet:", "      walet:", r":20:7: unknown field 'walet'"),
         ("detail: hello with a wallet", "detail: ''", r":13:9: a text of 1 to 400"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from davylamp.signatures.compile import compile_signature
 from davylamp.signatures.disk import load_vectors
 from davylamp.signatures.index import MessageIndex
-from davylamp.signatures.model import JsonCondition, Signature, SignatureId
+from davylamp.signatures.model import JsonCondition, Maturity, Signature, SignatureId
 from davylamp.signatures.pack import Pack
 from davylamp.signatures.vectors import Bytes
 
@@ -19,20 +19,32 @@ SEEDS = [
     value
     for _, vector in load_vectors(Path(__file__).parent / "core")
     for step in vector.steps
-    if isinstance(step, Bytes) and step.data.startswith(b"{")
+    if isinstance(step, Bytes) and step.data.startswith(b"{") and step.data.count(b"\n") == 1
     for value in [json.loads(step.data)]
 ]
 
 
+def asks_for(methods: tuple[str, ...], method: object) -> bool:
+    """Tell whether a method is one of a condition's, or of a family of methods it names."""
+    families = tuple(name[:-1] for name in methods if name.endswith(".*"))
+    return not methods or method in methods or str(method).startswith(families)
+
+
 def by_force(pack: Pack, message: Mapping[str, object]) -> set[SignatureId]:
     """Test every JSON signature of a pack, without any index."""
-    return {
-        one.id
+    found = [
+        one
         for one in pack.signatures.values()
         if isinstance(one.condition, JsonCondition)
-        and one.condition.method in (None, message.get("method"))
+        and asks_for(one.condition.methods, message.get("method"))
         and one.condition.members.test(message)
-    }
+    ]
+    own = {one.id for one in found if not one.fallback}
+    if any(one.maturity is Maturity.STABLE for one in found if one.id in own):
+        return own
+    last = [one for one in found if one.fallback]
+    last.sort(key=lambda one: (one.maturity is not Maturity.STABLE, -one.confidence, one.id))
+    return own | {one.id for one in last[:1]}
 
 
 @given(st.data())
@@ -79,7 +91,7 @@ def test_candidates_do_not_grow_with_the_pack(core: Pack) -> None:
     for message in SEEDS:
         before = [one.id for one, _ in small.candidates(message)]
         assert [one.id for one, _ in large.candidates(message)] == before
-        assert len(before) <= 8
+        assert len(before) <= 16
 
 
 def test_a_condition_without_anything_to_file_it_by_is_always_a_candidate() -> None:
@@ -90,4 +102,4 @@ def test_a_condition_without_anything_to_file_it_by_is_always_a_candidate() -> N
     )
     index = MessageIndex([compile_signature(text, "toy.yaml")])
     assert [one.id for one, _ in index.candidates({"method": "toy"})] == ["toy"]
-    assert list(index.candidates({"method": ["toy"]})) == []
+    assert index.candidates({"method": ["toy"]}) == []

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from davylamp.errors import PackError
 from davylamp.paths import SIGNATURES
-from davylamp.signatures.model import Category, JsonCondition, Maturity
-from davylamp.signatures.names import Kind
+from davylamp.signatures.model import Category, JsonCondition, Kind, Maturity
+from davylamp.signatures.names import Kind as NameKind
 from davylamp.signatures.pack import Pack, load
 
 MONERO = "4" + "A" * 94
@@ -39,8 +39,12 @@ def test_matches_come_surest_first(core: Pack) -> None:
     )
     assert [match.signature.id for match in found] == [
         "ethereum-stratum-subscribe",
-        "stratum-v1-subscribe",
     ]
+    both = core.match_message(
+        {"id": 2, "method": "submit", "nonce": "ab" * 8, "output": "cd" * 104, "result": "ok"}
+        | {"jsonrpc": "2.0"}
+    )
+    assert [match.signature.id for match in both] == ["beam-solution", "grin-reply"]
 
 
 @pytest.mark.parametrize(
@@ -88,20 +92,39 @@ def test_a_name_match_is_as_sure_as_its_entry(core: Pack) -> None:
     assert confirmed.entry.may_block
     mixed = core.match_name("tls.sni", "public-pool.io")
     assert mixed is not None
-    assert mixed.entry.kind is Kind.MIXED
+    assert mixed.entry.kind is NameKind.MIXED
     assert mixed.confidence < 80
     assert core.match_name("tls.sni", "www.nanopool.org") is None
     assert core.match_name("http.host", "pool.supportxmr.com") is None
 
 
-def test_a_weak_word_never_reaches_blocking_confidence(core: Pack) -> None:
-    """A stable mining signature over JSON is sure of itself; the others keep below 80."""
+def test_what_is_doubtful_never_reaches_blocking_confidence(core: Pack) -> None:
+    """What is not stable keeps below 80; what is stable is sure, or weak and says in what way."""
     for one in core.signatures.values():
-        if one.category is Category.MINING and one.maturity is Maturity.STABLE:
-            assert one.confidence >= 80, one.id
         if one.maturity is not Maturity.STABLE:
             assert one.confidence < 80, one.id
+        elif one.category is Category.MINING:
+            assert one.confidence >= 60, one.id
+            assert one.kind is not Kind.MESSAGE or one.confidence < 80, one.id
         assert one.references, one.id
+
+
+def test_a_fallback_is_silent_where_something_better_speaks() -> None:
+    """A stable signature makes fallbacks superfluous; a doubtful one, or none, does not."""
+
+    def found(maturity: str) -> set[str]:
+        files = {
+            "pack.yaml": MANIFEST,
+            "a/plain.yaml": signature("plain", "{json: {method: x}}", maturity),
+            "a/last.yaml": signature("last", "{json: {method: [x, y]}}") + b"fallback: true\n",
+        }
+        pack = load(files)
+        assert [match.signature.id for match in pack.match_message({"method": "y"})] == ["last"]
+        return {match.signature.id for match in pack.match_message({"method": "x"})}
+
+    assert found("stable") == {"plain"}
+    assert found("incubating") == {"plain", "last"}
+    assert found("sandbox") == {"last"}
 
 
 def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:

@@ -48,6 +48,8 @@ JSON = st.recursive(
         ("wallet:90-", ["4" + "A" * 94], ["0x" + "ab" * 20]),
         ("agent", ["XMRig/6.26.0", "cgminer"], ["curl/8", 5]),
         ("algo", ["rx/0", "cn-heavy/xhv"], ["sha256", 5]),
+        ("worker", ["0x" + "ab" * 20 + ".rig"], ["0x" + "ab" * 20, "ann.rig", "www.a.org", 5]),
+        ("digits:1-3", ["0", "123"], ["", "1234", "1a", "-1", "\u0663", 12]),
         ("string|null", ["", None], [1]),
         ("[string, integer]", [["a", 1]], [["a"], ["a", 1, 2], ["a", "1"], "a1", {}]),
         ("[string, integer?]", [["a"], ["a", 1]], [[], ["a", None], ["a", 1, 1]]),
@@ -67,6 +69,7 @@ JSON = st.recursive(
         ("{$starts_with: mining.}", ["mining.x"], ["minin", 1]),
         ("{$starts_with: [a, b]}", ["ax", "b"], ["c"]),
         ("{$one_of: [string, [integer]]}", ["x", [1]], [1, ["x"]]),
+        ("{$some: hex:4}", [["x", "00ff"], {"a": 1, "b": "00ff"}], [[], ["x"], {}, "00ff", None]),
         ("{$all_of: [hex:4, {$starts_with: '00'}]}", ["00ff"], ["ff00", "00f"]),
     ],
 )
@@ -122,7 +125,12 @@ def test_a_shape_tells_an_index_what_to_file_it_by() -> None:
 @settings(max_examples=200, deadline=None)
 def test_no_value_makes_a_shape_raise(value: object) -> None:
     """Whatever JSON brings, a shape answers yes or no."""
-    for text in ("{a: [hex:2, {$optional: {b: any}}]}", "{$in: [a, 1]}", "[wallet|null, ...]"):
+    for text in (
+        "{a: [hex:2, {$optional: {b: any}}]}",
+        "{$in: [a, 1]}",
+        "[wallet|null, ...]",
+        "{$some: {$some: worker|digits}}",
+    ):
         assert shape(text).test(value) in (True, False)
 
 

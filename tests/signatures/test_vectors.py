@@ -70,6 +70,12 @@ def test_an_example_fires_as_it_says(everything: Pack, example: tuple[SignatureI
     assert (identity in fired(everything, vector)) is vector.fires
 
 
+def test_nothing_else_fires(core: Pack, example: tuple[SignatureId, Vector]) -> None:
+    """A vector fires the other signatures that it lists and none besides."""
+    identity, vector = example
+    assert fired(core, vector) - {identity} == set(vector.also)
+
+
 def test_a_neighbour_fires_nothing(core: Pack, neighbour: tuple[SignatureId, Vector]) -> None:
     """Software that is no miner fires nothing, even where it uses a miner's words."""
     assert fired(core, neighbour[1]) == set()
@@ -95,6 +101,7 @@ def test_feedings_keep_the_bytes() -> None:
         ("- {name: x, source: y, stream: [{clinet: a}], expect: none}", "a step is client"),
         ("- {name: x, source: y, stream: [{client: {hex: 1}}], expect: none}", "pairs of"),
         ("- {name: x, source: y, strem: [], expect: none}", "did you mean 'stream'"),
+        ("- {name: x, source: y, stream: [{client: a}], expect: none, also: z}", "a list of"),
     ],
 )
 def test_a_vector_that_cannot_be_read_says_why(text: str, says: str) -> None:

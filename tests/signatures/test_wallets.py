@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from davylamp.signatures.wallets import coin_of_wallet, find_wallet
+from davylamp.signatures.wallets import coin_of_wallet, find_wallet, names_worker
 
 MONERO = "4" + "A" * 94
 
@@ -26,6 +26,16 @@ MONERO = "4" + "A" * 94
         ("bitcoincash:q" + "a" * 41, "BCH"),
         ("kaspa:q" + "a" * 60, "KAS"),
         ("9" + "B" * 50, "ERG"),
+        ("xel:" + "q" * 59, "XEL"),
+        ("spectre:q" + "a" * 62, "SPR"),
+        ("cfx:a" + "k" * 41, "CFX"),
+        ("k:" + "ab" * 32, "KDA"),
+        ("aleo1" + "q" * 58, "ALEO"),
+        ("ckb1" + "q" * 42, "CKB"),
+        ("Ds" + "B" * 33, "DCR"),
+        ("Zx" + "B" * 95, "ZANO"),
+        ("1" + "B" * 44, "ALPH"),
+        ("QUBIC" * 12, "QUBIC"),
         ("Wo" + "B" * 95, "WOW"),
     ],
 )
@@ -74,6 +84,24 @@ def test_a_payout_coin_may_stand_before_the_address() -> None:
 def test_other_logins_are_no_wallets(login: str) -> None:
     """A wrong length or a letter outside the alphabet is enough."""
     assert find_wallet(login) is None
+
+
+@pytest.mark.parametrize(
+    ("login", "worker"),
+    [
+        (MONERO + ".rig1", True),
+        ("0x" + "ab" * 20 + ".a.b", True),
+        (MONERO, False),
+        (MONERO + ".", False),
+        (MONERO + "." + "w" * 97, False),
+        (MONERO + ".two words", False),
+        ("ann.rig1", False),
+        ("subdomain.of.some.long.host.example.org", False),
+    ],
+)
+def test_a_worker_is_an_address_and_a_name(login: str, worker: bool) -> None:
+    """A dot and a short name must follow the address."""
+    assert names_worker(login) is worker
 
 
 @given(st.text(max_size=2000))

@@ -3,10 +3,12 @@
 from enum import StrEnum
 
 from davylamp.signatures.model import (
+    FAMILY,
     Category,
     Condition,
     EventCondition,
     JsonCondition,
+    Kind,
     Maturity,
     NameCondition,
     Path,
@@ -26,6 +28,8 @@ _FIELDS = (
     "category",
     "dialect",
     "role",
+    "kind",
+    "fallback",
     "coins",
     "confidence",
     "severity",
@@ -49,6 +53,7 @@ def compile_signature(data: bytes, file: str) -> Signature:
         )
     if not identity.text.replace("-", "").isalnum() or identity.text != identity.text.lower():
         raise fault(identity.place, "an id is lower-case words joined by '-'")
+    condition = _condition(fields.node("when"))
     return Signature(
         id=SignatureId(identity.text),
         rev=fields.integer("rev", 1, 1_000_000),
@@ -63,8 +68,20 @@ def compile_signature(data: bytes, file: str) -> Signature:
         coins=fields.texts("coins"),
         references=fields.texts("references"),
         technique=fields.optional_text("technique"),
-        condition=_condition(fields.node("when")),
+        condition=condition,
+        kind=fields.choice("kind", Kind) if fields.optional("kind") else _default_kind(condition),
+        fallback=fields.flag("fallback"),
     )
+
+
+def _default_kind(condition: Condition) -> Kind:
+    match condition:
+        case JsonCondition():
+            return Kind.MESSAGE
+        case NameCondition():
+            return Kind.NAME
+        case EventCondition():
+            return Kind.EVENT
 
 
 # --- conditions ---------------------------------------------------------------------------
@@ -100,11 +117,23 @@ def _json(fields: "_Fields") -> JsonCondition:
     coin = fields.optional("coin")
     where = _Fields(_table(coin), ("wallet", "algo")) if coin else None
     return JsonCondition(
-        method=_text(method).text if method else None,
+        methods=_methods(method) if method else (),
         members=shape,
         wallet_at=_path(where.optional_text("wallet")) if where else (),
         algo_at=_path(where.optional_text("algo")) if where else (),
     )
+
+
+def _methods(node: Node) -> tuple[str, ...]:
+    """Read one method, or a list of methods that share a shape."""
+    items = node.items if isinstance(node, Sequence) else (node,)
+    names = tuple(_text(item).text for item in items)
+    if len(set(names)) != len(names) or not names:
+        raise fault(node.place, "'method' is a name, or a list of different names")
+    for name in names:
+        if name.endswith(FAMILY) and ("." in name.removesuffix(FAMILY) or name == FAMILY):
+            raise fault(node.place, f"{name!r}: write one word before '.*', as 'mining.*'")
+    return names
 
 
 def _path(text: str) -> Path:
@@ -161,6 +190,15 @@ class _Fields:
         value = scalar.constant()
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise fault(scalar.place, f"{name!r} is a whole number from {low} to {high:,}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        node = self._values.get(name)
+        if node is None:
+            return False
+        value = _text(node).constant()
+        if not isinstance(value, bool):
+            raise fault(node.place, f"{name!r} is true or false")
         return value
 
     def choice[E: StrEnum](self, name: str, kind: type[E]) -> E:

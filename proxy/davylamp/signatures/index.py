@@ -1,16 +1,17 @@
 """Finds the few signatures that a JSON message can match, whatever the size of the pack.
 
-Strategy: conditions are filed under the exact ``method`` they ask for, and within that under one
-*anchor*: a member the message must have together with something cheap about its value (a member
-inside it, or its length when it is a list). A lookup walks the message's own members, so its cost
-follows the message; each condition is filed under the anchor that the fewest others use.
+Strategy: conditions are filed under the exact ``method`` they ask for (``mining.*`` under what
+stands before the first dot), and within that under one *anchor*: a member the message must have
+together with something cheap about its value (a member inside it, or its length when it is a list).
+A lookup walks the message's own members, so its cost follows the message; each condition is filed
+under the anchor that the fewest others use.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from davylamp.signatures.model import JsonCondition, Signature
+from davylamp.signatures.model import FAMILY, JsonCondition, Signature
 
 type Anchor = tuple[str, str | int | None]
 type Filed = tuple[Signature, JsonCondition]
@@ -26,46 +27,57 @@ class _Drawer:
     anchored: dict[str, dict[str | int | None, list[Filed]]] = field(default_factory=dict)
     always: list[Filed] = field(default_factory=list)
 
-    def candidates(self, message: Mapping[str, object]) -> Iterator[Filed]:
-        yield from self.always
+    def collect(self, message: Mapping[str, object], found: list[Filed]) -> None:
+        """Add the conditions that the message may meet."""
+        found += self.always
         anchored = self.anchored
-        if not anchored:
-            return
         for name, value in message.items():
             inside = anchored.get(name)
             if inside is None:
                 continue
-            yield from inside.get(None, ())
+            if None in inside:
+                found += inside[None]
             if isinstance(value, list):
-                yield from inside.get(len(value), ())
+                found += inside.get(len(value), ())
             elif isinstance(value, dict):
                 for key in value:
-                    yield from inside.get(key, ())
+                    if key in inside:
+                        found += inside[key]
 
 
 class MessageIndex:
     """An index over the JSON conditions of a pack; built once, read by any number of flows."""
 
-    __slots__ = ("_any_method", "_by_method")
+    __slots__ = ("_any_method", "_by_family", "_by_method")
 
     def __init__(self, signatures: Iterable[Signature]) -> None:
         filed: dict[str | None, list[Filed]] = {}
         for signature in signatures:
             condition = signature.condition
             if isinstance(condition, JsonCondition):
-                filed.setdefault(condition.method, []).append((signature, condition))
+                for method in condition.methods or (None,):
+                    filed.setdefault(method, []).append((signature, condition))
         drawers = {method: _drawer(conditions) for method, conditions in filed.items()}
         self._any_method = drawers.pop(None, _Drawer())
-        self._by_method = {method: drawer for method, drawer in drawers.items() if method}
+        named = {method: drawer for method, drawer in drawers.items() if method}
+        self._by_family = {
+            method.removesuffix(FAMILY): named.pop(method)
+            for method in tuple(named)
+            if method.endswith(FAMILY)
+        }
+        self._by_method = named
 
-    def candidates(self, message: Mapping[str, object]) -> Iterator[Filed]:
-        """Yield each signature whose condition is worth testing on the message, once."""
+    def candidates(self, message: Mapping[str, object]) -> list[Filed]:
+        """Return each signature whose condition is worth testing on the message, once."""
+        found: list[Filed] = []
         method = message.get("method")
         if isinstance(method, str):
-            drawer = self._by_method.get(method)
-            if drawer is not None:
-                yield from drawer.candidates(message)
-        yield from self._any_method.candidates(message)
+            if (drawer := self._by_method.get(method)) is not None:
+                drawer.collect(message, found)
+            if (drawer := self._by_family.get(method.partition(".")[0])) is not None:
+                drawer.collect(message, found)
+        self._any_method.collect(message, found)
+        return found
 
 
 def _drawer(conditions: list[Filed]) -> _Drawer:

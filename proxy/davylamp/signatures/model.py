@@ -15,6 +15,8 @@ SignatureId = NewType("SignatureId", str)
 
 type Path = tuple[str | int, ...]
 
+FAMILY = ".*"  # ends a method that stands for all with the same word before their first dot
+
 
 class Maturity(StrEnum):
     """How far a signature is trusted: sandbox is off, incubating alerts, stable may block."""
@@ -35,6 +37,24 @@ class Category(StrEnum):
     ANOMALY = "anomaly"
 
 
+class Kind(StrEnum):
+    """What a message does in a session.
+
+    Two findings of one flow support each other when their kinds differ: a program may log in with a
+    string that looks like an address, and another may send a digest beside a number, but one that
+    does both is a miner. The same kind seen twice is one observation.
+    """
+
+    LOGIN = "login"
+    JOB = "job"
+    SHARE = "share"
+    REPLY = "reply"
+    CONTROL = "control"
+    NAME = "name"
+    EVENT = "event"
+    MESSAGE = "message"
+
+
 class Role(StrEnum):
     """Who says it."""
 
@@ -47,12 +67,13 @@ class Role(StrEnum):
 class JsonCondition:
     """One JSON object, seen whole.
 
-    ``method`` is the exact value of the ``method`` member, or None where any or no method will do;
+    ``methods`` are the values of the ``method`` member, any of which will do (``mining.*`` is every
+    method with ``mining`` before its first dot), or empty where any or no method will do;
     ``members`` is the shape of the whole object. ``wallet_at`` and ``algo_at`` say where the coin
     can be read from, as a path of member names and list indexes; empty where it cannot.
     """
 
-    method: str | None
+    methods: tuple[str, ...]
     members: Shape
     wallet_at: Path = ()
     algo_at: Path = ()
@@ -82,7 +103,8 @@ class Signature:
 
     ``confidence`` runs from 0 to 100, ``severity`` from 1 (worst) to 4. ``coins`` are the tickers
     it can be about; empty when it does not say. ``detail`` is one sentence for people.
-    ``technique`` is an ATT&CK technique id or empty.
+    ``technique`` is an ATT&CK technique id or empty. ``kind`` says which findings are independent.
+    A ``fallback`` speaks only where no stable signature of the pack matches the message better.
     """
 
     id: SignatureId
@@ -99,6 +121,8 @@ class Signature:
     coins: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     technique: str = ""
+    kind: Kind = Kind.MESSAGE
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class Pack:
     def match_message(self, message: Mapping[str, object]) -> tuple[Match, ...]:
         """Return what a JSON object matches, surest first.
 
+        Fallbacks are left out where a stable signature that is none matches; of several, one stays.
+
         ``message`` is a parsed JSON object: dict, list, str, int, float, bool and None. Costs no
         more than the message's size, however large the pack is.
         """
@@ -101,6 +103,7 @@ class Pack:
         ]
         if len(found) > 1:
             found.sort(key=lambda match: (-match.signature.confidence, match.signature.id))
+            found = _without_needless_fallbacks(found)
         return tuple(found)
 
     def match_name(self, field: str, name: str) -> NameMatch | None:
@@ -188,6 +191,20 @@ def _index_names_and_events(
             case other:
                 assert_never(other)
     return MappingProxyType(names), MappingProxyType(events)
+
+
+def _without_needless_fallbacks(found: list[Match]) -> list[Match]:
+    """Keep one fallback, the surest stable one, and none beside a stable match of its own right."""
+    own = [match for match in found if not match.signature.fallback]
+    if len(own) == len(found) or any(_is_stable(match) for match in own):
+        return own
+    fallbacks = [match for match in found if match.signature.fallback]
+    kept = next(filter(_is_stable, fallbacks), fallbacks[0])
+    return [match for match in found if match is kept or not match.signature.fallback]
+
+
+def _is_stable(match: Match) -> bool:
+    return match.signature.maturity is Maturity.STABLE
 
 
 def _match(signature: Signature, condition: JsonCondition, message: Mapping[str, object]) -> Match:

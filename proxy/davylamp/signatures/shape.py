@@ -8,6 +8,7 @@ written; there is no backtracking. docs/signatures.md has the grammar as a table
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from davylamp.signatures.source import (
     Constant,
@@ -20,7 +21,7 @@ from davylamp.signatures.source import (
     suggest,
 )
 from davylamp.signatures.vocabulary import is_algo, is_miner_agent
-from davylamp.signatures.wallets import find_wallet
+from davylamp.signatures.wallets import find_wallet, names_worker
 
 MAX_SHAPE_DEPTH = 8
 
@@ -135,6 +136,14 @@ def _wallet(size: _Size) -> Test:
     return test
 
 
+def _digits(size: _Size) -> Test:
+    return lambda value: isinstance(value, str) and size.holds(len(value)) and _is_decimal(value)
+
+
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -152,12 +161,14 @@ _PLAIN: dict[str, Test] = {
     "object": lambda value: isinstance(value, dict),
     "agent": lambda value: isinstance(value, str) and is_miner_agent(value),
     "algo": lambda value: isinstance(value, str) and is_algo(value),
+    "worker": lambda value: isinstance(value, str) and names_worker(value),
 }
 
 _SIZED: dict[str, Callable[[_Size], Test]] = {
     "string": _string,
     "hex": _hex,
     "0xhex": _prefixed_hex,
+    "digits": _digits,
     "array": lambda size: lambda value: isinstance(value, list) and size.holds(len(value)),
     "wallet": _wallet,
 }
@@ -191,8 +202,10 @@ def _array(node: Sequence, depth: int) -> Shape:
         length = len(value)
         if length < least or (most is not None and length > most):
             return False
-        head = all(check(item) for check, item in zip(fixed, value, strict=False))
-        return head and all(rest(item) for item in value[len(fixed) :])
+        for check, item in zip(fixed, value, strict=False):
+            if not check(item):
+                return False
+        return length <= len(fixed) or all(map(rest, islice(value, len(fixed), None)))
 
     return Shape(test, arity=(least, most))
 
@@ -222,11 +235,12 @@ def _object(node: Table, depth: int) -> Shape:
     may = tuple((name, shape.test) for name, shape in optional)
 
     def test(value: object) -> bool:
-        return (
-            isinstance(value, dict)
-            and all(name in value and check(value[name]) for name, check in must)
-            and all(name not in value or check(value[name]) for name, check in may)
-        )
+        if not isinstance(value, dict):
+            return False
+        for name, check in must:
+            if name not in value or not check(value[name]):
+                return False
+        return all(name not in value or check(value[name]) for name, check in may)
 
     return Shape(test, members=tuple(required))
 
@@ -249,10 +263,12 @@ def _operator(node: Table, depth: int) -> Shape:
             return _one_of(tuple(compile_shape(item, depth + 1) for item in _list_of(key, value)))
         case "$all_of":
             return _all_of(tuple(compile_shape(item, depth + 1) for item in _list_of(key, value)))
+        case "$some":
+            return Shape(_some(compile_shape(value, depth + 1).test))
         case "$optional":
             raise fault(key.place, "'$optional' has a meaning only on a list item")
         case _:
-            known = ("$const", "$in", "$starts_with", "$one_of", "$all_of", "$optional")
+            known = ("$const", "$in", "$starts_with", "$one_of", "$all_of", "$some", "$optional")
             raise fault(key.place, f"{key.text!r} is not an operator; {suggest(key.text, known)}")
 
 
@@ -288,6 +304,15 @@ def _prefixes(key: Scalar, value: Node) -> tuple[str, ...]:
 
 def _starts_with(prefixes: tuple[str, ...]) -> Test:
     return lambda value: isinstance(value, str) and value.startswith(prefixes)
+
+
+def _some(item: Test) -> Test:
+    def test(value: object) -> bool:
+        if isinstance(value, dict):
+            value = list(value.values())
+        return isinstance(value, list) and any(item(inner) for inner in value)
+
+    return test
 
 
 def _one_of(shapes: tuple[Shape, ...]) -> Shape:

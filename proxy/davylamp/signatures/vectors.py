@@ -1,8 +1,8 @@
 """Vectors: traffic in, and whether a signature must fire on it.
 
-A vector file is a list of ``name``, ``source``, ``stream`` and ``expect``. A step of the stream is
-``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, or an
-``event``. docs/signatures.md has an example. The caller feeds the steps to the engine; `feedings`
+A vector file is a list of ``name``, ``source``, ``stream``, ``expect`` and ``also``. A step of the
+stream is ``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, or
+an ``event``. docs/signatures.md has an example. The caller feeds the steps to the engine; `feedings`
 gives the same bytes whole, byte by byte, and cut at every boundary.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from davylamp.flow import Direction
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
 
-_FIELDS = ("name", "source", "stream", "expect")
+_FIELDS = ("name", "source", "stream", "expect", "also")
 _DIRECTIONS = {"client": Direction.ORIGINATOR, "server": Direction.RESPONDER}
 
 
@@ -44,13 +44,17 @@ type Step = Bytes | Name | Noticed
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """One example; ``fires`` says whether the signature must match it."""
+    """One example; ``fires`` says whether the signature must match it.
+
+    ``also`` names the other signatures of its pack that match the stream; no others may.
+    """
 
     name: str
     source: str
     steps: tuple[Step, ...]
     fires: bool
     place: Place
+    also: tuple[str, ...] = ()
 
 
 def parse_vectors(data: bytes, file: str) -> tuple[Vector, ...]:
@@ -104,7 +108,18 @@ def _vector(node: Node) -> Vector:
         steps=tuple(_step(item) for item in stream.items),
         fires=expect.text == "match",
         place=node.place,
+        also=_ids(node.get("also")),
     )
+
+
+def _ids(node: Node | None) -> tuple[str, ...]:
+    match node:
+        case None:
+            return ()
+        case Sequence(items) if items and all(isinstance(item, Scalar) for item in items):
+            return tuple(item.text for item in items if isinstance(item, Scalar))
+        case _:
+            raise fault(node.place, "'also' is a list of signature ids")
 
 
 def _step(node: Node) -> Step:

@@ -5,15 +5,22 @@ Monero documentation (docs.getmonero.org, "Public address"): standard 95 charact
 integrated 106 from ``4``, subaddress 95 from ``8``; Bitcoin: base58check version bytes (wiki "List
 of address prefixes"), BIP 173 and BIP 350; Ethereum: ``0x`` and 40 hexadecimal digits; Zcash
 protocol specification section 5.6 (``t1``, ``t3``); Litecoin chainparams (``L``, ``M``, ``ltc1``);
-CashAddr specification (``bitcoincash:``). Where coins share a shape, the ticker is left empty.
+CashAddr specification (``bitcoincash:``, and Kaspa's kin after their own prefixes); Conflux CIP-37
+(``cfx:``); CKB RFC 21 (``ckb1``); Decred dcrd chaincfg (``Ds``); Aleo account documentation
+(``aleo1``); Alephium, Xelis, Pearl, Zano and Qubic as their stratum documents show them. Where
+coins share a shape, the ticker is left empty.
 """
 
 from dataclasses import dataclass
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BECH32 = "023456789acdefghjklmnpqrstuvwxyz"
+_BASE32 = "0123456789abcdefghjkmnprstuvwxyz"
 _HEX = "0123456789abcdefABCDEF"
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_LOGIN = 512
+_MAX_WORKER = 96
+_SHORTEST = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,22 @@ _FORMS = (
     _Form("t3", _BASE58, 35, 35, "ZEC"),
     _Form("bitcoincash:", _BECH32, 54, 54, "BCH"),
     _Form("kaspa:", _BECH32, 67, 69, "KAS"),
+    _Form("karlsen:", _BECH32, 69, 71, "KLS"),
+    _Form("pyrin:", _BECH32, 67, 69, "PYI"),
+    _Form("spectre:", _BECH32, 69, 71, "SPR"),
+    _Form("hoosat:", _BECH32, 68, 70, "HTN"),
+    _Form("nexa:", _BECH32, 53, 70, "NEXA"),
+    _Form("xel:", _BECH32, 63, 63, "XEL"),
+    _Form("cfx:", _BASE32, 46, 46, "CFX"),
+    _Form("k:", _HEX, 66, 66, "KDA"),
+    _Form("aleo1", _BECH32, 63, 63, "ALEO"),
+    _Form("ckb1", _BECH32, 46, 110, "CKB"),
+    _Form("hs1", _BECH32, 42, 42, "HNS"),
+    _Form("prl1", _BECH32, 62, 63, "PRL"),
+    _Form("Ds", _BASE58, 35, 35, "DCR"),
+    _Form("Zx", _BASE58, 97, 97, "ZANO"),
+    _Form("1", _BASE58, 44, 46, "ALPH"),
+    _Form("", _CAPITALS, 60, 60, "QUBIC"),
     _Form("9", _BASE58, 51, 51, "ERG"),
     _Form("dero1", _BECH32, 60, 120, "DERO"),
     _Form("D", _BASE58, 34, 34, ""),  # Dogecoin, DigiByte
@@ -88,6 +111,17 @@ def find_wallet(login: str) -> Wallet | None:
             if form.fits(address):
                 return Wallet(address, form.coin)
     return None
+
+
+def names_worker(login: str) -> bool:
+    """Tell whether a login is an address, a dot and a worker's name, as ``ADDRESS.rig7``.
+
+    Pools ask for it; wallets and explorers that pass addresses about do not write one.
+    """
+    head, dot, worker = login[:_MAX_LOGIN].partition(".")
+    if not dot or len(head) < _SHORTEST or not 0 < len(worker) <= _MAX_WORKER:
+        return False
+    return worker.isprintable() and " " not in worker and find_wallet(head) is not None
 
 
 def coin_of_wallet(login: str) -> str:
