@@ -45,9 +45,11 @@ class World:
     _numbers: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def service(self, host: str, program: str, *arguments: str) -> Service:
-        """Start a lab program that is to say it is ready."""
-        service = Service(self.lab, host, program, *arguments)
+    def service(
+        self, host: str, program: str, *arguments: str, script: Path | None = None
+    ) -> Service:
+        """Start a lab program, or a script like one, and wait until it says that it is ready."""
+        service = Service(self.lab, host, program, *arguments, script=script)
         self._services.append(service)
         return service.wait_ready()
 

@@ -19,16 +19,27 @@ type Line = dict[str, Any]
 
 
 class Service:
-    """A program of ``lab.programs`` that says JSON lines; ``lines`` holds what it said so far."""
+    """A program of ``lab.programs`` that says JSON lines; ``lines`` holds what it said so far.
 
-    def __init__(self, lab: Lab, host: Host | str, program: str, *arguments: str) -> None:
+    With ``script`` that file runs instead, called ``program`` in messages.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        host: Host | str,
+        program: str,
+        *arguments: str,
+        script: Path | None = None,
+    ) -> None:
         self.name = program
         self.lines: list[Line] = []
         self._said = threading.Condition()
         self._log = (lab.directory / f"{program}-{time.monotonic_ns()}.log").open("w+")
+        which = [str(script)] if script else ["-m", f"davylamp.lab.programs.{program}"]
         self.process = lab.popen(
             host,
-            [sys.executable, "-m", f"davylamp.lab.programs.{program}", *arguments],
+            [sys.executable, *which, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
