@@ -19,6 +19,9 @@ type Filed = tuple[Signature, JsonCondition]
 # A list shape of wider range than this is filed under "is there" instead of under each length.
 _MAX_ARITIES = 12
 
+# That a message has these says nothing: every JSON-RPC message has some of them.
+_EVERYWHERE = frozenset((name, None) for name in ("id", "jsonrpc", "method", "params", "result"))
+
 
 @dataclass(slots=True)
 class _Drawer:
@@ -84,11 +87,15 @@ def _drawer(conditions: list[Filed]) -> _Drawer:
     drawer = _Drawer()
     choices = [(filed, list(_anchor_sets(filed[1]))) for filed in conditions]
     use = Counter(anchor for _, sets in choices for anchors in sets for anchor in anchors)
+
+    def cost(anchor: Anchor) -> tuple[bool, int]:
+        return anchor in _EVERYWHERE, use[anchor]
+
     for filed, sets in choices:
         if not sets:
             drawer.always.append(filed)
             continue
-        for name, inside in min(sets, key=lambda anchors: max(use[anchor] for anchor in anchors)):
+        for name, inside in min(sets, key=lambda anchors: max(map(cost, anchors))):
             drawer.anchored.setdefault(name, {}).setdefault(inside, []).append(filed)
     return drawer
 

@@ -2,7 +2,7 @@
 
 A vector file is a list of ``name``, ``source``, ``stream``, ``expect`` and ``also``. A step of the
 stream is ``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, or
-an ``event``. docs/signatures.md has an example. The caller feeds the steps to the engine; `feedings`
+an ``event``. docs/signatures.md has an example. Callers feed the steps to the engine; `feedings`
 gives the same bytes whole, byte by byte, and cut at every boundary.
 """
 
