@@ -127,7 +127,13 @@ class FlowTable:
             self._evict()
 
     def touch(self, flow: Flow) -> None:
-        """Note that a flow had a packet: it is now the least idle, and holds what it holds."""
+        """Note that a flow had a packet: it is now the least idle, and holds what it holds.
+
+        An older connection on the same ports is not in the table itself: it is counted with the
+        flow that remembers it.
+        """
+        if self._flows.get(flow.tuple_key) is not flow:
+            return
         self._flows.move_to_end(flow.tuple_key)
         held = flow.held
         self._held += held - flow.counted
