@@ -14,7 +14,7 @@ class Fate(StrEnum):
     """What becomes of a queued packet.
 
     ``CLEAR`` delivers it and lets the kernel forward the rest of the flow; ``REARM`` delivers it
-    and brings a cleared flow back under inspection; ``DROP`` never delivers it.
+    and keeps the flow, or brings it back, under inspection; ``DROP`` never delivers it.
     """
 
     ACCEPT = "accept"

@@ -6,9 +6,9 @@ What happens to a TCP packet with payload:
 
     flow unknown   -> a new inspector looks at it; if that settles the flow it is CLEARed at once
                       and never stored (one packet in user space per clean connection)
-    flow known     -> reassembled, its new bytes inspected
-    flow recalled  -> (the kernel had cleared it) as above; REARM while half a message is held,
-                      CLEAR again when not
+    flow known     -> reassembled, its new bytes inspected; CLEARed by what settles it
+    flow recalled  -> (the kernel had cleared it) as above; CLEARed again by any whole message
+    half a message -> REARM, so that the other half comes here whatever was decided before
     flow blocked   -> DROPped, and its sender reset again
     a finding that policy blocks -> DROP, resets to both ends, the endpoint blocked
     conflicting overlap, or a bound met -> DROP: the receiver never sees what we could not read

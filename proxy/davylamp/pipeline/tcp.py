@@ -9,7 +9,7 @@ from davylamp.flowtable import Flow, FlowTable
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import Inspector
-from davylamp.packet import FIN, RST, SYN, Packet, reverse_key
+from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.policy import Mode, Verdict
@@ -161,10 +161,7 @@ class TcpJudge:
         if triggered:
             flow.recalled = True
         decision = ACCEPT
-        stream = flow.stream(direction)
-        if stream is None:
-            stream = Stream(self._stream, packet.start, anchored=bool(packet.flags & SYN))
-            flow.set_stream(direction, stream)
+        stream = self._stream_of(packet, flow, direction)
         if packet.payload:
             decision = self._take(packet, now, flow, direction, stream, triggered=triggered)
         if packet.flags & (FIN | RST) and not self._inline:
@@ -184,7 +181,13 @@ class TcpJudge:
         triggered: bool,
     ) -> Decision:
         """Reassemble one packet, inspect what it completes, and decide."""
-        start, found = packet.start, self._known_lost(packet, now, flow, direction, triggered)
+        start = packet.start
+        found: tuple[Finding, ...] = ()
+        if self._sampled or triggered:
+            # What came before this packet was delivered without being queued.
+            found += self._after_hole(flow, direction, *stream.skip(start), now)
+        if flow.recalled:
+            found += self._acknowledged(packet, now, flow, direction.opposite)
         expected = stream.next_seq
         delivery = stream.receive(start, packet.payload)
         if delivery.refused:
@@ -209,24 +212,27 @@ class TcpJudge:
         found += self._cut(flow, direction, stream, packet, now)
         return self._conclude(flow, direction, packet, expected, found, now)
 
-    def _known_lost(
-        self, packet: Packet, now: float, flow: Flow, direction: Direction, triggered: bool
-    ) -> tuple[Finding, ...]:
-        """Give up bytes that are known never to come here; return what follows them."""
-        found: tuple[Finding, ...] = ()
+    def _stream_of(self, packet: Packet, flow: Flow, direction: Direction) -> Stream:
+        """Return the stream that a packet belongs to, begun with it if need be."""
         stream = flow.stream(direction)
-        assert stream is not None
-        if self._sampled and abs(stream.distance(packet.start)) > self._stream.window:
+        if stream is None:
+            stream = Stream(self._stream, packet.start, anchored=bool(packet.flags & SYN))
+        elif self._sampled and abs(stream.distance(packet.start)) > self._stream.window:
             stream = Stream(self._stream, packet.start)
-            flow.set_stream(direction, stream)
             flow.inspector.gap(direction, 0)
-        elif self._sampled or triggered:
-            # What came before this packet was delivered without being queued.
-            found += self._after_hole(flow, direction, *stream.skip(packet.start), now)
-        if flow.recalled and (other := flow.stream(direction.opposite)):
-            # What the other end acknowledges it has, though it passed before the flow was recalled.
-            found += self._after_hole(flow, direction.opposite, *other.skip(packet.ack), now)
-        return found
+        else:
+            return stream
+        flow.set_stream(direction, stream)
+        return stream
+
+    def _acknowledged(
+        self, packet: Packet, now: float, flow: Flow, direction: Direction
+    ) -> tuple[Finding, ...]:
+        """Give up what this packet's sender has, though it passed before the flow was recalled."""
+        stream = flow.stream(direction)
+        if stream is None or not packet.flags & ACK:
+            return ()
+        return self._after_hole(flow, direction, *stream.skip(packet.ack), now)
 
     def _cut(
         self, flow: Flow, direction: Direction, stream: Stream, packet: Packet, now: float
@@ -276,13 +282,14 @@ class TcpJudge:
             return Decision(Fate.ACCEPT, suspect=flow.key) if flow.inspector.half_json else ACCEPT
         if not self._inline:
             return ACCEPT
-        if flow.recalled:
-            if flow.unfinished:
-                return REARM
-        elif not flow.inspector.settled or flow.waiting:
+        if flow.unfinished:
+            # Also where the flow is new: it may be one that an earlier packet of it cleared while
+            # this one was already waiting in the queue.
+            return REARM
+        if not flow.recalled and not flow.inspector.settled:
             return ACCEPT
         if flow.older is not None and flow.older.unfinished:
-            return ACCEPT
+            return REARM
         self._stats.cleared += 1
         self._let_go(flow)
         return CLEAR

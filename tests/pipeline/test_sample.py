@@ -1,0 +1,82 @@
+"""The sample: copies of some packets of cleared flows, with holes between them."""
+
+from tests.packets import Connection
+from tests.streams import JOB, LOGIN, RPC, SUBMIT, client_hello, post
+
+from davylamp.decision import Fate, Reset
+from davylamp.pipeline import Pipeline, Vantage
+from davylamp.policy import Policy
+from davylamp.signatures.pack import Pack
+
+GIGABYTE = 1 << 30
+
+
+def sampled(core: Pack) -> Pipeline:
+    """Return a pipeline that is shown samples."""
+    return Pipeline(core, Policy(), vantage=Vantage.SAMPLE)
+
+
+def test_mining_in_a_sample_resets_the_flow_and_blocks_the_endpoint(core: Pack) -> None:
+    """The packet is past recall, so its receiver expects what follows it."""
+    connection = Connection(sent={"client": 3 * GIGABYTE, "server": 7})
+    decision = sampled(core).packet(connection.client(SUBMIT), 1.0)
+    assert decision.fate is Fate.ACCEPT
+    assert decision.block is not None
+    [forward, backward] = decision.resets
+    assert forward.seq == (1000 + 3 * GIGABYTE + len(SUBMIT)) % 2**32
+    assert backward == Reset(forward.key.reversed(), 5007, forward.seq)
+
+
+def test_holes_between_samples_are_skipped(core: Pack) -> None:
+    """Each sample is read for itself, however far it is from the one before."""
+    pipeline = sampled(core)
+    connection = Connection()
+    for gap in (10, 3_000_000, GIGABYTE, 2 * GIGABYTE, 3 * GIGABYTE):
+        assert pipeline.packet(connection.client(RPC), 1.0).alerts == ()
+        connection.sent["client"] += gap
+    assert pipeline.packet(connection.client(LOGIN), 1.0).alerts
+    assert pipeline.tracked == 1
+    assert pipeline.stats.flows == 1
+
+
+def test_neighbouring_samples_are_joined(core: Pack) -> None:
+    """Where nothing is missing, a message in two samples is one message."""
+    pipeline = sampled(core)
+    connection = Connection()
+    assert pipeline.packet(connection.client(LOGIN[:80]), 1.0).alerts == ()
+    assert pipeline.packet(connection.client(LOGIN[80:]), 1.0).alerts
+
+
+def test_half_a_message_makes_the_flow_a_suspect(core: Pack) -> None:
+    """The kernel is asked to bring the flow back when a sample begins a JSON message."""
+    connection = Connection()
+    decision = sampled(core).packet(connection.server(JOB[:80]), 1.0)
+    assert decision.fate is Fate.ACCEPT
+    assert decision.suspect is not None
+    assert (decision.suspect.orig_port, decision.suspect.resp_port) == (40_000, 3333)
+
+
+def test_bulk_is_no_suspect(core: Pack) -> None:
+    """Binary data, uploads and hellos do not bring their flow back: that would cost its speed."""
+    pipeline = sampled(core)
+    for said in (b"{\x80\x07", b"[" + bytes(1400), client_hello("x.org")[:40], post(b"x" * 9)[:-5]):
+        for number in range(20):
+            connection = Connection(sport=50_000 + number)
+            assert pipeline.packet(connection.client(said), 1.0).suspect is None, said
+
+
+def test_a_flow_is_told_once(core: Pack) -> None:
+    """Further samples of a blocked flow are no further alerts."""
+    pipeline = sampled(core)
+    connection = Connection()
+    alerts = [pipeline.packet(connection.client(SUBMIT), 1.0 + n).alerts for n in range(5)]
+    assert alerts[0]
+    assert not any(alerts[1:])
+
+
+def test_two_versions_of_a_sampled_packet_are_accepted(core: Pack) -> None:
+    """A copy cannot be withheld."""
+    pipeline = sampled(core)
+    connection = Connection()
+    pipeline.packet(connection.client(b"hello"), 1.0)
+    assert pipeline.packet(connection.client(b"HELLO", 0), 1.0).fate is Fate.ACCEPT
