@@ -1,13 +1,16 @@
 """From a worker's alert to an event with a name on it.
 
-An alert waits here for a moment, so that lineage that was on its way when the packet was judged is
-there when it is asked. The verdict was carried out long before; nothing is held up by this.
+An alert waits here until lineage is known up to the moment its flow opened, so that an address
+that changed hands just before is never put down to the one who gave it up. Where the lineage store
+is silent the wait ends after ``PATIENCE_SECONDS``, and the name that is given says that it is
+stale. The verdict was carried out long before; nothing is held up by this.
 """
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -16,8 +19,22 @@ from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent
 from davylamp.incident import IncidentBook
 
-SETTLE_SECONDS = 0.25
+SETTLE_SECONDS = 0.1
+"""What is written at the same moment as the packet was judged is waited for this long."""
+PATIENCE_SECONDS = 3.0
+"""Longer than the table trusts what has not been confirmed, so that doubt shows in the grade."""
 CAPACITY = 10_000
+_TICK = 0.05
+_LAST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An alert, when it came, and when its flow opened, in seconds since the epoch."""
+
+    alert: AlertEvent
+    arrived: float
+    opened: float
 
 
 class AlertDesk:
@@ -37,35 +54,97 @@ class AlertDesk:
         self._publish = publish
         self._clock = clock
         self._book = IncidentBook()
-        self._waiting: deque[tuple[float, AlertEvent]] = deque()
+        self._flows = FlowBook()
+        self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
 
-    def take(self, alert: AlertEvent) -> None:
-        """Take an alert from a worker."""
-        self._waiting.append((self._clock() + SETTLE_SECONDS, alert))
+    def take(self, worker: str, alert: AlertEvent) -> None:
+        """Take an alert from the worker of that name."""
+        now = self._clock()
+        fresh = self._flows.file(worker, alert, now)
+        if fresh is None:
+            return
+        opened = datetime.fromisoformat(fresh.flow_start).timestamp()
+        self._waiting.append(_Waiting(fresh, now, opened))
         if len(self._waiting) > CAPACITY:
             self._pass_on()
         self._arrived.set()
 
     async def run(self) -> None:
-        """Pass alerts on as they fall due, until cancelled; then pass on the rest."""
+        """Pass alerts on as they fall due, until cancelled; then pass on the rest, and soon."""
         with contextlib.suppress(asyncio.CancelledError):
             while True:
                 if not self._waiting:
                     self._arrived.clear()
                     await self._arrived.wait()
-                delay = self._waiting[0][0] - self._clock()
-                if delay > 0:
-                    await asyncio.sleep(min(delay, SETTLE_SECONDS))
-                else:
-                    self._pass_on()
+                await self._step()
+        end = self._clock() + _LAST_SECONDS
+        while self._waiting and self._clock() < end:
+            await self._step()
         while self._waiting:
             self._pass_on()
 
+    async def _step(self) -> None:
+        if self._due(self._waiting[0]):
+            self._pass_on()
+        else:
+            await asyncio.sleep(_TICK)
+
+    def _due(self, one: _Waiting) -> bool:
+        waited = self._clock() - one.arrived
+        known = self._table.fresh_at >= one.opened
+        return waited >= (SETTLE_SECONDS if known else PATIENCE_SECONDS)
+
     def _pass_on(self) -> None:
-        _, alert = self._waiting.popleft()
+        one = self._waiting.popleft()
         now = self._clock()
-        opened = datetime.fromisoformat(alert.flow_start).timestamp()
-        lineage = self._table.attribute(alert.src_ip, opened, now).info()
-        attributed = msgspec.structs.replace(alert, lineage=lineage)
-        self._publish(self._book.file(attributed, now))
+        # Asked as of the end of our patience, also where it was cut short: what the store has not
+        # confirmed is stale then.
+        asked = max(now, one.opened + PATIENCE_SECONDS)
+        lineage = self._table.attribute(one.alert.src_ip, one.opened, asked).info()
+        self._publish(self._book.file(msgspec.structs.replace(one.alert, lineage=lineage), now))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One flow that was alerted on: by whom first, when last, and by which signatures."""
+
+    worker: str
+    flow_id: int
+    flow_start: str
+    last: float
+    signatures: set[str] = field(default_factory=set)
+
+
+class FlowBook:
+    """Makes one flow of what two workers see of it: the queue's worker, and the sampler.
+
+    Each alerts on a flow once for each signature and gives it an id by when it first saw it; who
+    comes second within ``window`` seconds adds only what is new, under the first one's id. The
+    same worker with another flow on the same ports has seen another connection. At most
+    ``capacity`` flows are remembered, longest silent forgotten first.
+    """
+
+    def __init__(self, window: float = 300.0, capacity: int = 10_000) -> None:
+        self._window = window
+        self._capacity = capacity
+        self._flows: OrderedDict[str, _Seen] = OrderedDict()
+
+    def file(self, worker: str, alert: AlertEvent, now: float) -> AlertEvent | None:
+        """Return the alert under its flow's one id, or None if that flow had it already."""
+        seen = self._flows.pop(alert.community_id, None)
+        same = seen is not None and now - seen.last <= self._window
+        if seen is None or not same or self._another(seen, worker, alert):
+            seen = _Seen(worker, alert.flow_id, alert.flow_start, now)
+        self._flows[alert.community_id] = seen
+        while len(self._flows) > self._capacity:
+            self._flows.popitem(last=False)
+        seen.last = now
+        if alert.alert.signature_id in seen.signatures:
+            return None
+        seen.signatures.add(alert.alert.signature_id)
+        return msgspec.structs.replace(alert, flow_id=seen.flow_id, flow_start=seen.flow_start)
+
+    @staticmethod
+    def _another(seen: _Seen, worker: str, alert: AlertEvent) -> bool:
+        return worker == seen.worker and alert.flow_id != seen.flow_id

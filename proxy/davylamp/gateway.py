@@ -67,10 +67,10 @@ class Gateway:
         fanout = FanOut(self._sinks())
         desk = AlertDesk(self._table, fanout.publish, time.time)
 
-        def on_event(event: AnyEvent) -> None:
+        def on_event(worker: str, event: AnyEvent) -> None:
             match event:
                 case AlertEvent():
-                    desk.take(event)
+                    desk.take(worker, event)
                 case StatsEvent() | LineageEvent():
                     fanout.publish(event)
 
@@ -79,10 +79,10 @@ class Gateway:
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
-            desk_task = asyncio.create_task(desk.run())
-            stack.push_async_callback(_cancelled, desk_task)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
+            desk_task = asyncio.create_task(desk.run())
+            stack.push_async_callback(_cancelled, desk_task)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             await self._until_ready(workers, tasks)
@@ -92,7 +92,7 @@ class Gateway:
             await self._until_end(tasks)
             logger.info("ending")
 
-    def _workers(self, on_event: Callable[[AnyEvent], None]) -> list[WorkerProcess]:
+    def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
         queues = self._config.queues
         numbers = range(queues.first, queues.first + queues.workers)
         return [

@@ -22,10 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """One worker process and its line; ``on_event`` is called for everything it says."""
+    """One worker process; ``on_event`` is called with its name and everything it says."""
 
     def __init__(
-        self, kind: str, number: int, config: GatewayConfig, on_event: Callable[[AnyEvent], None]
+        self,
+        kind: str,
+        number: int,
+        config: GatewayConfig,
+        on_event: Callable[[str, AnyEvent], None],
     ) -> None:
         self.name = f"{kind}-{number}"
         self.restarts = 0
@@ -93,4 +97,4 @@ class WorkerProcess:
                     logger.exception("worker %s said something unreadable", self.name)
                     continue
                 self.ready.set()
-                self._on_event(event)
+                self._on_event(self.name, event)
