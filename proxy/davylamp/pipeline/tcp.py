@@ -59,7 +59,7 @@ class TcpJudge:
             chosen = self._incarnation(packet, flow, direction)
             if chosen is None:
                 return self._another(packet, now, flow, triggered=triggered)
-            flow = chosen
+            flow, direction = chosen
         return self._next(packet, now, flow, direction, triggered=triggered)
 
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
@@ -87,14 +87,18 @@ class TcpJudge:
         far = self._stream.window if self._inline else _ANOTHER_CONNECTION
         return abs(stream.distance(packet.start)) <= far
 
-    def _incarnation(self, packet: Packet, flow: Flow, direction: Direction) -> Flow | None:
-        """Return which of the connections on these ports a packet belongs to, or None."""
+    def _incarnation(
+        self, packet: Packet, flow: Flow, direction: Direction
+    ) -> tuple[Flow, Direction] | None:
+        """Return which of the connections on these ports a packet belongs to, and its direction."""
         if self._belongs(packet, flow, direction):
-            return flow
+            return flow, direction
         older = flow.older
-        if older is not None and self._belongs(packet, older, direction):
-            return older
-        return None
+        if older is None:
+            return None
+        if older.tuple_key != flow.tuple_key:  # it was opened from the other end
+            direction = direction.opposite
+        return (older, direction) if self._belongs(packet, older, direction) else None
 
     def _another(self, packet: Packet, now: float, flow: Flow, *, triggered: bool) -> Decision:
         """Handle a packet of neither connection known on its ports: they are used again.
