@@ -109,6 +109,16 @@ def test_what_is_doubtful_never_reaches_blocking_confidence(core: Pack) -> None:
         assert one.references, one.id
 
 
+def test_every_json_signature_of_the_core_pack_has_a_kind(core: Pack) -> None:
+    """What a finding supports is said, except where only a family of methods is known."""
+    unsaid = {
+        one.id
+        for one in core.signatures.values()
+        if isinstance(one.condition, JsonCondition) and one.kind is Kind.MESSAGE
+    }
+    assert unsaid == {"stratum-family-shape"}
+
+
 def test_a_fallback_is_silent_where_something_better_speaks() -> None:
     """A stable signature makes fallbacks superfluous; a doubtful one, or none, does not."""
 
