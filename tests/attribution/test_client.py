@@ -65,6 +65,26 @@ def test_as_a_decorator_each_invocation_is_a_call(server: EmbeddedRedis, store: 
     assert calls[2].ended - calls[2].started >= 0.05
 
 
+def test_a_container_with_two_addresses_has_one_lifecycle(
+    server: EmbeddedRedis, store: Store
+) -> None:
+    """A second address joins the lifecycle that its container has now, and no other."""
+    six, other = "fd00:90::7", "10.0.0.8"
+    with lineage.Client(server.url) as client:
+        four = client.bind(ip=IP, container="a", run_id="r1")
+        assert client.bind(ip=six, container="a").lifecycle_id == four.lifecycle_id
+        assert client.bind(ip=other, container="b").lifecycle_id != four.lifecycle_id
+        contradicting = client.bind(ip=other, container="a", run_id="r2")
+        assert contradicting.lifecycle_id != four.lifecycle_id
+        client.release(container="a")
+        client.release(lifecycle_id=four.lifecycle_id)
+        later = client.bind(ip=six, container="a", run_id="r1")
+        assert later.lifecycle_id not in {four.lifecycle_id, contradicting.lifecycle_id}
+        with client.tool_call(ip=six, tool="bash"):
+            assert client.bind(ip=IP, container="a").lifecycle_id == later.lifecycle_id
+    assert [call.tool for call in look_up(store, IP).calls] == ["bash"]
+
+
 def test_release_by_name_address_and_lifecycle(server: EmbeddedRedis, store: Store) -> None:
     """A container is released however it is named, and only if it is the one that is meant."""
     with lineage.Client(server.url) as client:

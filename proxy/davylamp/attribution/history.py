@@ -52,7 +52,7 @@ class History:
         if new.lifecycle_id:
             return new
         current = self.current
-        if current is not None and _same_container(current, new):
+        if current is not None and same_container(current, new):
             return msgspec.structs.replace(new, lifecycle_id=current.lifecycle_id)
         name = lifecycle_id(new.container_id or new.container, new.valid_from)
         return msgspec.structs.replace(new, lifecycle_id=name)
@@ -161,7 +161,8 @@ class History:
         return History(self.ip, version, tuple(settled))
 
 
-def _same_container(current: Binding, new: Binding) -> bool:
+def same_container(current: Binding, new: Binding) -> bool:
+    """Tell whether a bind can be of the container that a binding is of."""
     if current.container != new.container:
         return False
     pairs = ((getattr(current, name), getattr(new, name)) for name in _IDENTITY)

@@ -16,7 +16,7 @@ import msgspec
 
 from davylamp import events
 from davylamp.attribution import model, scripts
-from davylamp.attribution.history import History
+from davylamp.attribution.history import History, same_container
 from davylamp.attribution.keys import Keys, Retention
 from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall, ToolCallChange
 from davylamp.errors import ConfigError, LineageUnavailable
@@ -103,13 +103,14 @@ class Operations:
     def bind(self, binding: Binding, now: float) -> Operation[Binding]:
         """Bind an address to a container; return the binding as it now stands.
 
-        An empty ``lifecycle_id`` means: the current lifecycle if it is the same container and
-        does not contradict the run, else a new one. Raises ConfigError when a field is unfit.
+        An empty ``lifecycle_id`` means: the current lifecycle of this or another address if it is
+        the same container and does not contradict the run, else a new one. Raises ConfigError
+        when a field is unfit.
         """
         checked = model.checked_binding(binding)
         for _ in range(_ATTEMPTS):
             stored = yield from self._stored(checked.ip)
-            named = stored.history.named(checked)
+            named = yield from self._named(stored.history, checked)
             history = stored.history.bind(named, int(now * 1000))
             if (yield from self._commit(stored, history, now)):
                 return _outcome(history, named)
@@ -328,8 +329,8 @@ class Operations:
         keys, keep = self.keys, self.keep
         names = [keys.event_seen(event_id), keys.events]
         arguments: list[Argument] = [line, int(bool(event_id)), keep.events, keep.seen_seconds]
-        if isinstance(event, events.AlertEvent) and event.lineage and event.lineage.lifecycle_id:
-            who = event.lineage
+        who = _named_for_sure(event)
+        if isinstance(event, events.AlertEvent) and who is not None:
             mark = f"{event.incident_id}/{event.flow_id}/{event.alert.signature_id}"
             names += (
                 keys.incidents(who.lifecycle_id),
@@ -340,6 +341,23 @@ class Operations:
             arguments += (keep.incidents, keep.seconds)
         [news] = yield (_script(scripts.RECORD, names, arguments),)
         return bool(news)
+
+    def _named(self, history: History, binding: Binding) -> Operation[Binding]:
+        """Return the bind with a lifecycle id; a container with two addresses has one."""
+        named = history.named(binding)
+        current = history.current
+        if binding.lifecycle_id or (current and current.lifecycle_id == named.lifecycle_id):
+            return named
+        by_name = self.keys.lifecycles(binding.container)
+        latest = repr(binding.valid_from)
+        [found] = yield (("ZREVRANGEBYSCORE", by_name, latest, "-inf", "LIMIT", 0, 1),)
+        for lifecycle in map(_text, found):
+            addresses = yield from self._addresses_of(lifecycle)
+            holds = [each.history.current for each in (yield from self._stored_many(addresses))]
+            live = [each for each in holds if each and each.lifecycle_id == lifecycle]
+            if live and all(same_container(each, binding) for each in live):
+                return msgspec.structs.replace(binding, lifecycle_id=lifecycle)
+        return named
 
     def _lifecycle_of(self, subject: str, at: float) -> Operation[str]:
         """Return the lifecycle that a name meant then, its first one if that began later."""
@@ -451,6 +469,12 @@ def _outcome(history: History, asked: Binding) -> Binding:
     mine = [each for each in history.bindings if each.lifecycle_id == asked.lifecycle_id]
     holding = [each for each in mine if each.covers(asked.valid_from)]
     return (holding or mine)[-1]
+
+
+def _named_for_sure(event: events.AnyEvent) -> events.LineageInfo | None:
+    """Return whose record an event goes on; a stale guess goes on nobody's."""
+    who = event.lineage if isinstance(event, events.AlertEvent) else None
+    return who if who and who.lifecycle_id and who.grade != model.Grade.STALE else None
 
 
 def _line(record: Binding | BindingChange) -> str:
