@@ -1,0 +1,73 @@
+"""Who did it: the container that held the address, and the tool call that ran there."""
+
+import time
+
+import pytest
+from tests.gateway.world import POOL, World, endpoint
+
+from davylamp.events import LineageInfo
+from davylamp.lineage import Client
+
+pytestmark = pytest.mark.lab
+
+
+def mine(world: World, host: str, port: int) -> None:
+    """Try to mine once."""
+    done = world.miner(host, endpoint(POOL[4], port), attempts=1)
+    assert done.events("reset"), done.lines
+
+
+def lineages(world: World, count: int) -> dict[int, LineageInfo]:
+    """Wait for alerts on so many flows; return what each says of who did it, by port."""
+    alerts = world.gateway.wait_alerts(
+        lambda found: len({alert.flow_id for alert in found}) >= count
+    )
+    found = {alert.dest_port: alert.lineage for alert in alerts}
+    assert len(found) == count
+    return {port: lineage for port, lineage in found.items() if lineage is not None}
+
+
+def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
+    """By time: holders in turn, one call, overlapping calls, no call, a stranger; and tagged."""
+    ports = range(4000, 4006)
+    world.pool(*ports, families=(4,))
+    first, second, _ = world.lab.sandboxes
+    with Client(world.gateway.lineage_url) as trainer:
+        trainer.bind(ip=first.ipv4, container="one", run_id="run-1", experiment_id="exp")
+        with trainer.tool_call(container="one", tool="bash", tool_call_id="call-1", step=7):
+            mine(world, "sandbox-1", 4000)
+        # At once, as an orchestrator does that gives a freed address to the next container.
+        trainer.release(container="one")
+        trainer.bind(ip=first.ipv4, container="two", run_id="run-2", experiment_id="exp")
+        mine(world, "sandbox-1", 4001)
+        trainer.bind(ip=second.ipv4, container="three", run_id="run-2")
+        with (
+            trainer.tool_call(container="three", tool="bash", tool_call_id="call-2"),
+            trainer.tool_call(container="three", tool="python", tool_call_id="call-3"),
+        ):
+            mine(world, "sandbox-2", 4002)
+        mine(world, "sandbox-3", 4003)
+        trainer.release(container="two")
+        time.sleep(0.1)
+        mine(world, "sandbox-1", 4004)
+        trainer.bind(ip=first.ipv4, container="one", run_id="run-3")
+        mine(world, "sandbox-1", 4005)
+        found = lineages(world, len(ports))
+        store = trainer._store
+        dossier = store.run(store.operations.look_up("one"))
+    one, two, three, nobody, gone, again = (found[port] for port in ports)
+    assert (one.grade, one.container, one.run_id) == ("bound", "one", "run-1")
+    assert (one.tool_call_id, one.tool, one.step) == ("call-1", "bash", 7)
+    assert (two.grade, two.container, two.run_id) == ("bound", "two", "run-2")
+    assert (two.tool_call_id, two.candidates) == ("", ())
+    assert (three.grade, three.container, three.tool_call_id) == ("bound", "three", "")
+    assert {call.tool_call_id for call in three.candidates} == {"call-2", "call-3"}
+    assert (nobody.grade, nobody.container) == ("unknown", "")
+    assert (gone.grade, gone.container) == ("stale", "two")
+    assert (again.grade, again.container, again.run_id) == ("bound", "one", "run-3")
+    assert one.lifecycle_id != again.lifecycle_id
+    assert dossier is not None
+    tagged = {
+        (event.dest_port, event.lineage and event.lineage.run_id) for event in dossier.incidents
+    }
+    assert tagged == {(4000, "run-1"), (4005, "run-3")}
