@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from functools import partial
 from pathlib import Path
 
@@ -86,14 +87,16 @@ def test_a_worker_dies(tmp_path: Path, mining: bytes) -> None:
         if isinstance(message, Done):
             done[index] = message
         if not killed and index == 0 and isinstance(message, Done):
-            # Opening our end returns once the worker has opened its own.
+            # Opening our end returns while the worker is still opening its own.
             with pipe.open("wb"):
-                for child in set(multiprocessing.active_children()) - before:
-                    assert child.pid is not None
-                    if _holds(child.pid, pipe):
-                        os.kill(child.pid, signal.SIGKILL)
-                        child.join()
-                        killed = True
+                deadline = time.monotonic() + 10
+                while not killed and time.monotonic() < deadline:
+                    for child in set(multiprocessing.active_children()) - before:
+                        assert child.pid is not None
+                        if _holds(child.pid, pipe):
+                            os.kill(child.pid, signal.SIGKILL)
+                            child.join()
+                            killed = True
     assert killed
     assert done[1].error == f"{pipe}: the process reading it died (exit code -9)"
     assert [done[index].packets for index in (0, 2, 3)] == [4, 4, 4]
