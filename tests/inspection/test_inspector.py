@@ -163,6 +163,27 @@ CASES: list[tuple[str, Conversation, list[str], AppProto, bool]] = [
         AppProto.HTTP,
         True,
     ),
+    (
+        "lines of Stratum in an endless head",
+        [(C, b"POST / HTTP/1.1\r\nHost: x\r\n" + SUBSCRIBE + AUTHORIZE)],
+        ["stratum-v1-subscribe", "stratum-v1-authorize"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "lines of Stratum among a request's fields",
+        [(C, b"GET / HTTP/1.1\r\nHost: x\r\n " + SUBSCRIBE + b"\r\n" + AUTHORIZE)],
+        ["stratum-v1-subscribe", "stratum-v1-authorize"],
+        AppProto.JSON,
+        False,
+    ),
+    (
+        "a job among a response's fields",
+        [(C, GET), (S, b"HTTP/1.1 200 OK\r\nServer: x\r\n" + JOB + b"\r\n")],
+        ["cryptonote-job"],
+        AppProto.HTTP,
+        True,
+    ),
     # --- names ---
     ("TLS to a pool", [(C, client_hello(POOL_NAME))], ["pool-name-tls-sni"], AppProto.TLS, True),
     (
@@ -345,7 +366,9 @@ def test_half_a_message_keeps_a_flow_past_the_depth(core: Pack) -> None:
     assert "cryptonote-login" in {f.signature.id for f in found}
 
 
-PLAIN = (LOGIN, JOB, GET, POST, UPGRADE, SWITCHING, CONNECT, CONNECTED, SSH_CLIENT, RESPONSE, b'"')
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEADS = (GET, POST, UPGRADE, SWITCHING, CONNECT, CONNECTED, RESPONSE, CHUNKED, b"0\r\n", b"\r\n")
+PLAIN = (*HEADS, LOGIN, JOB, SSH_CLIENT, b'"', b"Host: x\r\n")
 HOSTILE = st.sampled_from(
     [*PLAIN, client_hello(POOL_NAME), over_tcp(dns_query(POOL_NAME)), b"{" * 40, b"\0\x20"]
 )

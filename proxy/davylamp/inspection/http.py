@@ -3,8 +3,12 @@
 A body is judged as one JSON value, never line by line: documents, logs and prompts that quote
 Stratum travel in bodies all day. A request that is complete settles the flow; what follows on the
 same connection comes back here if it begins like a message (docs/kernel.md, triggers). Bytes that
-are no HTTP message any more, on either side, are handed back to be read as what they are.
+are no HTTP message any more, on either side, are handed back to be read as what they are. So are
+lines among header fields that begin with a bracket, which no field name has (RFC 9110 section
+5.1): a pool that skips what it cannot read would take them for requests.
 """
+
+import re
 
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.framing import MAX_MESSAGE
@@ -22,6 +26,7 @@ from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
+_NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
 
 
 class HttpExchange:
@@ -45,7 +50,16 @@ class HttpExchange:
 class _Messages:
     """One direction: collects bodies that may be JSON, and judges them when they end."""
 
-    __slots__ = ("_body", "_body_offset", "_exchange", "_passing", "_place", "_seen")
+    __slots__ = (
+        "_body",
+        "_body_offset",
+        "_exchange",
+        "_headed",
+        "_passing",
+        "_place",
+        "_seen",
+        "_unread",
+    )
 
     def __init__(self, place: Place, exchange: HttpExchange) -> None:
         self._place = place
@@ -54,26 +68,44 @@ class _Messages:
         self._body = b""
         self._body_offset = 0
         self._passing = False  # this body is no JSON, or too long
+        self._headed = False  # between a head and its message's end
+        self._unread = b""  # of a head that has not ended
 
     @property
     def _deep(self) -> bool:
         return self._seen >= self._place.depth and not self._body
 
-    def _take(self, events: list[HttpEvent]) -> bytes | None:
+    def _read(self, reader: RequestReader | ResponseReader, data: bytes) -> bytes | None:
+        """Feed the direction's reader; return what is left when HTTP has ended."""
+        self._seen += len(data)
+        left = self._take(reader.feed(data), data)
+        if left is None and reader.held and not self._headed:
+            self._unread = (self._unread + data)[-reader.held :]
+            if line := _NO_FIELD.search(self._unread):
+                left = self._unread[line.end() :]
+        elif self._unread:
+            self._unread = b""
+        return left
+
+    def _take(self, events: list[HttpEvent], data: bytes) -> bytes | None:
         """Handle events in order; return what is left when HTTP has ended."""
         for event in events:
             match event:
-                case RequestHead():
+                case RequestHead() | ResponseHead():
+                    if line := _NO_FIELD.search(event.raw):
+                        behind = self._seen - event.offset - len(event.raw)
+                        return event.raw[line.end() :] + data[len(data) - behind :]
                     self._place.context.app_proto = AppProto.HTTP
-                    self._exchange.responses.expect(event.method)
+                    self._headed = True
+                    if isinstance(event, RequestHead):
+                        self._exchange.responses.expect(event.method)
+                    elif event.status == 101:
+                        self._exchange.upgrade()
                 case MessageEnd():
+                    self._headed = False
                     self._judge()
                 case BodyData():
                     self._collect(event.data, event.offset)
-                case ResponseHead():
-                    self._place.context.app_proto = AppProto.HTTP
-                    if event.status == 101:
-                        self._exchange.upgrade()
                 case Upgraded():
                     return event.remaining
                 case Malformed():
@@ -111,11 +143,6 @@ class HttpRequests(_Messages):
 
     __slots__ = ()
 
-    def __init__(self, place: Place, exchange: HttpExchange) -> None:
-        super().__init__(place, exchange)
-        if exchange.requests.done:  # HTTP again, inside a tunnel
-            exchange.requests = RequestReader()
-
     @property
     def settled(self) -> bool:
         """Whether a request is complete, or the depth was searched."""
@@ -131,27 +158,25 @@ class HttpRequests(_Messages):
     def held(self) -> int:
         """Bytes of the unfinished head or JSON body."""
         exchange = self._exchange
-        return exchange.requests.held + len(exchange.left) + len(self._body)
+        return 2 * exchange.requests.held + len(exchange.left) + len(self._body)
 
     def receive(self, data: bytes, offset: int) -> bytes | None:  # noqa: ARG002 - the reader counts
         """Take more of the stream; hand back what is no request."""
         exchange = self._exchange
+        left: bytes | None
         if exchange.requests.done:
-            left, exchange.left = exchange.left, b""
-            return left + data
-        self._seen += len(data)
-        return self._take(exchange.requests.feed(data))
+            left, exchange.left = exchange.left + data, b""
+        else:
+            left = self._read(exchange.requests, data)
+        if left is not None:
+            exchange.requests = RequestReader()  # for HTTP inside a tunnel
+        return left
 
 
 class HttpResponses(_Messages):
     """The server's direction."""
 
     __slots__ = ()
-
-    def __init__(self, place: Place, exchange: HttpExchange) -> None:
-        super().__init__(place, exchange)
-        if exchange.responses.done:
-            exchange.responses = ResponseReader()
 
     @property
     def settled(self) -> bool:
@@ -166,9 +191,11 @@ class HttpResponses(_Messages):
     @property
     def held(self) -> int:
         """Bytes of the unfinished head or JSON body."""
-        return self._exchange.responses.held + len(self._body)
+        return 2 * self._exchange.responses.held + len(self._body)
 
     def receive(self, data: bytes, offset: int) -> bytes | None:  # noqa: ARG002 - the reader counts
         """Take more of the stream; hand back what is no response."""
-        self._seen += len(data)
-        return self._take(self._exchange.responses.feed(data))
+        left = self._read(self._exchange.responses, data)
+        if left is not None:
+            self._exchange.responses = ResponseReader()
+        return left
