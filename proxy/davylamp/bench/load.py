@@ -50,6 +50,7 @@ class BulkLoad(Protocol):
 
     def run(self, *, upload: bool, seconds: int) -> Bulk:
         """Move bytes one way; raise KernelError where the tool fails."""
+        ...
 
 
 class WebLoad(Protocol):
@@ -59,6 +60,7 @@ class WebLoad(Protocol):
 
     def run(self, *, connections: int, seconds: int) -> Requests:
         """Keep so many connections busy; raise KernelError where the tool fails."""
+        ...
 
 
 def prepare(lab: Lab, work: Path, *, own_tools: bool = False) -> tuple[BulkLoad, WebLoad]:
