@@ -130,4 +130,5 @@ def test_the_gravest_verdict_counts() -> None:
         Verdict(Action.REJECT, ""),
         Verdict(Action.REJECT, "", block_endpoint=True),
     ]
-    assert sorted(ordered[::-1], key=gravity) == ordered
+    assert sorted(ordered, key=gravity) == ordered
+    assert len({gravity(verdict) for verdict in ordered}) == len(ordered)
