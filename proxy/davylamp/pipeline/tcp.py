@@ -18,6 +18,7 @@ from davylamp.resets import reset_to_sender, resets_for
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
+_BULK = 1200  # bytes of payload; the kernel's rules draw the same line (docs/kernel.md)
 _ANOTHER_CONNECTION = 1 << 30  # bytes between two packets that no hole in a capture explains
 
 
@@ -52,6 +53,8 @@ class TcpJudge:
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
         known = self.table.find(packet.tuple_key)
+        if self._is_bulk(packet, triggered=triggered and known is None):
+            return ACCEPT
         if known is None:
             return self._first(packet, now, triggered=triggered)
         flow, direction = known
@@ -74,6 +77,18 @@ class TcpJudge:
                         alerts += self._report(flow, found, now)[0]
             self.table.remove(flow)
         return tuple(alerts)
+
+    def _is_bulk(self, packet: Packet, *, triggered: bool) -> bool:
+        """Tell whether a packet of a cleared flow is a slice of a body, not a message.
+
+        A large packet in the middle of a cleared flow may begin with any line of a document, and
+        documents quote Stratum; what miners and pools say to each other is far smaller. One that
+        begins an HTTP request is read as that.
+        """
+        if not self._sampled and not triggered:
+            return False
+        large = len(packet.payload) + packet.missing >= _BULK
+        return large and not packet.payload.startswith(b"POST ")
 
     # --- which flow a packet belongs to -------------------------------------------------------
 
