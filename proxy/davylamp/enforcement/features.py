@@ -23,7 +23,9 @@ def detect() -> Features:
     Raises KernelError where nft itself cannot be used.
     """
     if failure := refusal("accept"):
-        raise KernelError(f"nftables cannot be used here: {failure}")
+        denied = "not permitted" in failure
+        remedy = "run as root or with CAP_NET_ADMIN" if denied else "ask `davylamp doctor` why"
+        raise KernelError(f"nftables cannot be used here ({failure}); {remedy}")
     return Features(
         native_queue=not refusal("queue flags bypass to 0-1"),
         inner_header=not refusal("@ih,0,8 >= 0 accept"),
