@@ -46,10 +46,7 @@ QUIET: dict[str, tuple[tuple[bytes, str], ...]] = {
     ),
     "zeekcm_coinhive-stratum.pcap": (
         (b"\x17\x03\x03", "a browser's TLS connections, joined after their handshakes"),
-        (
-            b"\x16\x03\x01",
-            "the same browser loads coinhive.com, which the list knows as a web site",
-        ),
+        (b"\x16\x03\x01", "the browser loads coinhive.com, which the list knows as a web site"),
     ),
 }
 

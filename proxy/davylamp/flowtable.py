@@ -57,7 +57,8 @@ class Flow:
     @property
     def waiting(self) -> bool:
         """Whether a direction has bytes that wait for others before them."""
-        return any(stream.waiting for _, stream in self.streams)
+        one, two = self.originator, self.responder
+        return (one is not None and one.waiting) or (two is not None and two.waiting)
 
     @property
     def unfinished(self) -> bool:
@@ -67,8 +68,11 @@ class Flow:
     @property
     def held(self) -> int:
         """Bytes that all buffers hold."""
-        own = self.inspector.held + sum(stream.held for _, stream in self.streams)
-        return own + (self.older.held if self.older is not None else 0)
+        total = self.inspector.held
+        for part in (self.originator, self.responder, self.older):
+            if part is not None:
+                total += part.held
+        return total
 
     @property
     def streams(self) -> tuple[tuple[Direction, Stream], ...]:
