@@ -56,7 +56,7 @@ class Pipeline:
 
     @property
     def held(self) -> int:
-        """Bytes that the buffers of all tracked flows hold."""
+        """Bytes of memory that all tracked flows take."""
         return self._tcp.table.held
 
     def packet(self, ip: bytes, now: float, *, triggered: bool = False) -> Decision:

@@ -159,12 +159,13 @@ class TcpJudge:
             recalled=triggered,
             older=older,
         )
-        stream = Stream(self._stream, packet.start, anchored=bool(packet.flags & SYN))
+        stream = Stream.begun(
+            self._stream, packet.start, payload, anchored=bool(packet.flags & SYN)
+        )
         flow.set_stream(direction, stream)
         self.table.add(flow)
         if not payload:
             return ACCEPT
-        stream.receive(packet.start, payload)
         found += self._cut(flow, direction, stream, packet, now)
         return self._conclude(flow, direction, packet, packet.start, found, now)
 
