@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,15 @@ from davylamp.lab.state import LabDirectory, directories
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C mean what it means, also where a shell started us in the background.
+
+    Such a shell has its children ignore SIGINT, and every program that a test starts inherits it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
