@@ -95,3 +95,25 @@ def test_idle_flows_are_swept() -> None:
         table.add(flow(port, now=float(port)))
     table.sweep(12.5)
     assert [one.key.orig_port for one in table.flows()] == [3, 4]
+
+
+def test_an_older_connection_counts_for_the_flow_that_remembers_it() -> None:
+    """Its packets keep the flow alive, its bytes count once, and it can be forgotten alone."""
+    table = FlowTable(FlowLimits(idle=10.0))
+    one = flow(1)
+    older = flow(1, now=8.0, held=300)
+    older.tuple_key = reverse_key(older.tuple_key)  # opened from the other end
+    older.counted = 12_345  # from when it was in the table itself
+    one.older = older
+    table.add(one)
+    assert table.held == 300 + 2 * FLOW_OVERHEAD
+    older.responder = Stream.begun(LIMITS, 0, b"x" * 50, anchored=True)
+    table.touch(older)
+    assert table.held == 350 + 2 * FLOW_OVERHEAD
+    table.sweep(15.0)
+    assert len(table) == 1
+    table.remove(older)
+    assert one.older is None
+    assert table.held == FLOW_OVERHEAD
+    table.remove(one)
+    assert (len(table), table.held) == (0, 0)

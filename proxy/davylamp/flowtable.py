@@ -122,9 +122,9 @@ class FlowTable:
 
     def add(self, flow: Flow) -> None:
         """Keep a flow, in place of one with the same tuple; others may have to go."""
-        known = self._flows.get(flow.tuple_key)
+        known = self._directions.get(flow.tuple_key)
         if known is not None:
-            self.remove(known)
+            self.remove(known[0])
         self._flows[flow.tuple_key] = flow
         # A host that talks to itself from a port to the same port has one tuple for both ways.
         self._directions[reverse_key(flow.tuple_key)] = (flow, Direction.RESPONDER)
@@ -136,26 +136,34 @@ class FlowTable:
     def touch(self, flow: Flow) -> None:
         """Note that a flow had a packet: it is now the least idle, and holds what it holds.
 
-        An older connection on the same ports is not in the table itself: it is counted with the
-        flow that remembers it.
+        A packet of an ``older`` connection counts for the flow that remembers it.
         """
-        if self._flows.get(flow.tuple_key) is not flow:
+        known = self._directions.get(flow.tuple_key)
+        if known is None:
             return
-        self._flows.move_to_end(flow.tuple_key)
-        held = flow.held
-        self._held += held - flow.counted
-        flow.counted = held
+        owner = known[0]
+        owner.last = max(owner.last, flow.last)
+        self._flows.move_to_end(owner.tuple_key)
+        held = owner.held
+        self._held += held - owner.counted
+        owner.counted = held
         while self._held > self._limits.held and len(self._flows) > 1:
             self._evict()
 
     def remove(self, flow: Flow) -> None:
-        """Forget a flow."""
-        if self._flows.get(flow.tuple_key) is not flow:
+        """Forget a flow, or an ``older`` connection that one remembers."""
+        known = self._directions.get(flow.tuple_key)
+        if known is None:
             return
-        del self._flows[flow.tuple_key]
-        self._directions.pop(flow.tuple_key, None)
-        self._directions.pop(reverse_key(flow.tuple_key), None)
-        self._held -= flow.counted
+        owner = known[0]
+        if owner is flow:
+            del self._flows[flow.tuple_key]
+            self._directions.pop(flow.tuple_key, None)
+            self._directions.pop(reverse_key(flow.tuple_key), None)
+            self._held -= flow.counted
+        elif owner.older is flow:
+            owner.older = None
+            self.touch(owner)
 
     def sweep(self, now: float) -> None:
         """Forget the flows that have been idle for longer than the limit."""

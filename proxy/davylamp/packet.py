@@ -132,7 +132,7 @@ def _tcp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
         ack,
         flags,
         ip[data:end],
-        max(0, end - max(data, len(ip))),
+        end - max(data, len(ip)) if end > len(ip) else 0,
     )
 
 
@@ -149,7 +149,7 @@ def _udp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
         0,
         0,
         ip[start + 8 : end],
-        max(0, end - len(ip)),
+        end - max(start + 8, len(ip)) if end > len(ip) else 0,
     )
 
 

@@ -289,6 +289,18 @@ def test_ports_used_again_after_half_a_message_work_at_once(core: Pack) -> None:
     assert delivered(decisions) == [True] * 3
 
 
+def test_a_remembered_connection_may_end_well(core: Pack) -> None:
+    """The rest of a harmless message clears its connection, and what it held is given back."""
+    pipeline = Pipeline(core, Policy())
+    connection = Connection(dport=9000)
+    text = b'{"a":"' + b"x" * 100 + b'"}\n'
+    run(pipeline, connection.client(text[:60]), Connection(dport=9000, isn=2**31).client(RPC))
+    run(pipeline, connection.server(b"ok\n"), connection.client(text[60:], 60))
+    assert pipeline.tracked == 1
+    pipeline.sweep(10_000.0)
+    assert (pipeline.tracked, pipeline.held) == (0, 0)
+
+
 def test_a_segment_that_cannot_be_kept_is_dropped_and_may_come_again(core: Pack) -> None:
     """Beyond the bound nothing passes unread: the sender's retransmission brings it back."""
     connection = Connection(sent={"client": 10, "server": 0})

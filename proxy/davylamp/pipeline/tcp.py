@@ -129,10 +129,9 @@ class TcpJudge:
                 return DROP
             keep = halves[0] if halves else None
         self.table.remove(flow)
-        decision = self._first(packet, now, triggered=triggered, older=keep)
         if keep is not None:
             keep.older = None
-        return decision
+        return self._first(packet, now, triggered=triggered, older=keep)
 
     def _first(
         self, packet: Packet, now: float, *, triggered: bool, older: Flow | None = None
