@@ -133,15 +133,34 @@ def test_a_trigger_brings_a_flow_back(wire: Wire, gateway: Gateway, ends: Addres
     assert gateway.packets("rearmed") == 1
 
 
-@pytest.mark.parametrize("first", [b"{", b"[", b" ", b"\t", b"\r", b"\n", b"POST /json_rpc"])
+BEGINNINGS = [
+    *(b"{", b"[", b" ", b"\t", b"\r", b"\n", b"P", b"PO", b"POST", b"POST /json_rpc"),
+    *(b'{"', b"{ ", b"{\r\n", b"[{", b"[[", b'["', b"[\n", b" {", b"\n\n", b"\t[", b"{/", b"[/"),
+]
+
+
+@pytest.mark.parametrize("first", BEGINNINGS)
 def test_every_beginning_of_a_request_triggers(wire: Wire, gateway: Gateway, first: bytes) -> None:
-    """Each byte that JSON may start with, and a POST, in the pool's direction or the other."""
+    """All that JSON may start with, and a POST, cut anywhere, in either direction."""
     flow = wire.connect(wire.listen(FOUR, 443))
     gateway.clear(flow)
     for sender in (flow.client, flow.server):
         sender.sendall(first)
         (packet,) = gateway.judge(Fate.ACCEPT)
         assert packet.captured.endswith(first)
+
+
+@pytest.mark.parametrize("first", [b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUT /", b"POSTAL"])
+def test_bulk_that_begins_like_json_by_chance_is_let_by(
+    wire: Wire, gateway: Gateway, first: bytes
+) -> None:
+    """What neither a JSON request nor a POST starts with is forwarded unqueued."""
+    flow = wire.connect(wire.listen(FOUR, 443))
+    gateway.clear(flow)
+    for sender, receiver in ((flow.client, flow.server), (flow.server, flow.client)):
+        sender.sendall(first)
+        assert receiver.recv(100) == first
+    assert gateway.packets("triggered") == 0
 
 
 def test_triggers_are_bounded_for_each_flow(wire: Wire, gateway: Gateway) -> None:
