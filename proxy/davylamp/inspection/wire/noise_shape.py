@@ -47,6 +47,10 @@ known to begin with random-looking bytes, and why it is told apart:
 - Noise_NN, XX, IK with 25519: flights of 32, 48, 80, 96 bytes.
 - TLS, SSH, QUIC, compressed files: their first bytes are not random.
 
+Measured: of 1,935 TCP flows in the test traces of nDPI, Zeek, Suricata, Arkime and Peafowl none
+reached KEY; of 3,999 flows in CESNET-MINER22's sample one began with 64 bytes, and none of those
+was answered by 234.
+
 Sources: stratum-mining/sv2-spec 04-Protocol-Security.md sections 4.5.1 and 4.5.2 (the handshake;
 its "170 bytes" for the second act is from before ElligatorSwift: 64 + 80 + 90 is what its fields
 add up to, and what the reference implementation sends) and 4.6 (framing); BIP 324; bolt 8.
