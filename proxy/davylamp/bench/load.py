@@ -36,8 +36,8 @@ _SYSCTLS = {
     # A client that opens thousands of connections a second to one port runs out of ports without.
     "net/ipv4/ip_local_port_range": "1024 65535",
     "net/ipv4/tcp_tw_reuse": "1",
-    # One congestion control everywhere: BBR's pacing hides what forwarding costs.
-    "net/ipv4/tcp_congestion_control": "cubic",
+    # BBR paces, which hides what forwarding costs; a network namespace may always choose Reno.
+    "net/ipv4/tcp_congestion_control": "reno",
     "net/core/somaxconn": "4096",
     "net/ipv4/tcp_max_syn_backlog": "4096",
 }
