@@ -8,14 +8,16 @@ reported as soon as *either* ends it:
   white space or a byte-order mark) or right behind the previous value, and ends where its brackets
   close outside strings;
 - line framing: inside an unfinished candidate, a line that by itself starts with ``{`` and ends
-  with ``}`` is reported at its newline, because a pool that reads lines ignores the broken start.
+  with ``}`` (or is in square brackets) is reported at its newline, because a pool that reads lines
+  ignores the broken start.
 
 A candidate ends as none where a byte stands outside its strings that no JSON text has there, so
 that binary data is not taken for half a message.
 
 Each byte is looked at once by a structural scan (quotes, brackets, newlines), so the cost is linear
 however the stream is cut. Anything else on a line is passed over to its newline. What is kept is
-bounded by ``MAX_MESSAGE``; pools accept lines of up to 102,400 bytes (MoneroOcean's limit).
+bounded by ``MAX_MESSAGE``; pools accept lines of up to 102,400 bytes (MoneroOcean's limit). A
+candidate that passes the bound is given up, and the line that it was in begins anew.
 """
 
 import re
@@ -28,7 +30,9 @@ BLANK = b" \t\r\n\xef\xbb\xbf"
 
 # Outside strings a JSON text, with all extensions that parsers allow, is printable ASCII.
 _OUTSIDE = re.compile(rb'["{}\[\]\n]|[^\t\r\x20-\x7e]')
-_INSIDE = re.compile(rb'["\\\n]')
+# Inside one a backslash hides the byte behind it, but not a newline: lines end where they end.
+_INSIDE = re.compile(rb'["\n]|\\[^\n]')
+_BRACKETS = {(b"{", b"}"), (b"[", b"]")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,6 @@ class Framer:
         found: list[Framed] = []
         while self._advance(found):
             pass
-        if len(self._buffer) > MAX_MESSAGE:
-            self.oversize += 1
-            self.resync()
-            self._skipping = True
         return found
 
     def resync(self) -> None:
@@ -126,16 +126,19 @@ class Framer:
         """Scan to the next event: the value's end, a line's end, or the end of what is here."""
         buffer = self._buffer
         while True:
-            hit = (_INSIDE if self._in_string else _OUTSIDE).search(buffer, self._scan)
+            pattern = _INSIDE if self._in_string else _OUTSIDE
+            hit = pattern.search(buffer, self._scan, MAX_MESSAGE)
             if hit is None:
-                self._scan = max(self._scan, len(buffer))
-                return False
+                # A backslash that ends what is here waits for the byte that it hides.
+                hides = self._in_string and self._scan < len(buffer) and buffer.endswith(b"\\")
+                self._scan = len(buffer) - hides
+                return self._give_up() if len(buffer) >= MAX_MESSAGE else False
             byte = buffer[hit.start()]
             self._scan = hit.end()
             if byte == 0x22:  # a quote
                 self._in_string = not self._in_string
-            elif byte == 0x5C:  # a backslash hides the next byte, which may not be here yet
-                self._scan += 1
+            elif byte == 0x5C:
+                pass
             elif byte == 0x0A:
                 if self._end_of_line(found):
                     return True
@@ -157,8 +160,8 @@ class Framer:
         """Handle a newline inside a candidate; return True if the candidate ended with it."""
         line = bytes(self._buffer[self._line : self._scan])
         text = line.strip(BLANK)
-        if self._line and text[:1] == b"{" and text[-1:] == b"}":
-            found.append(Framed(self._offset + self._line + line.index(b"{"), text))
+        if self._line and (text[:1], text[-1:]) in _BRACKETS:
+            found.append(Framed(self._offset + self._line + line.index(text[:1]), text))
         self._line = self._scan
         if self._in_string:  # JSON has no raw newline in a string: this was never one value
             self._drop(self._scan)
@@ -166,6 +169,15 @@ class Framer:
             self._in_string = False
             return True
         return False
+
+    def _give_up(self) -> bool:
+        """Drop a candidate that is too long, but not its current line, which may be a message."""
+        self.oversize += 1
+        self._skipping = not self._line
+        self._depth = 0
+        self._in_string = False
+        self._drop(self._line)
+        return True
 
     def _drop(self, count: int) -> None:
         if count:

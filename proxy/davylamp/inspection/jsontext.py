@@ -14,8 +14,9 @@ A batch (an array of objects) yields its objects; anything else yields nothing. 
 
 import json
 import re
+from itertools import islice
 
-MAX_BATCH = 64
+MAX_BATCH = 4096  # a message is bounded, so this is not for memory but for time
 MAX_DEPTH = 64
 _MAX_DIGITS = 4000  # Python refuses more than 4,300 (sys.get_int_max_str_digits)
 
@@ -66,8 +67,8 @@ def read_value(text: bytes) -> list[JsonObject] | None:
         return None
     objects: list[JsonObject] = []
     for value in values:
-        members = value[:MAX_BATCH] if isinstance(value, list) else [value]
-        objects += [member for member in members if isinstance(member, dict)]
+        members = value if isinstance(value, list) else [value]
+        objects += islice((one for one in members if isinstance(one, dict)), MAX_BATCH)
     return objects
 
 
