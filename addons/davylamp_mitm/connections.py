@@ -1,0 +1,118 @@
+"""What is remembered about each client's connection, bounded in number and in bytes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from mitmproxy.connection import Client
+
+from davylamp.flow import FlowKey
+from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
+from davylamp.inspection.wire.tls import ClientHello
+from davylamp_mitm.strand import Strand
+
+_SERVERS = 64
+
+
+@dataclass(slots=True)
+class Watched:
+    """One connection of a client to the proxy, behind which there may be several servers.
+
+    ``begin`` is when it was accepted, in seconds since the epoch. ``stopped`` says that it was cut.
+    ``upgraded`` says that a server switched protocols on it, so that raw bytes on it are inside
+    HTTP.
+    """
+
+    begin: float
+    hello: ClientHello | None = None
+    stopped: bool = False
+    upgraded: bool = False
+    _reported: OrderedDict[FlowKey, set[str]] = field(default_factory=OrderedDict)
+
+    def reported(self, key: FlowKey) -> set[str]:
+        """Return the ids of the signatures already alerted on with this server; they are kept."""
+        known = self._reported.setdefault(key, set())
+        self._reported.move_to_end(key)
+        if len(self._reported) > _SERVERS:
+            self._reported.popitem(last=False)
+        return known
+
+
+@dataclass(slots=True)
+class _Entry:
+    client: str
+    strand: Strand
+    counted: int = 0
+
+
+class Connections:
+    """Connections by their client's id, and strands by their flow's, longest idle first."""
+
+    def __init__(self, limits: FlowLimits | None = None) -> None:
+        self._limits = limits or FlowLimits()
+        self._watched: OrderedDict[str, Watched] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._flows: dict[str, set[str]] = {}
+        self.held = 0
+        """Bytes that all strands hold."""
+        self.evicted = 0
+        """Strands that had to go because a bound was met."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def watched(self, client: Client) -> Watched:
+        """Return what is known of a client's connection; of one that has ended, nothing."""
+        if client.timestamp_end is not None:
+            return Watched(client.timestamp_start)
+        known = self._watched.get(client.id)
+        if known is None:
+            known = self._watched[client.id] = Watched(client.timestamp_start)
+            if len(self._watched) > self._limits.flows:
+                self._watched.popitem(last=False)
+        return known
+
+    def strand(self, flow_id: str) -> Strand | None:
+        """Return a flow's strand, if it has one."""
+        entry = self._entries.get(flow_id)
+        return entry.strand if entry is not None else None
+
+    def keep(self, client: Client, flow_id: str, strand: Strand) -> None:
+        """Note a strand as the least idle, with what it holds now; others may have to go."""
+        if client.timestamp_end is not None:
+            return
+        entry = self._entries.get(flow_id)
+        if entry is None or entry.strand is not strand:
+            self.drop(flow_id)
+            entry = self._entries[flow_id] = _Entry(client.id, strand)
+            self._flows.setdefault(client.id, set()).add(flow_id)
+        self._entries.move_to_end(flow_id)
+        held = FLOW_OVERHEAD + strand.held
+        self.held += held - entry.counted
+        entry.counted = held
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._limits.flows or self.held > self._limits.held
+        ):
+            self._evict()
+
+    def drop(self, flow_id: str) -> None:
+        """Forget a flow's strand."""
+        entry = self._entries.pop(flow_id, None)
+        if entry is None:
+            return
+        self.held -= entry.counted
+        flows = self._flows[entry.client]
+        flows.discard(flow_id)
+        if not flows:
+            del self._flows[entry.client]
+
+    def forget(self, client: Client) -> None:
+        """Forget a client's connection and all that was on it."""
+        self._watched.pop(client.id, None)
+        for flow_id in tuple(self._flows.get(client.id, ())):
+            self.drop(flow_id)
+
+    def _evict(self) -> None:
+        self.evicted += 1
+        flow_id, entry = next(iter(self._entries.items()))
+        self.drop(flow_id)
+        entry.strand.give_up()  # a body that is being streamed still has it

@@ -1,0 +1,162 @@
+"""HTTP requests and responses of every version, their bodies also while they stream.
+
+mitmproxy keeps a body whole until it has all of it, which is fine for small ones. Bodies that are
+large or of unknown length are passed on piece by piece instead, each judged on its way: memory
+stays flat, and a stream of events arrives when it is sent.
+"""
+
+import time
+
+from mitmproxy.http import HTTPFlow, Message
+from mitmproxy.net.http.http1 import expected_http_body_size
+
+from davylamp.flow import Direction
+from davylamp.inspection.finding import AppProto, Finding
+from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.edge import guarded
+from davylamp_mitm.endpoints import outer_layers
+from davylamp_mitm.exchange import Exchange
+from davylamp_mitm.httptext import request_head, response_head
+from davylamp_mitm.lamp import Lamp, Sight
+from davylamp_mitm.tap import Tap
+
+MAX_KEPT_BODY = MAX_MESSAGE
+"""Bytes up to which a body of known length is left to mitmproxy to collect."""
+
+
+class HttpExchanges:
+    """Inspects requests and responses."""
+
+    def __init__(self, lamp: Lamp) -> None:
+        self.lamp = lamp
+
+    @guarded
+    def http_connect(self, flow: HTTPFlow) -> None:
+        """Judge what a client asks to be connected to."""
+        if self._refused(flow):
+            return
+        exchange = Exchange(self.lamp.settings.pack)
+        found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request), time.time())
+        self.conclude(flow, found)
+
+    @guarded
+    def requestheaders(self, flow: HTTPFlow) -> None:
+        """Judge a request's head; have a body stream that is not to be kept."""
+        if self._refused(flow):
+            return
+        length = _length(flow, Direction.ORIGINATOR)
+        if flow.response is None and _must_stream(flow.request, length):
+            self._begin(flow, Direction.ORIGINATOR, length)
+
+    @guarded
+    def request(self, flow: HTTPFlow) -> None:
+        """Judge a request that was kept whole, before any of it is sent on."""
+        if not self._refused(flow):
+            self._whole(flow, Direction.ORIGINATOR, flow.request)
+
+    @guarded
+    def responseheaders(self, flow: HTTPFlow) -> None:
+        """Judge a response's head; have a body stream that is not to be kept."""
+        assert flow.response is not None
+        if self._refused(flow):
+            return
+        length = _length(flow, Direction.RESPONDER)
+        if flow.response.status_code != 101 and _must_stream(flow.response, length):
+            self._begin(flow, Direction.RESPONDER, length)
+
+    @guarded
+    def response(self, flow: HTTPFlow) -> None:
+        """Judge a response that was kept whole, before any of it is sent on."""
+        assert flow.response is not None
+        if self._refused(flow):
+            return
+        if flow.response.status_code == 101:
+            self.lamp.watched(flow.client_conn).upgraded = flow.websocket is None
+        else:
+            self._whole(flow, Direction.RESPONDER, flow.response)
+        self.lamp.connections.drop(flow.id)
+
+    @guarded
+    def error(self, flow: HTTPFlow) -> None:
+        """Judge what had come of a body when its flow broke off, and forget it."""
+        exchange = self.lamp.connections.strand(flow.id)
+        if isinstance(exchange, Exchange) and not self._refused(flow):
+            for body in exchange.bodies.values():
+                self.conclude(flow, body.end(time.time()))
+        self.lamp.connections.drop(flow.id)
+
+    def _refused(self, flow: HTTPFlow) -> bool:
+        """Tell whether the flow's client was cut off before, and make sure of it."""
+        stopped = self.lamp.watched(flow.client_conn).stopped
+        if stopped and flow.killable:
+            flow.kill()
+        return stopped
+
+    def _whole(self, flow: HTTPFlow, direction: Direction, message: Message) -> None:
+        exchange = self._exchange(flow)
+        if direction in exchange.bodies:  # it was streamed
+            return
+        content = message.raw_content or b""
+        now = time.time()
+        self.lamp.count(content)
+        found = exchange.begin(direction, _head(flow, direction), len(content), now)
+        if content:
+            found += exchange.bodies[direction].receive(content, now).found
+        self._kept(flow, exchange)
+        self.conclude(flow, found)
+
+    def _begin(self, flow: HTTPFlow, direction: Direction, length: int | None) -> None:
+        """Judge a head whose body will stream, and put ourselves into the stream."""
+        exchange = self._exchange(flow)
+        message = flow.request if direction is Direction.ORIGINATOR else flow.response
+        assert message is not None
+        earlier = message.stream
+        if callable(earlier):  # another addon changes the body: what it makes is what counts
+            length = None
+        found = exchange.begin(direction, _head(flow, direction), length, time.time())
+        self._kept(flow, exchange)
+        if not self.conclude(flow, found):
+            message.stream = Tap(self, flow, exchange.bodies[direction], earlier)
+
+    def _exchange(self, flow: HTTPFlow) -> Exchange:
+        known = self.lamp.connections.strand(flow.id)
+        return known if isinstance(known, Exchange) else Exchange(self.lamp.settings.pack)
+
+    def _kept(self, flow: HTTPFlow, exchange: Exchange) -> None:
+        self.lamp.connections.keep(flow.client_conn, flow.id, exchange)
+
+    def conclude(self, flow: HTTPFlow, found: tuple[Finding, ...]) -> bool:
+        """Report what was found and carry out the verdict; tell whether the flow was stopped."""
+        lamp, client = self.lamp, flow.client_conn
+        outer = outer_layers(client, tunnelled=False)
+        verdict = lamp.judge(Sight(found, client, flow.server_conn, AppProto.HTTP, outer))
+        if verdict is None or not verdict.blocks:
+            return False
+        lamp.stop(client, flow.server_conn, flow, verdict.reason)
+        return True
+
+
+def _head(flow: HTTPFlow, direction: Direction) -> bytes:
+    if direction is Direction.ORIGINATOR:
+        return request_head(flow.request)
+    assert flow.response is not None
+    return response_head(flow.response)
+
+
+def _length(flow: HTTPFlow, direction: Direction) -> int | None:
+    """Return how long a body will be, or None where only its end tells."""
+    request, response = flow.request, flow.response
+    answer = response if direction is Direction.RESPONDER else None
+    try:
+        length = expected_http_body_size(request, answer)
+    except ValueError:
+        return None
+    if length is None or length < 0:
+        return None
+    message = answer or request
+    framed = "content-length" in message.headers or message.http_version.startswith("HTTP/1")
+    return length if framed or answer is not None else None  # later versions frame it themselves
+
+
+def _must_stream(message: Message, length: int | None) -> bool:
+    return bool(message.stream) or length is None or length > MAX_KEPT_BODY

@@ -1,0 +1,243 @@
+"""What the addons share: settings, connections, verdicts, and what follows from a verdict."""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import cast
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client, Server
+from mitmproxy.dns import DNSFlow
+from mitmproxy.flow import Flow
+from mitmproxy.http import HTTPFlow
+from mitmproxy.net.dns import response_codes
+from mitmproxy.tcp import TCPFlow
+from mitmproxy.tls import ClientHelloData
+from mitmproxy.udp import UDPFlow
+
+from davylamp.errors import DavylampError
+from davylamp.events import AlertEvent, StatsEvent, rfc3339
+from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.finding import AppProto, Finding
+from davylamp.pipeline import PipelineLimits
+from davylamp.policy import Verdict
+from davylamp_mitm.connections import Connections, Watched
+from davylamp_mitm.endpoints import flow_key, server_name
+from davylamp_mitm.options import Options, Settings, add_options, read_settings
+from davylamp_mitm.recorder import WORKER, Recorder
+from davylamp_mitm.stopping import cut, mark
+
+type Subject = Flow | ClientHelloData
+
+_SETTINGS = frozenset(
+    f"davylamp_{name}" for name in ("mode", "exception_policy", "pack", "policy", "pass")
+)
+_OUTPUTS = frozenset({"davylamp_events", "davylamp_redis"})
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the script was loaded; ``refusals`` are clients that took no certificate."""
+
+    pieces: int = 0
+    bytes: int = 0
+    alerts: int = 0
+    stopped: int = 0
+    failures: int = 0
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an addon shows the lamp: findings, on what flow, in what protocol, inside what."""
+
+    found: tuple[Finding, ...]
+    client: Client
+    server: Server | None
+    app_proto: AppProto
+    outer: tuple[str, ...]
+
+
+class Lamp:
+    """The addon that has the options and the outputs, and that every other one asks."""
+
+    def __init__(self) -> None:
+        self.connections = Connections()
+        self.stats = Stats()
+        self._settings: Settings | None = None
+        self._reporter: Reporter | None = None
+        self._recorder: Recorder | None = None
+        self._began = time.time()
+        self._said: set[str] = set()
+
+    @property
+    def settings(self) -> Settings:
+        """What the options ask for; an error, and so a failed inspection, where they are wrong."""
+        if self._settings is None:
+            raise RuntimeError("davylamp's options are wrong, and nothing can be judged")
+        return self._settings
+
+    # --- what mitmproxy calls -----------------------------------------------------------------
+
+    def load(self, loader: Loader) -> None:
+        """Make the options known."""
+        add_options(loader)
+
+    def configure(self, updated: set[str]) -> None:
+        """Take the options; raise OptionsError saying what is wrong with them."""
+        options = cast("Options", ctx.options)  # ours are there since `load`
+        try:
+            if self._settings is None or _SETTINGS & updated:
+                self._settings = settings = read_settings(options)
+                alerts_per_flow = PipelineLimits().alerts_per_flow
+                self._reporter = Reporter(settings.policy, settings.pack.version, alerts_per_flow)
+            if self._recorder is None:
+                recorder = Recorder(options.davylamp_events, options.davylamp_redis)
+                recorder.start()
+                self._recorder = recorder
+            elif _OUTPUTS & updated:
+                logger.warning("davylamp: %s take effect at the next start", sorted(_OUTPUTS))
+        except DavylampError as error:
+            raise exceptions.OptionsError(f"davylamp: {error}") from error
+
+    def running(self) -> None:
+        """Say what is in force."""
+        settings = self.settings
+        logger.info(
+            "davylamp: %s, %s, pack %s %s",
+            settings.policy.mode,
+            settings.exception_policy,
+            settings.pack.name,
+            settings.pack.version,
+        )
+
+    def done(self) -> None:
+        """Write what is still to be written."""
+        if self._recorder is not None:
+            self._recorder.publish(self._summary())
+            self._recorder.stop()
+            self._recorder = None
+
+    def client_disconnected(self, client: Client) -> None:
+        """Forget a connection."""
+        self.connections.forget(client)
+
+    # --- what the addons call -----------------------------------------------------------------
+
+    def watched(self, client: Client) -> Watched:
+        """Return what is known of a client's connection."""
+        return self.connections.watched(client)
+
+    def count(self, data: bytes) -> None:
+        """Count a piece that was shown."""
+        self.stats.pieces += 1
+        self.stats.bytes += len(data)
+
+    def would_block(self, found: tuple[Finding, ...], client: Client, server: Server) -> bool:
+        """Tell what the policy says of findings that are not certain yet; nothing is reported."""
+        key = flow_key(client, server)
+        return any(self.settings.policy.judge(finding, key).blocks for finding in found)
+
+    def judge(self, sight: Sight) -> Verdict | None:
+        """Report what was found; return the gravest verdict, or None where nothing was found."""
+        if not sight.found:
+            return None
+        assert self._reporter is not None
+        watched = self.watched(sight.client)
+        key = flow_key(sight.client, sight.server)
+        name = server_name(sight.server)
+        found = tuple(_placed(finding, sight.outer, name) for finding in sight.found)
+        now = time.time()
+        sighting = Sighting(key, watched.begin, now, sight.app_proto, watched.hello)
+        alerts, verdict = self._reporter.report(found, sighting, watched.reported(key))
+        for alert in alerts:
+            self._publish(alert, name)
+        return verdict
+
+    def stop(self, client: Client, server: Server | None, flow: Flow | None, reason: str) -> None:
+        """Cut a client's connection for good; whoever calls has taken care of the bytes."""
+        watched = self.watched(client)
+        if not watched.stopped:
+            watched.stopped = True
+            self.stats.stopped += 1
+        cut(client, server)
+        if flow is not None:
+            mark(flow, reason)
+            self.connections.drop(flow.id)
+
+    def failed(self, where: str, subject: Subject, error: Exception) -> None:
+        """Carry out the exception policy on what could not be judged because of an error."""
+        self.stats.failures += 1
+        if self._settings is None or self._settings.fails_closed:
+            consequence = "stopped"
+            take_away(subject)
+            if isinstance(subject, ClientHelloData):
+                self.stop(subject.context.client, subject.context.server, None, "")
+            else:
+                self.stop(subject.client_conn, subject.server_conn, subject, "inspection failed")
+        else:
+            consequence = "passed on"
+        first = where not in self._said
+        self._said.add(where)
+        logger.error(
+            "davylamp: inspection failed in %s, the flow was %s: %r",
+            where,
+            consequence,
+            error,
+            exc_info=error if first else None,
+        )
+
+    def _publish(self, alert: AlertEvent, name: str) -> None:
+        self.stats.alerts += 1
+        logger.warning(
+            "davylamp: %s: %s (%d %%), %s:%d to %s",
+            alert.verdict.action,
+            alert.alert.signature,
+            alert.alert.confidence,
+            alert.src_ip,
+            alert.src_port,
+            name or f"{alert.dest_ip}:{alert.dest_port}",
+        )
+        if self._recorder is not None:
+            self._recorder.take(alert)
+
+    def _summary(self) -> StatsEvent:
+        now, stats = time.time(), self.stats
+        return StatsEvent(
+            timestamp=rfc3339(now),
+            packets=stats.pieces,
+            bytes=stats.bytes,
+            flows=len(self.connections),
+            alerts=stats.alerts,
+            seconds=now - self._began,
+            worker=WORKER,
+            counters={
+                "stopped": stats.stopped,
+                "failures": stats.failures,
+                "tls_refusals": stats.refusals,
+                "evicted": self.connections.evicted,
+            },
+        )
+
+
+def take_away(subject: Subject) -> None:
+    """Blank the bytes that mitmproxy is about to send on for this subject."""
+    match subject:
+        case TCPFlow() | UDPFlow() if subject.messages:
+            subject.messages[-1].content = b""
+        case HTTPFlow(websocket=sockets) if sockets is not None and sockets.messages:
+            sockets.messages[-1].drop()
+        case DNSFlow():
+            subject.response = subject.request.fail(response_codes.REFUSED)
+
+
+def _placed(finding: Finding, outer: tuple[str, ...], name: str) -> Finding:
+    """Return a finding inside its outer layers, with the name that its server was asked for by.
+
+    The Inspector was shown what is inside those layers, as if it were the transport's payload.
+    """
+    detail = f"{finding.detail} (to {name})" if name else finding.detail
+    return replace(finding, layers=(*outer, *finding.layers[1:]), detail=detail)

@@ -1,0 +1,117 @@
+"""The options, in mitmproxy's own style (``--set davylamp_mode=observe``), and what they mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import yaml
+from mitmproxy.addonmanager import Loader
+
+from davylamp.config import GatewayConfig, PolicyConfig
+from davylamp.enforcement.spec import ExceptionPolicy
+from davylamp.errors import ConfigError
+from davylamp.policy import Mode, Policy
+from davylamp.signatures.pack import Pack
+from davylamp.wiring import pack_of, policy_of
+
+_MAX_POLICY = 1 << 20
+
+
+class Options(Protocol):
+    """What mitmproxy's options hold for us once `add_options` was called."""
+
+    davylamp_mode: str
+    davylamp_exception_policy: str
+    davylamp_pack: str
+    davylamp_policy: str
+    davylamp_pass: Sequence[str]
+    davylamp_events: str
+    davylamp_redis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options ask for: ``trusted`` are names whose TLS is not opened, lower-case."""
+
+    pack: Pack
+    policy: Policy
+    exception_policy: ExceptionPolicy
+    trusted: tuple[str, ...]
+
+    @property
+    def fails_closed(self) -> bool:
+        """Whether a flow that could not be judged is stopped."""
+        enforcing = self.policy.mode is Mode.ENFORCE
+        return enforcing and self.exception_policy is ExceptionPolicy.FAIL_CLOSED
+
+    def trusts(self, name: str) -> bool:
+        """Tell whether a TLS server name is one of the trusted ones, or below one."""
+        name = name.lower().rstrip(".")
+        return any(name == one or name.endswith(f".{one}") for one in self.trusted)
+
+
+def add_options(loader: Loader) -> None:
+    """Make the options known to mitmproxy."""
+    loader.add_option(
+        "davylamp_mode", str, "enforce", "Stop mining, or only report it.", ("observe", "enforce")
+    )
+    loader.add_option(
+        "davylamp_exception_policy",
+        str,
+        "fail-closed",
+        "What becomes of a flow whose inspection failed: stopped, or passed and logged.",
+        ("fail-closed", "fail-open"),
+    )
+    loader.add_option(
+        "davylamp_pack", str, "", "Folder of a signature pack, instead of the core pack."
+    )
+    loader.add_option(
+        "davylamp_policy",
+        str,
+        "",
+        "YAML file with what the gateway's configuration has under `policy`.",
+    )
+    loader.add_option(
+        "davylamp_pass",
+        Sequence[str],
+        [],
+        "Names whose TLS, and that of names below them, is passed on unopened.",
+    )
+    loader.add_option(
+        "davylamp_events",
+        str,
+        "",
+        "File that events are appended to as EVE JSON lines; - is standard output.",
+    )
+    loader.add_option("davylamp_redis", str, "", "URL of the Redis that lineage is read from.")
+
+
+def read_settings(options: Options) -> Settings:
+    """Load what the options name; raise ConfigError or PackError saying what to change."""
+    config = GatewayConfig(
+        mode=Mode(options.davylamp_mode).value,
+        policy=_read_policy(options.davylamp_policy),
+        signatures=options.davylamp_pack,
+    )
+    return Settings(
+        pack_of(config),
+        policy_of(config),
+        ExceptionPolicy(options.davylamp_exception_policy),
+        tuple(name.lower().strip(".") for name in options.davylamp_pass if name.strip(".")),
+    )
+
+
+def _read_policy(name: str) -> PolicyConfig:
+    if not name:
+        return PolicyConfig()
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+        if len(text) > _MAX_POLICY:
+            raise ConfigError(f"{name}: larger than {_MAX_POLICY} bytes; this is not a policy")
+        return msgspec.convert(yaml.safe_load(text) or {}, PolicyConfig)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"davylamp_policy: {name}: {error}; name a YAML file") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"davylamp_policy: {name}: {error}") from error

@@ -1,0 +1,86 @@
+"""What stands in a streaming body's way: each piece is judged before mitmproxy sends it on."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from mitmproxy.http import HTTPFlow
+
+from davylamp.inspection.finding import Finding
+from davylamp.inspection.framing import BLANK
+from davylamp_mitm.exchange import Body
+
+if TYPE_CHECKING:
+    from davylamp_mitm.http import HttpExchanges
+
+type Stream = Callable[[bytes], Iterable[bytes] | bytes]
+
+MAX_WAITING = 64 * 1024
+"""Blanks behind a suspicious message that wait with it; more are taken for its end."""
+
+
+class Tap:
+    """A callable for mitmproxy's ``message.stream``; ``earlier`` is what another addon put there.
+
+    mitmproxy calls it with each piece, and with nothing at the end, and sends on what it returns.
+    """
+
+    def __init__(
+        self, addon: "HttpExchanges", flow: HTTPFlow, body: Body, earlier: Stream | bool
+    ) -> None:
+        self._addon = addon
+        self._flow = flow
+        self._body = body
+        self._earlier = earlier if callable(earlier) else None
+        self._waiting = b""
+
+    def __call__(self, data: bytes) -> list[bytes]:
+        """Judge a piece, or the end; return what may be sent on."""
+        lamp, flow = self._addon.lamp, self._flow
+        if lamp.watched(flow.client_conn).stopped:
+            return []
+        try:
+            passed = self._pass(self._pieces(data))
+            return passed if data else passed + self._end()
+        except Exception as error:  # noqa: BLE001 - mitmproxy gives the whole connection up on one
+            lamp.failed("a streaming body", flow, error)
+            if lamp.watched(flow.client_conn).stopped:
+                return []
+            waiting, self._waiting = self._waiting, b""
+            return [waiting + data] if waiting or data else []
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        """Return what the other addon makes of a piece."""
+        made = self._earlier(data) if self._earlier is not None else data
+        return [piece for piece in ([made] if isinstance(made, bytes) else made) if piece]
+
+    def _pass(self, pieces: list[bytes]) -> list[bytes]:
+        passed: list[bytes] = []
+        for piece in pieces:
+            self._addon.lamp.count(piece)
+            step = self._body.receive(piece, time.time())
+            if self._addon.conclude(self._flow, step.found):
+                return []
+            if self._must_wait(piece, suspicious=self._would_block(step.doubtful)):
+                self._waiting += piece
+                continue
+            if self._waiting:
+                passed.append(self._waiting)
+                self._waiting = b""
+            passed.append(piece)
+        return passed
+
+    def _would_block(self, doubtful: tuple[Finding, ...]) -> bool:
+        flow = self._flow
+        return self._addon.lamp.would_block(doubtful, flow.client_conn, flow.server_conn)
+
+    def _must_wait(self, piece: bytes, *, suspicious: bool) -> bool:
+        if suspicious:
+            return True
+        return bool(self._waiting) and not piece.strip(BLANK) and len(self._waiting) < MAX_WAITING
+
+    def _end(self) -> list[bytes]:
+        if self._addon.conclude(self._flow, self._body.end(time.time())):
+            return []
+        waiting, self._waiting = self._waiting, b""
+        return [waiting] if waiting else []

@@ -1,0 +1,44 @@
+"""TLS handshakes: what the ClientHello shows, whether to open it, and who refuses to be opened."""
+
+import time
+
+from mitmproxy.tls import ClientHelloData, TlsData
+
+from davylamp.flow import Direction
+from davylamp.inspection.finding import AppProto
+from davylamp.inspection.inspector import Inspector
+from davylamp_mitm.edge import guarded
+from davylamp_mitm.endpoints import outer_layers
+from davylamp_mitm.lamp import Lamp, Sight
+
+
+class TlsHandshakes:
+    """Judges a ClientHello: cut off, passed on unopened, or opened."""
+
+    def __init__(self, lamp: Lamp) -> None:
+        self.lamp = lamp
+
+    @guarded
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """Judge a hello before anything of it is sent on."""
+        lamp, client, server = self.lamp, data.context.client, data.context.server
+        watched = lamp.watched(client)
+        try:
+            record = data.client_hello.raw_bytes()
+        except NotImplementedError:  # DTLS, which the core does not read
+            return
+        lamp.count(record)
+        inspector = Inspector(lamp.settings.pack)
+        found = inspector.receive(Direction.ORIGINATOR, record, time.time())
+        watched.hello = inspector.hello or watched.hello
+        outer = outer_layers(client, tunnelled=True)
+        verdict = lamp.judge(Sight(found, client, server, AppProto.TLS, outer))
+        if verdict is not None and verdict.blocks:
+            lamp.stop(client, server, None, verdict.reason)
+        elif inspector.hello is not None and lamp.settings.trusts(inspector.hello.sni):
+            data.ignore_connection = True
+
+    def tls_failed_client(self, data: TlsData) -> None:
+        """Count a client that would not have our certificate."""
+        if not self.lamp.watched(data.context.client).stopped:
+            self.lamp.stats.refusals += 1
