@@ -35,7 +35,7 @@ class HttpExchanges:
         """Judge what a client asks to be connected to."""
         if self._refused(flow):
             return
-        exchange = Exchange(self.lamp.settings.pack)
+        exchange = Exchange(self.lamp.settings().pack)
         found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request), time.time())
         self.conclude(flow, found)
 
@@ -120,7 +120,7 @@ class HttpExchanges:
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         known = self.lamp.connections.strand(flow.id)
-        return known if isinstance(known, Exchange) else Exchange(self.lamp.settings.pack)
+        return known if isinstance(known, Exchange) else Exchange(self.lamp.settings().pack)
 
     def _kept(self, flow: HTTPFlow, exchange: Exchange) -> None:
         self.lamp.connections.keep(flow.client_conn, flow.id, exchange)

@@ -73,7 +73,6 @@ class Lamp:
         self._began = time.time()
         self._said: set[str] = set()
 
-    @property
     def settings(self) -> Settings:
         """What the options ask for; an error, and so a failed inspection, where they are wrong."""
         if self._settings is None:
@@ -105,7 +104,7 @@ class Lamp:
 
     def running(self) -> None:
         """Say what is in force."""
-        settings = self.settings
+        settings = self.settings()
         logger.info(
             "davylamp: %s, %s, pack %s %s",
             settings.policy.mode,
@@ -117,8 +116,7 @@ class Lamp:
     def done(self) -> None:
         """Write what is still to be written."""
         if self._recorder is not None:
-            self._recorder.publish(self._summary())
-            self._recorder.stop()
+            self._recorder.stop(self._summary())
             self._recorder = None
 
     def client_disconnected(self, client: Client) -> None:
@@ -139,7 +137,7 @@ class Lamp:
     def would_block(self, found: tuple[Finding, ...], client: Client, server: Server) -> bool:
         """Tell what the policy says of findings that are not certain yet; nothing is reported."""
         key = flow_key(client, server)
-        return any(self.settings.policy.judge(finding, key).blocks for finding in found)
+        return any(self.settings().policy.judge(finding, key).blocks for finding in found)
 
     def judge(self, sight: Sight) -> Verdict | None:
         """Report what was found; return the gravest verdict, or None where nothing was found."""

@@ -48,7 +48,7 @@ class Recorder:
             self._sinks["events"] = JsonLinesFile(Path(events))
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
-        self._ending: asyncio.Event
+        self._ending: asyncio.Future[AnyEvent]
         self._desk: AlertDesk
         self._fanout: FanOut
         self._thread = threading.Thread(target=self._run, name="davylamp-recorder", daemon=True)
@@ -62,15 +62,9 @@ class Recorder:
         """Take an alert; it is written once it is known whose it is, or that nobody knows."""
         self._call(lambda: self._desk.take(WORKER, alert))
 
-    def publish(self, event: AnyEvent) -> None:
-        """Take an event that needs no name."""
-        self._call(lambda: self._fanout.publish(event))
-
-    def stop(self) -> None:
-        """Write what was taken, and end."""
-        if not self._thread.is_alive():
-            return
-        self._call(self._end)
+    def stop(self, last: AnyEvent) -> None:
+        """Write what was taken, and a last event behind it, and end."""
+        self._call(lambda: self._ending.set_result(last))
         self._thread.join(_END_SECONDS)
         if self._thread.is_alive():
             logger.warning("davylamp: events could not be written in %s s", _END_SECONDS)
@@ -79,15 +73,12 @@ class Recorder:
         with contextlib.suppress(RuntimeError):  # the loop has ended: so has the program
             self._loop.call_soon_threadsafe(action)
 
-    def _end(self) -> None:
-        self._ending.set()
-
     def _run(self) -> None:
         asyncio.run(self._main())
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ending = asyncio.Event()
+        self._ending = self._loop.create_future()
         self._fanout = FanOut(self._sinks)
         table = LineageTable()
         self._desk = AlertDesk(table, self._fanout.publish, time.time)
@@ -99,8 +90,9 @@ class Recorder:
                 table.confirm(float("inf"))  # nothing will ever be known: nothing is waited for
             desk = asyncio.create_task(self._desk.run())
             self._ready.set()
-            await self._ending.wait()
+            last = await self._ending
             await _cancelled(desk)
+            self._fanout.publish(last)
             await self._fanout.close()
 
 

@@ -28,14 +28,14 @@ class TlsHandshakes:
         except NotImplementedError:  # DTLS, which the core does not read
             return
         lamp.count(record)
-        inspector = Inspector(lamp.settings.pack)
+        inspector = Inspector(lamp.settings().pack)
         found = inspector.receive(Direction.ORIGINATOR, record, time.time())
         watched.hello = inspector.hello or watched.hello
         outer = outer_layers(client, tunnelled=True)
         verdict = lamp.judge(Sight(found, client, server, AppProto.TLS, outer))
         if verdict is not None and verdict.blocks:
             lamp.stop(client, server, None, verdict.reason)
-        elif inspector.hello is not None and lamp.settings.trusts(inspector.hello.sni):
+        elif inspector.hello is not None and lamp.settings().trusts(inspector.hello.sni):
             data.ignore_connection = True
 
     def tls_failed_client(self, data: TlsData) -> None:
