@@ -79,6 +79,11 @@ def _reversed(line: bytes) -> bytes:
     return json.dumps(dict(reversed(json.loads(line).items()))).encode() + b"\n"
 
 
+def _capitals(line: bytes) -> bytes:
+    return json.dumps({name.upper(): item for name, item in json.loads(line).items()}).encode()
+
+
+_CAPITAL_DECOYS = b'"METHOD":"ping","Params":null,"RESULT":null,"Id":null'
 _DECOYS = b'"method":"ping","params":null,"result":null,"id":null'
 
 # name, how a line is written
@@ -94,6 +99,11 @@ WAYS: list[tuple[str, Write]] = [
     ("escapes", escaped),
     ("decoys first", lambda line: _with(line, front=_DECOYS + b",")),
     ("decoys last", lambda line: _with(line, behind=b"," + _DECOYS)),
+    ("names in capitals", _capitals),
+    (
+        "decoys in other letters",
+        lambda line: _with(line, _CAPITAL_DECOYS + b",", b"," + _CAPITAL_DECOYS),
+    ),
     ("decoys both ways", lambda line: _with(line, _DECOYS + b",", b',"x":1,"x":{"x":2,"x":3}')),
     ("a batch", lambda line: b'[{"id":0,"method":"ping"},' + line.strip() + b"]\n"),
     ("two lines", lambda line: b'{"id":0,"method":"ping"}\n' + line),

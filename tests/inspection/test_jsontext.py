@@ -26,6 +26,21 @@ CASES: list[tuple[str, bytes, list[dict[str, object]] | None]] = [
         b'{"id":' + b"9" * 5000 + b',"a":1}',
         [{"id": float("inf"), "a": 1}],
     ),
+    (
+        "names in other letters",
+        b'{"Id":1,"METHOD":"a","param\\u017f":{"Login":"b","X":1}}',
+        [
+            {"Id": 1, "METHOD": "a", "param\u017f": {"Login": "b", "X": 1}},
+            {"id": 1, "method": "a", "params": {"login": "b", "X": 1}},
+            {"params": {"login": "b", "X": 1}, "method": "a", "id": 1},
+        ],
+    ),
+    (
+        "a name in two letterings is read both ways",
+        b'{"method":"a","Method":"b"}',
+        [{"method": "a", "Method": "b"}, {"method": "b"}, {"method": "a"}],
+    ),
+    ("letters that mean nothing", b'{"jobId":1,"Name":2}', [{"jobId": 1, "Name": 2}]),
     ("two values", b'{"a":1}{"b":2}', None),
     ("broken", b'{"a":', None),
     ("empty", b"", None),

@@ -4,6 +4,8 @@ Strategy. What a receiver of ours could read must not fail here, or it would pas
 
 - Repeated member names: JavaScript and Python keep the last, rapidjson (XMRig) finds the first.
   Both readings are returned, and both are judged.
+- Names in other letters: pools written in Go find ``Method`` where they ask for ``method``, since
+  its encoding/json compares names by simple case folding (a long s is an s) and keeps the last.
 - Nesting: a value deeper than ``MAX_DEPTH`` is read as null, because Python's parser gives up on
   deep ones and JavaScript's does not. No message we know is deeper than six.
 - Numbers: an integer of thousands of digits is a float, as in JavaScript.
@@ -14,11 +16,20 @@ A batch (an array of objects) yields its objects; anything else yields nothing. 
 
 import json
 import re
+from collections.abc import Iterable
 from itertools import islice
 
 MAX_BATCH = 4096  # a message is bounded, so this is not for memory but for time
 MAX_DEPTH = 64
 _MAX_DIGITS = 4000  # Python refuses more than 4,300 (sys.get_int_max_str_digits)
+
+# Names of a message's own members, and of what is directly below, that such pools ask for.
+_NAMES = frozenset(
+    {"agent", "algo", "blob", "body", "error", "extra_nonce", "height", "id", "job", "job_id"}
+    | {"jsonrpc", "login", "method", "nonce", "params", "pass", "pow", "result", "rigid"}
+    | {"status", "target", "type", "wallet_address", "worker"}
+)
+_BELOW = ("params", "result", "body")
 
 type JsonObject = dict[str, object]
 type _Pairs = list[tuple[str, object]]
@@ -69,7 +80,41 @@ def read_value(text: bytes) -> list[JsonObject] | None:
     for value in values:
         members = value if isinstance(value, list) else [value]
         objects += islice((one for one in members if isinstance(one, dict)), MAX_BATCH)
+    for one in tuple(objects):
+        objects += _otherwise_named(one)
     return objects
+
+
+def _otherwise_named(members: JsonObject) -> tuple[JsonObject, ...]:
+    """Return what a receiver reads that does not tell names by case; nothing if that is the same.
+
+    Of two names that differ in case only, one keeps the last and another might find the first.
+    """
+    names = "".join(members)
+    for name in _BELOW:
+        inner = members.get(name)
+        if type(inner) is dict:
+            names += "".join(inner)
+    if names.isascii() and names == names.lower():
+        return ()
+    last = _folded(members.items())
+    return () if last == members else (last, _folded(reversed(members.items())))
+
+
+def _folded(members: Iterable[tuple[str, object]]) -> JsonObject:
+    """Return the members, and those directly below, under the names that we know them by."""
+    folded: JsonObject = {}
+    for name, value in members:
+        known = name.casefold()
+        folded[known if known in _NAMES else name] = value
+    for name in _BELOW:
+        inner = folded.get(name)
+        if type(inner) is dict and not inner.keys() <= _NAMES:
+            folded[name] = {
+                known if (known := key.casefold()) in _NAMES else key: value
+                for key, value in inner.items()
+            }
+    return folded
 
 
 def _readings(text: str) -> list[object]:
