@@ -16,10 +16,11 @@ from davylamp.replay.workers import replay_files
 
 
 class Label(StrEnum):
-    """What a folder of captures holds."""
+    """What a folder of captures holds: mining, ordinary traffic, or what only resembles mining."""
 
     MINING = "mining"
     BENIGN = "benign"
+    NEAR = "near"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ def parse_corpus(text: str) -> Corpus:
     """Read ``LABEL=PATH``; raise ConfigError saying what to write instead."""
     label, equals, path = text.partition("=")
     if not equals or label not in set(Label):
-        raise ConfigError(f"{text!r} is no corpus; write mining=PATH or benign=PATH")
+        raise ConfigError(f"{text!r} is no corpus; write mining=PATH, benign=PATH or near=PATH")
     if not Path(path).exists():
         raise ConfigError(f"{path}: no such file or folder; give one that holds captures")
     return Corpus(Label(label), Path(path))
 
 
 def reference_corpora(folder: Path) -> tuple[Corpus, ...]:
-    """Return what a folder with subfolders ``mining`` and ``benign`` holds; nothing if absent."""
+    """Return what a folder with subfolders named by label holds; nothing if it is absent."""
     return tuple(Corpus(label, folder / label) for label in Label if (folder / label).is_dir())
 
 

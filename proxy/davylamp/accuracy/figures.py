@@ -1,16 +1,20 @@
 """All figures of one run, and what of them fell short."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from davylamp.accuracy.corpora import FileFigures
+from davylamp.accuracy.corpora import FileFigures, Label
 from davylamp.accuracy.cost import Cost
 from davylamp.accuracy.crossing import Cell, Tally
 from davylamp.accuracy.forms import Form
 from davylamp.accuracy.layers import BARE
 
 _MILLION = 1_000_000
+_SOURCES = {
+    Label.NEAR: "near misses, recorded of programs",
+    Label.BENIGN: "captures of other traffic",
+}
 _NAMED = 5  # of what fell short, in one line
 
 
@@ -49,12 +53,14 @@ class Where:
 class FalseAlarms:
     """Flows of ``source`` that are no mining, and how many of them raised an alert of mining.
 
-    ``sampled`` says that the flows are some of a larger traffic, so that a rate means something.
+    ``named`` says what each was. ``sampled`` says that the flows are some of a larger traffic, so
+    that a rate means something.
     """
 
     source: str
     flows: int
     alarmed: int
+    named: tuple[str, ...] = ()
     sampled: bool = False
 
     @property
@@ -70,27 +76,37 @@ class FalseAlarms:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run: ``mining`` and ``benign`` by file, empty where no captures were there."""
+    """One run; captures by label and file, empty where none were there."""
 
     pack: str
     tally: Tally
-    mining: tuple[FileFigures, ...]
-    benign: tuple[FileFigures, ...]
+    captures: Mapping[Label, tuple[FileFigures, ...]]
     cost: Cost
     machine: str
     notes: tuple[str, ...] = ()
 
     @property
+    def mining(self) -> tuple[FileFigures, ...]:
+        """The captures that hold mining."""
+        return self.captures[Label.MINING]
+
+    @property
+    def others(self) -> tuple[FileFigures, ...]:
+        """The captures that hold none."""
+        return self.captures[Label.BENIGN] + self.captures[Label.NEAR]
+
+    @property
     def false_alarms(self) -> tuple[FalseAlarms, ...]:
         """What was told of what is no mining, by source."""
         made = {(alarm.example, alarm.layer, alarm.way) for alarm in self.tally.alarms}
-        found = [FalseAlarms("near misses, as vectors", self.tally.benign, len(made))]
-        if self.benign:
-            flows, told = (
-                sum(one.flows for one in self.benign),
-                sum(one.told for one in self.benign),
-            )
-            found.append(FalseAlarms("captures of real traffic", flows, told, sampled=True))
+        named = tuple(
+            f"{one.signature} on {one.example!r} ({one.layer}, {one.way})"
+            for one in self.tally.alarms
+        )
+        found = [FalseAlarms("near misses, written", self.tally.benign, len(made), named)]
+        for label, source in _SOURCES.items():
+            if files := self.captures[label]:
+                found.append(_in_captures(source, files, sampled=label is Label.BENIGN))
         return tuple(found)
 
     @property
@@ -114,7 +130,8 @@ class Report:
             yield from self._short(f"where {way!r}", Where(layer=BARE.name, way=way))
         for alarms in self.false_alarms:
             if alarms.alarmed:
-                yield f"{alarms.alarmed:,} false alarms on {alarms.source}: {self._alarmed(alarms)}"
+                named = ", ".join(alarms.named[:_NAMED])
+                yield f"{alarms.alarmed:,} false alarms on {alarms.source}: {named}"
         for one in self.mining:
             if not one.told:
                 yield f"no mining told in {one.name}"
@@ -126,17 +143,17 @@ class Report:
             named = ", ".join(list(dict.fromkeys(missed))[:_NAMED])
             yield f"{share.count:,} of {share.of:,} told {words}; not told: {named}"
 
-    def _alarmed(self, alarms: FalseAlarms) -> str:
-        if alarms.source == self.false_alarms[0].source:
-            named = [
-                f"{one.signature} on {one.example!r} ({one.layer}, {one.way})"
-                for one in self.tally.alarms
-            ]
-        else:
-            named = [f"{'+'.join(one.signatures)} in {one.name}" for one in self.benign if one.told]
-        return ", ".join(named[:_NAMED])
-
     def _share(self, counted: Counter[Cell], where: Where) -> Share:
         tried = self.tally.tried
         cells = [cell for cell in tried if where.holds(cell)]
         return Share(sum(counted[cell] for cell in cells), sum(tried[cell] for cell in cells))
+
+
+def _in_captures(source: str, files: tuple[FileFigures, ...], *, sampled: bool) -> FalseAlarms:
+    return FalseAlarms(
+        source,
+        sum(one.flows for one in files),
+        sum(one.told for one in files),
+        tuple(f"{'+'.join(one.signatures)} in {one.name}" for one in files if one.told),
+        sampled,
+    )

@@ -23,6 +23,10 @@ PADDING = 90 * 1024
 _DECOY = b'{"id":0,"jsonrpc":"2.0","method":"ping"}\n'
 
 
+# What a message is sent in, whatever it says; Go's encoding/json finds these in any letter case.
+_ENVELOPE = frozenset({"id", "method", "params", "result", "error", "worker", "jsonrpc"})
+
+
 class Form(StrEnum):
     """How the message is written."""
 
@@ -37,6 +41,7 @@ class Form(StrEnum):
     ESCAPES = "\\u escapes"
     DECOY_FIRST = "duplicate keys, decoy first"
     DECOY_LAST = "duplicate keys, decoy last"
+    CAPITALS = "names in capitals"
     TOGETHER = "order, spaces, escapes and decoys at once"
     PADDED = "90 KiB member in front"
     BATCH = "batch array"
@@ -97,6 +102,7 @@ _STYLES: Mapping[Form, Callable[[random.Random], _Style]] = {
     Form.ESCAPES: lambda _: _Style(string=_escaped),
     Form.DECOY_FIRST: lambda _: _Style(members=lambda members, _: _decoys(members) + members),
     Form.DECOY_LAST: lambda _: _Style(members=lambda members, _: members + _decoys(members)),
+    Form.CAPITALS: lambda _: _Style(members=_capitals),
     Form.TOGETHER: lambda seeded: _Style(
         members=lambda members, _: _decoys(members) + tuple(seeded.sample(members, len(members))),
         string=_escaped,
@@ -119,6 +125,12 @@ def _renamed(members: _Members, depth: int) -> _Members:
     if depth:
         return members
     return tuple((name, "q7" if name == "method" else value) for name, value in members)
+
+
+def _capitals(members: _Members, depth: int) -> _Members:
+    if depth:
+        return members
+    return tuple((name.upper() if name in _ENVELOPE else name, value) for name, value in members)
 
 
 def _escaped(text: str) -> str:

@@ -43,8 +43,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
     return Report(
         pack=f"{pack.name} {pack.version}, {len(pack.signatures)} signatures",
         tally=tally,
-        mining=found[Label.MINING],
-        benign=found[Label.BENIGN],
+        captures=found,
         cost=_cost(pack, given, corpora),
         machine=f"{os.cpu_count()} CPUs, Linux {platform.release()}, "
         f"CPython {platform.python_version()}",

@@ -97,7 +97,7 @@ def as_json(report: Report) -> dict[str, object]:
             for one in report.false_alarms
         ],
         "alarms": list(tally.alarms),
-        "captures": {"mining": list(report.mining), "benign": list(report.benign)},
+        "captures": {label.value: list(files) for label, files in report.captures.items()},
         "mining_files": _share(report.mining_files),
         "cost": report.cost,
         "shortfalls": list(report.shortfalls()),

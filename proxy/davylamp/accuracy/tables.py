@@ -137,7 +137,7 @@ def _form(report: Report, title: str, where: Where) -> tuple[str, ...]:
 
 def _false_alarms(report: Report) -> Table:
     others: dict[str, int] = {}
-    for file in report.benign:
+    for file in report.others:
         for signature in file.others:
             others[signature] = others.get(signature, 0) + 1
     notes = [f"Alerts of other kinds in the captures: {_counts(others)}."] if others else []

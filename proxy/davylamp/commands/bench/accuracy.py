@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from davylamp.accuracy.corpora import Corpus, parse_corpus, reference_corpora
+from davylamp.accuracy.corpora import Corpus, Label, parse_corpus, reference_corpora
 from davylamp.accuracy.figures import Report
 from davylamp.accuracy.run import run
 from davylamp.accuracy.show import as_json, as_markdown, show, write_into
@@ -17,6 +17,7 @@ from davylamp.paths import DATA_ROOT, SIGNATURES
 
 _VECTORS = DATA_ROOT / "tests" / "signatures"
 _CORPORA = DATA_ROOT.parent / "shared" / "corpora"
+_RECORDED = DATA_ROOT / "tests" / "data" / "near-misses"
 
 _PAGE = 110  # columns, where no terminal says how wide it is
 
@@ -38,7 +39,7 @@ what; 2 a pack, a vector or a corpus cannot be used.
     "corpora",
     metavar="LABEL=PATH",
     multiple=True,
-    help="Captures: mining=PATH or benign=PATH, a file or folder; may be repeated.",
+    help="Captures: mining=PATH, benign=PATH or near=PATH, file or folder; may be repeated.",
 )
 @click.option(
     "--vectors",
@@ -80,7 +81,7 @@ def accuracy(  # noqa: PLR0913 - one parameter an option
     """Run the signatures' examples through inspection and policy in every wrapping; count.
 
     Each is sent in each layer and written in each way, and near misses likewise; then captures are
-    replayed. Without --corpus, those of the reference corpora beside the checkout, if it has any.
+    replayed: without --corpus, the recordings and reference corpora that a checkout comes with.
     """
     if not vectors.is_dir():
         raise ConfigError(f"{vectors}: no vectors; give --vectors tests/signatures of a checkout")
@@ -107,8 +108,9 @@ def _corpora(given: tuple[str, ...]) -> tuple[tuple[Corpus, ...], tuple[str, ...
     if given:
         return tuple(parse_corpus(text) for text in given), ()
     found = reference_corpora(_CORPORA)
-    absent = "No captures: the reference corpora are not here and no --corpus was given."
-    return found, () if found else (absent,)
+    absent = "No captures of others' traffic: the reference corpora are not beside this checkout."
+    recorded = (Corpus(Label.NEAR, _RECORDED),) if _RECORDED.is_dir() else ()
+    return (*found, *recorded), () if found else (absent,)
 
 
 def _judged(report: Report) -> int:
