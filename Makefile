@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test lint bench fuzz deps clean
+.PHONY: help demo test lint bench fuzz deps near-misses clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make lint   ruff, mypy, basedpyright and the import contracts"
 	@echo "make bench  throughput and new connections, with and without the gateway"
 	@echo "make fuzz   every target under fuzz/, FUZZ_SECONDS (default 60) each"
+	@echo "make near-misses  record again the real programs that resemble miners"
 	@echo "make deps   install the system packages that the above use"
 
 # The stamp lives in .venv: removing the one removes the other.
@@ -54,6 +55,9 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	@.venv/bin/python fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+near-misses: $(STAMP)
+	@PATH="$$PATH:$(CURDIR)/.uv/bin" .venv/bin/python tools/near_misses/run.py $(NEAR_MISSES)
 
 clean:
 	rm -rf .venv .uv dist build .*_cache
