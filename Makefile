@@ -11,8 +11,9 @@ FUZZ_SECONDS ?= 60
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+ACCURACY_ARGS ?=
 
-.PHONY: help demo test lint bench fuzz deps near-misses clean
+.PHONY: help demo test lint bench accuracy fuzz deps near-misses clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +21,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   ruff, mypy, basedpyright and the import contracts"
 	@echo "make bench  throughput and new connections, with and without the gateway"
+	@echo "make accuracy  what is told of mining and of all else, into docs/accuracy.md"
 	@echo "make fuzz   every target under fuzz/, FUZZ_SECONDS (default 60) each"
 	@echo "make near-misses  record again the real programs that resemble miners"
 	@echo "make deps   install the system packages that the above use"
@@ -52,6 +54,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@tools/deps test
 	@.venv/bin/davylamp bench $(BENCH_ARGS)
+
+# The page is written also where something fell short; then the exit status is 1.
+accuracy: $(STAMP)
+	@.venv/bin/davylamp bench accuracy --into docs/accuracy.md $(ACCURACY_ARGS)
 
 fuzz: $(STAMP)
 	@.venv/bin/python fuzz/run.py --seconds $(FUZZ_SECONDS)

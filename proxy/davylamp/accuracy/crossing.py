@@ -14,7 +14,7 @@ from davylamp.accuracy.delivery import Delivery, segments
 from davylamp.accuracy.examples import Example
 from davylamp.accuracy.forms import Form, rewrite
 from davylamp.accuracy.judge import MINING, Judge, Told
-from davylamp.accuracy.layers import LAYERS, Layer
+from davylamp.accuracy.layers import BARE, LAYERS, Layer
 from davylamp.accuracy.pieces import Pieces
 
 MAX_NAMED = 20
@@ -37,6 +37,7 @@ WAYS: tuple[Way, ...] = (
     *(Way(Form.PLAIN, delivery) for delivery in Delivery),
     *(Way(form, Delivery.WHOLE) for form in Form if form is not Form.PLAIN),
 )
+_COMMON = frozenset({BARE.name, "HTTP body", "WebSocket"})
 _CUTS = tuple(way for way in WAYS if way.form is Form.PLAIN)
 
 
@@ -115,11 +116,12 @@ def cross(judge: Judge, examples: Iterable[Example]) -> Tally:
 def _applicable(example: Example) -> Iterator[tuple[Layer, Way]]:
     benign = example.signature is None
     for layer in LAYERS:
+        plain = not example.is_json or (benign and layer.name not in _COMMON)
         if not (example.is_json or layer.transparent or benign):
             continue
         if example.is_document and layer.lines:
             continue
-        for way in WAYS if example.is_json else _CUTS:
+        for way in _CUTS if plain else WAYS:
             if way.form is Form.TWO_LINES and not layer.lines:
                 continue
             if way.form is Form.RENAMED and benign:

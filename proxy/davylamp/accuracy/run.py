@@ -45,8 +45,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
         tally=tally,
         captures=found,
         cost=_cost(pack, given, corpora),
-        machine=f"{os.cpu_count()} CPUs, Linux {platform.release()}, "
-        f"CPython {platform.python_version()}",
+        machine=f"{os.cpu_count()} CPUs, CPython {platform.python_version()}",
         notes=notes,
     )
 
