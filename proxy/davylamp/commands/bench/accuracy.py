@@ -88,7 +88,9 @@ def accuracy(  # noqa: PLR0913 - one parameter an option
     narrator = Console(stderr=True)
 
     def say(text: str) -> None:
-        narrator.print(f"[dim]davylamp bench accuracy:[/dim] {text}", highlight=False)
+        narrator.print(
+            f"[dim]davylamp bench accuracy:[/dim] {text}", highlight=False, soft_wrap=True
+        )
 
     chosen, notes = _corpora(corpora)
     report = run(signatures, vectors, chosen, jobs=jobs, say=say, notes=notes)
