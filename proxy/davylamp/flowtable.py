@@ -64,6 +64,11 @@ class Flow:
         return (one is not None and one.waiting) or (two is not None and two.waiting)
 
     @property
+    def at_rest(self) -> bool:
+        """Whether the flow is only remembered, because it was reported and then cleared."""
+        return self.originator is None and self.responder is None and self.blocked is None
+
+    @property
     def unfinished(self) -> bool:
         """Whether something is held whose rest must come here too."""
         return self.inspector.partial or self.waiting

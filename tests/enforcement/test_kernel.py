@@ -95,28 +95,29 @@ def test_a_killed_gateway_leaves_its_policy(wire: Wire, policy: ExceptionPolicy)
 
 
 def test_removal_leaves_nothing(wire: Wire) -> None:
-    """Applied twice there is one rule a family; removed, nothing; removed again, no error."""
+    """Applied twice there are two rules a family; removed, nothing; removed again, no error."""
     with wire.inside("g"):
         kernel = Kernel(SPEC)
         kernel.apply()
         kernel.apply()
         rules = [line for line in left_behind(wire) if line.startswith("-A")]
-        assert len(rules) == (0 if kernel.features.native_queue else 2)
+        assert len(rules) == (0 if kernel.features.native_queue else 4)
         kernel.remove()
         assert left_behind(wire) == []
         kernel.remove()
 
 
 def test_another_setting_replaces_the_rule(wire: Wire) -> None:
-    """A ruleset with other queues takes the earlier one's place, first in its chain."""
+    """Rules with other queues take the earlier ones' place, first in their chain."""
     wire.run("g", "iptables", "-t", "mangle", "-A", "FORWARD", "-j", "ACCEPT")
     with wire.inside("g"):
         Kernel(SPEC, Features(native_queue=False)).apply()
         kernel = Kernel(replace(SPEC, queues=3), Features(native_queue=False))
         kernel.apply()
         rules = wire.run("g", "iptables", "-t", "mangle", "-S", "FORWARD").splitlines()
-        assert ["0:2" in rule for rule in rules if "NFQUEUE" in rule] == [True]
-        assert "NFQUEUE" in rules[1]
+        assert ["0:2" in rule for rule in rules if "NFQUEUE" in rule] == [True] * 2
+        assert "--queue-bypass" in rules[1]
+        assert "NFQUEUE" in rules[2]
         kernel.remove()
         rest = wire.run("g", "iptables", "-t", "mangle", "-S", "FORWARD").splitlines()
     assert rest[1:] == ["-A FORWARD -j ACCEPT"]

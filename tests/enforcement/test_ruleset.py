@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from davylamp.enforcement.ruleset import COUNTERS, iptables_rule, nft_text, removal_text
+from davylamp.enforcement.ruleset import COUNTERS, iptables_rules, nft_text, removal_text
 from davylamp.enforcement.spec import ExceptionPolicy, Features, Rate, RulesetSpec
 from davylamp.errors import ConfigError
 from davylamp.marks import MarkField
@@ -46,12 +46,15 @@ def test_queue_statement(spec: RulesetSpec, features: Features, statement: str) 
         (OPEN, ["NFQUEUE", "--queue-num", "0", "--queue-bypass"]),
     ],
 )
-def test_iptables_rule(spec: RulesetSpec, tail: list[str]) -> None:
-    """The fallback's rule has our comment, and the same queues and bypass."""
-    rule = list(iptables_rule(spec))
-    assert rule[-len(tail) :] == tail
-    assert "davylamp:davylamp" in rule
-    assert "0x1000000/0x1000000" in rule
+def test_iptables_rules(spec: RulesetSpec, tail: list[str]) -> None:
+    """The fallback's rules have our comment and the same queues; what was cleared may go by."""
+    recalled, unjudged = (list(rule) for rule in iptables_rules(spec))
+    assert unjudged[-len(tail) :] == tail
+    assert recalled[-1] == "--queue-bypass"
+    assert recalled[-4:-1] == tail[:3]
+    assert all("davylamp:davylamp" in rule for rule in (recalled, unjudged))
+    assert "0x1000000/0x1000000" in unjudged
+    assert "0x9000000/0x9000000" in recalled
 
 
 def test_nothing_is_touched_but_our_table() -> None:
@@ -85,6 +88,7 @@ def test_marks_stay_in_their_field() -> None:
     text = nft_text(replace(SPEC, marks=field), Features(native_queue=False))
     assert {int(number, 16) for number in re.findall(r"mark & (0x\w+)", text)} == {
         field.mask,
+        field.mask ^ field.queue,
         field.others,
     }
     written = {int(number, 16) for number in re.findall(r"\| (0x\w+)", text)}

@@ -119,11 +119,6 @@ def test_bytes_from_before_the_first_hide_nothing(world: World) -> None:
     assert played(world, stream, (case,), 4) == []
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="a flow that old bytes cleared is brought back by its next packet, and the one behind "
-    "that may be past the queue already",
-)
 def test_old_bytes_that_look_like_http_hide_nothing(world: World) -> None:
     """A request that its receiver throws away does not clear the flow for what follows."""
     stream = STREAMS["stratum"]

@@ -20,7 +20,7 @@ from davylamp.enforcement.features import detect, refusal
 from davylamp.enforcement.kernel import Kernel
 from davylamp.enforcement.programs import nft, run
 from davylamp.enforcement.reset import ResetSender
-from davylamp.enforcement.ruleset import iptables_rule
+from davylamp.enforcement.ruleset import iptables_rules
 from davylamp.enforcement.spec import RulesetSpec
 from davylamp.errors import KernelError
 from davylamp.lab.namespaces import privileged
@@ -81,7 +81,7 @@ def _flow_limits() -> str:
 
 def _nfqueue_target(family: str) -> Callable[[], str]:
     def attempt() -> str:
-        program = iptables.put_first(family, iptables_rule(_SPEC), _SPEC.comment)
+        program = iptables.put_first(family, iptables_rules(_SPEC), _SPEC.comment)
         iptables.remove(family, _SPEC.comment)
         return run((program, "--version")).strip()
 

@@ -1,10 +1,11 @@
-"""One rule of ours in FORWARD of iptables' mangle table, for kernels without nft's queue.
+"""Our rules in FORWARD of iptables' mangle table, for kernels without nft's queue.
 
-The rule is known by its comment; nothing without it is touched. ``iptables`` may be the legacy
+They are known by their comment; nothing without it is touched. ``iptables`` may be the legacy
 program or the one over nf_tables: where the first cannot do it, the legacy one is tried.
 """
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from davylamp.enforcement.programs import run
@@ -19,21 +20,23 @@ _LEGACY_TABLES = {
 }
 
 
-def put_first(family: str, rule: tuple[str, ...], comment: str) -> str:
-    """Make a rule the first of FORWARD and the only one with our comment; return the program used.
+def put_first(family: str, rules: Sequence[tuple[str, ...]], comment: str) -> str:
+    """Make rules the first of FORWARD, in order, and the only ones with our comment.
 
-    First, because an ACCEPT before it would let packets by unjudged. The new rule is in before an
-    old one goes, so that a restart opens no gap. Raises KernelError where no program can do it.
+    Returns the program used. First, because an ACCEPT before them would let packets by unjudged.
+    New ones are in before the old go, so that a restart opens no gap. Raises KernelError where no
+    program can do it.
     """
     refusals: list[str] = []
     for program in (family, f"{family}-legacy"):
         try:
-            run((program, "-w", *_TABLE, "-I", "FORWARD", *rule))
+            for rule in reversed(rules):
+                run((program, "-w", *_TABLE, "-I", "FORWARD", *rule))
         except KernelError as error:
             refusals.append(str(error))
             continue
         ours = [at for at, found in enumerate(_listed(program), 1) if comment in found]
-        for number in reversed(ours[1:]):
+        for number in reversed(ours[len(rules) :]):
             run((program, "-w", *_TABLE, "-D", "FORWARD", str(number)))
         return program
     raise KernelError(

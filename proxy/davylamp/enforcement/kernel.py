@@ -12,7 +12,7 @@ from davylamp.enforcement import iptables
 from davylamp.enforcement.features import detect
 from davylamp.enforcement.nftset import Blocked, KernelSets
 from davylamp.enforcement.programs import nft
-from davylamp.enforcement.ruleset import iptables_rule, nft_text, removal_text
+from davylamp.enforcement.ruleset import iptables_rules, nft_text, removal_text
 from davylamp.enforcement.spec import Features, RulesetSpec
 from davylamp.errors import KernelError
 from davylamp.flow import format_address
@@ -47,7 +47,7 @@ class Kernel:
         self._account()
         if not self.features.native_queue:
             for family in self._families():
-                iptables.put_first(family, iptables_rule(self.spec), self.spec.comment)
+                iptables.put_first(family, iptables_rules(self.spec), self.spec.comment)
         elements = tuple(_restore(self.spec.table, found) for found in self._still_blocked())
         nft("--file", "-", stdin=nft_text(self.spec, self.features, elements))
         if self.features.native_queue:

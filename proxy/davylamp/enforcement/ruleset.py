@@ -5,10 +5,10 @@ A forwarded packet of a training subnet goes through these chains:
     forward   only traffic from or to the sandboxes goes on
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: cleared flows to ``cleared``; of the others, what carries bytes is queued
-    cleared   bare acknowledgements leave here
-    look      suspects, and what may start a request, are queued again (so many a second a flow),
-              with a mark that says so; of the rest a sample is logged (likewise, once the flow has
-              carried some packets)
+    cleared   what may start a request is queued again (so many a second a flow), with a mark that
+              says so; most other bulk, and bare acknowledgements, leave here
+    look      suspects are queued again too; of the rest a sample is logged (so many a second a
+              flow, once it has carried some packets)
     barred    on both ways: refused, if the endpoint is blocked
     after     again only that traffic, once the verdict is known
     save      what the packet's mark says is done to the flow, and the mark is cleaned
@@ -54,7 +54,8 @@ may come second (RFC 8259 section 2; a slash begins a comment, which lenient par
 
 Of random bulk one packet in 43 starts with the first alone, one in 1,500 with both; and a packet
 of bulk that waits for a verdict arrives after its successors, which its sender takes for loss."""
-_POST = b"POST "
+_REQUESTS = (b"POST ", b"PUT ", b"PATCH ")
+"""What HTTP requests begin with that have a body."""
 
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
@@ -75,13 +76,14 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
     """
     chains = (
         _chain("enqueue", *_enqueue(spec, features)),
-        _chain("recall", *_recall(spec)),
+        _chain("recall", *_recall(spec, features)),
         _chain("refuse", *_refuse()),
         _chain("barred", *_barred()),
         *((_chain("triggers", *_triggers(spec)),) if _has_triggers(features) else ()),
         _chain("sample", *_sample(spec, features)),
-        _chain("look", *_look(spec, features)),
-        _chain("cleared", "counter name passed", _payload(features, "goto look")),
+        _chain("look", *_look(spec)),
+        *((_chain("bulk", *_bulk(features)),) if features.random else ()),
+        _chain("cleared", *_cleared(features)),
         _chain("streams", *_streams(spec, features)),
         _chain("datagrams", *_datagrams()),
         _chain("judge", *_judge(spec)),
@@ -99,18 +101,26 @@ def removal_text(spec: RulesetSpec) -> str:
     return f"table inet {spec.table}\ndelete table inet {spec.table}\n"
 
 
-def iptables_rule(spec: RulesetSpec) -> tuple[str, ...]:
-    """Return the rule that stands in for nft's queue statement, without command and chain.
+def iptables_rules(spec: RulesetSpec) -> tuple[tuple[str, ...], ...]:
+    """Return the rules that stand in for nft's queue statements, without command and chain.
 
-    It belongs first in FORWARD of the mangle table, of ``iptables`` and ``ip6tables`` alike.
+    They belong first in FORWARD of the mangle table, of ``iptables`` and ``ip6tables`` alike.
     """
-    mark = f"{spec.marks.queue:#x}/{spec.marks.queue:#x}"
+    recalled = spec.marks.queue | spec.marks.triggered
+    return (
+        _iptables_rule(spec, recalled, bypass=True),
+        _iptables_rule(spec, spec.marks.queue, bypass=_bypasses(spec)),
+    )
+
+
+def _iptables_rule(spec: RulesetSpec, mark: int, *, bypass: bool) -> tuple[str, ...]:
+    rule = ("-m", "mark", "--mark", f"{mark:#x}/{mark:#x}", "-m", "comment", "--comment")
     if spec.queues > 1:
         queues = ("--queue-balance", f"{spec.first_queue}:{spec.last_queue}")
     else:
         queues = ("--queue-num", str(spec.first_queue))
-    rule = ("-m", "mark", "--mark", mark, "-m", "comment", "--comment", spec.comment)
-    return (*rule, "-j", "NFQUEUE", *queues, *(("--queue-bypass",) if _bypasses(spec) else ()))
+    bypassed = ("--queue-bypass",) if bypass else ()
+    return (*rule, spec.comment, "-j", "NFQUEUE", *queues, *bypassed)
 
 
 def _bypasses(spec: RulesetSpec) -> bool:
@@ -157,19 +167,27 @@ def _over(set_name: str, rate: Rate) -> str:
 
 def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:
     yield "counter name queued"
+    yield _queue(spec, features, bypass=_bypasses(spec))
+
+
+def _queue(spec: RulesetSpec, features: Features, *, bypass: bool) -> str:
     if features.native_queue:
         first, last = spec.first_queue, spec.last_queue
         numbers = f"{first}-{last}" if spec.queues > 1 else f"{first}"
-        yield f"queue {'flags bypass ' if _bypasses(spec) else ''}to {numbers}"
-    else:
-        # iptables' mangle FORWARD is the next hook; accept ends this one.
-        yield f"meta mark set meta mark | {spec.marks.queue:#010x} accept"
+        return f"queue {'flags bypass ' if bypass else ''}to {numbers}"
+    # iptables' mangle FORWARD is the next hook; accept ends this one.
+    return f"meta mark set meta mark | {spec.marks.queue:#010x} accept"
 
 
-def _recall(spec: RulesetSpec) -> Iterator[str]:
+def _recall(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    # The flow comes back whole, at once: what follows this packet waits behind it, or the second
+    # half of a message would be past before the first was judged, and bulk would be reordered.
+    yield f"ct mark set ct mark & {spec.marks.others:#010x}"
     # The judge is told that it has not seen what came just before this packet.
     yield f"meta mark set meta mark | {spec.marks.triggered:#010x}"
-    yield "goto enqueue"
+    yield "counter name queued"
+    # With no judge there the flow stays as it was: cleared.
+    yield _queue(spec, features, bypass=True)
 
 
 def _refuse() -> Iterator[str]:
@@ -188,9 +206,11 @@ def _barred() -> Iterator[str]:
 def _triggers(spec: RulesetSpec) -> Iterator[str]:
     # A packet too short for a comparison does not match it, and goes on to be queued.
     pairs = (bytes((first, second)) for first, after in _FOLLOWERS.items() for second in after)
-    plausible = ", ".join(f"0x{pair.hex()}" for pair in (*pairs, _POST[:2]))
+    words = [request[:2] for request in _REQUESTS]
+    plausible = ", ".join(f"0x{pair.hex()}" for pair in (*pairs, *words))
     yield f"@ih,0,16 != {{ {plausible} }} return"
-    yield f"@ih,0,16 0x{_POST[:2].hex()} @ih,0,40 != 0x{_POST.hex()} return"
+    for two, request in zip(words, _REQUESTS, strict=True):
+        yield f"@ih,0,16 0x{two.hex()} @ih,0,{8 * len(request)} != 0x{request.hex()} return"
     yield f"{_over('triggered_flows', spec.triggers)} return"
     yield "counter name triggered"
     yield "goto recall"
@@ -207,20 +227,34 @@ def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
     )
 
 
-def _look(spec: RulesetSpec, features: Features) -> Iterator[str]:
+def _look(spec: RulesetSpec) -> Iterator[str]:
     for version, ip, _ in _FAMILIES:
         key = f"{ip} saddr . {ip} daddr . tcp sport . tcp dport"
         yield f"{key} @suspects{version} counter name suspected goto recall"
-    if _has_triggers(features):
-        first = ", ".join(f"{byte:#04x}" for byte in (*_FOLLOWERS, _POST[0]))
-        yield f"@ih,0,8 {{ {first} }} jump triggers"
-    if features.random:
-        # The rest would cost bulk more than all before it, and one packet in sixteen will do: to
-        # end a flow whose endpoint is now blocked, and to be its sample.
-        yield f"meta length >= {_FULL_SIZED} numgen random mod {_ONE_IN} != 0 return"
     yield "jump barred"
     # A flow older than the kernel's accounting counts 0 packets for ever: it is sampled at once.
     yield f"ct packets != 1-{spec.sample_after} goto sample"
+
+
+def _bulk(features: Features) -> Iterator[str]:
+    yield from _beginnings(features)
+    # The rest would cost bulk more than all before it, and one packet in sixteen will do: to end
+    # a flow whose endpoint is now blocked, and to be its sample.
+    yield f"numgen random mod {_ONE_IN} != 0 accept"
+
+
+def _cleared(features: Features) -> Iterator[str]:
+    yield "counter name passed"
+    if features.random:
+        yield f"meta length >= {_FULL_SIZED} jump bulk"
+    yield from _beginnings(features)
+    yield _payload(features, "goto look")
+
+
+def _beginnings(features: Features) -> Iterator[str]:
+    if _has_triggers(features):
+        first = ", ".join(f"{byte:#04x}" for byte in (*_FOLLOWERS, _REQUESTS[0][0]))
+        yield f"@ih,0,8 {{ {first} }} jump triggers"
 
 
 def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
@@ -276,6 +310,10 @@ def _save(spec: RulesetSpec) -> Iterator[str]:
     field, others = f"{marks.mask:#010x}", f"{marks.others:#010x}"
     yield (
         f"meta mark & {field} == {marks.cleared:#010x} counter name cleared "
+        f"ct mark set ct mark & {others} | {marks.cleared:#010x}"
+    )
+    yield (
+        f"meta mark & {marks.mask ^ marks.queue:#010x} == {marks.triggered:#010x} "
         f"ct mark set ct mark & {others} | {marks.cleared:#010x}"
     )
     yield (

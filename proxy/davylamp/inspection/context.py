@@ -1,4 +1,11 @@
-"""What every layer of one flow's inspection shares: the pack, and where findings go."""
+"""What every layer of one flow's inspection shares: the pack, findings, and a budget for inflating.
+
+A layer whose inner bytes stand in messages of its own (WebSocket, base64) gives what is inside a
+context of its own (`carried`) and takes its findings over with the place of the message that
+carried them (`adopt`).
+"""
+
+from dataclasses import replace
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import MAX_EXCERPT, AppProto, Finding
@@ -6,11 +13,18 @@ from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.model import Match
 from davylamp.signatures.pack import Pack
 
+MAX_BUDGET = 1 << 20
+BUDGET_RATIO = 20
+
 
 class Context:
-    """One flow's pack, findings not yet collected, and facts that events carry."""
+    """One flow's pack, findings not yet collected, and facts that events carry.
 
-    __slots__ = ("app_proto", "findings", "hello", "pack")
+    ``budget`` is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at
+    most, and `BUDGET_RATIO` more for each byte that comes.
+    """
+
+    __slots__ = ("_outer", "app_proto", "budget", "findings", "hello", "pack")
     findings: list[Finding]
     hello: ClientHello | None
 
@@ -19,18 +33,67 @@ class Context:
         self.findings = []
         self.app_proto = app_proto
         self.hello = None
+        self.budget = MAX_BUDGET
+        self._outer: Context | None = None
 
-    def matched(
-        self, match: Match, direction: Direction, offset: int, text: bytes, layers: tuple[str, ...]
+    def carried(self) -> "Context":
+        """Return a context for what this one's messages carry."""
+        context = Context(self.pack)
+        context._outer = self
+        return context
+
+    def adopt(self, context: "Context", span: tuple[int, int] | None = None) -> None:
+        """Take over a carried context's findings, and what it learned of the flow.
+
+        ``span`` is the message that carried them, in this stream; None leaves them where they are.
+        """
+        if found := context.findings:
+            context.findings = []
+            if span is not None:
+                found = [replace(one, offset=span[0], end=span[1]) for one in found]
+            self.findings += found
+        self.hello = self.hello or context.hello
+        weak = context.app_proto in (AppProto.UNKNOWN, AppProto.JSON)
+        if not weak or self.app_proto is AppProto.UNKNOWN:
+            self.app_proto = context.app_proto
+
+    def afford(self, size: int) -> int:
+        """Return how many bytes compressed data of this size may be inflated to now.
+
+        Only bytes of the flow itself fill the budget up; what those were inflated to does not.
+        """
+        if self._outer is not None:
+            return self._outer.afford(0)
+        self.budget = min(MAX_BUDGET, self.budget + BUDGET_RATIO * size)
+        return self.budget
+
+    def spend(self, size: int) -> None:
+        """Take bytes from the budget."""
+        if self._outer is not None:
+            self._outer.spend(size)
+        else:
+            self.budget = max(0, self.budget - size)
+
+    def matched(  # noqa: PLR0913, PLR0917 - a match is all of these
+        self,
+        match: Match,
+        direction: Direction,
+        offset: int,
+        text: bytes,
+        layers: tuple[str, ...],
+        end: int | None = None,
     ) -> None:
-        """Record that ``text``, at ``offset`` of its stream, matched a signature."""
+        """Record that ``text``, at ``offset`` of its stream, matched a signature.
+
+        ``end`` is where the message ends that carries it, if it was not read as it stands.
+        """
         self.findings.append(
             Finding(
                 signature=match.signature,
                 confidence=match.signature.confidence,
                 direction=direction,
                 offset=offset,
-                end=offset + len(text),
+                end=offset + len(text) if end is None else end,
                 excerpt=text[:MAX_EXCERPT],
                 layers=layers,
                 coin=match.coin,
@@ -46,6 +109,7 @@ class Context:
         text: bytes,
         layers: tuple[str, ...],
         detail: str = "",
+        coin: str = "",
     ) -> None:
         """Record an event (``ssh.banner``, ``tcp.overlap-conflict``) if a signature wants it."""
         signature = self.pack.match_event(event)
@@ -59,6 +123,7 @@ class Context:
                     end=offset + len(text),
                     excerpt=text[:MAX_EXCERPT],
                     layers=layers,
+                    coin=coin or (signature.coins[0] if len(signature.coins) == 1 else ""),
                     detail=detail or signature.detail,
                 )
             )
@@ -72,7 +137,7 @@ class Context:
         text: bytes,
         layers: tuple[str, ...],
     ) -> None:
-        """Record a host name (``tls.sni``, ``dns.query``) if the pack lists it as a pool's."""
+        """Record a host name (``tls.sni``, ``socks.host``) if the pack lists it as a pool's."""
         match = self.pack.match_name(field_name, name)
         if match is None:
             return

@@ -68,6 +68,12 @@ class Conversation:
         return self._originator.half_json or self._responder.half_json
 
     @property
+    def http_body_left(self) -> int | None:
+        """Bytes still to come of the originator's HTTP body; None where it speaks no HTTP."""
+        reader = self._originator.reader
+        return reader.body_left if type(reader) is HttpRequests else None
+
+    @property
     def held(self) -> int:
         """Bytes that both directions' buffers hold."""
         return self._originator.held + self._responder.held

@@ -3,7 +3,7 @@
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.reader import Place
+from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.dns import DnsMessage, ServiceBinding, parse_message
 from davylamp.inspection.wire.reader import Malformed
 
@@ -20,6 +20,7 @@ class DnsMessages:
     """Reads one direction of DNS over TCP: messages behind their lengths (RFC 1035 4.2.2)."""
 
     __slots__ = ("_buffer", "_place", "_seen")
+    inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place

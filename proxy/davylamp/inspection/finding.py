@@ -18,6 +18,12 @@ class AppProto(StrEnum):
     SSH = "ssh"
     HTTP = "http"
     DNS = "dns"
+    SOCKS = "socks"
+    WEBSOCKET = "websocket"
+    STRATUM_V2 = "stratum-v2"
+    DUINO_COIN = "duino-coin"
+    ALEPHIUM = "alephium"
+    PEER = "p2p"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ reported as soon as *either* ends it:
 A candidate ends as none where a byte stands outside its strings that no JSON text has there, so
 that binary data is not taken for half a message.
 
+A *strict* framer gives up for good at the first line that is no message: inside something that
+carries other people's bytes, text that quotes Stratum must not be searched for it.
+
 Each byte is looked at once by a structural scan (quotes, brackets, newlines), so the cost is linear
 however the stream is cut. Anything else on a line is passed over to its newline. What is kept is
 bounded by ``MAX_MESSAGE``; pools accept lines of up to 102,400 bytes (MoneroOcean's limit). A
@@ -59,6 +62,9 @@ class Framer:
     _depth: int = 0
     _in_string: bool = False
     _skipping: bool = False  # inside a line that cannot be a message
+    strict: bool = False
+    lost: bool = False
+    """Strict, and something else than messages came: nothing is read any more."""
     oversize: int = 0
     """Candidates given up because they passed MAX_MESSAGE."""
 
@@ -79,6 +85,8 @@ class Framer:
 
     def receive(self, data: bytes, offset: int) -> list[Framed]:
         """Take bytes that continue the stream at ``offset``; return the messages they complete."""
+        if self.lost:
+            return []
         if not self._buffer:
             self._offset = offset
         self._buffer += data
@@ -114,6 +122,10 @@ class Framer:
         return True
 
     def _skip_line(self) -> bool:
+        if self.strict:
+            self.lost = True
+            self._drop(len(self._buffer))
+            return False
         newline = self._buffer.find(b"\n")
         if newline < 0:
             self._drop(len(self._buffer))
@@ -167,13 +179,14 @@ class Framer:
             self._drop(self._scan)
             self._depth = 0
             self._in_string = False
+            self._skipping = self.strict
             return True
         return False
 
     def _give_up(self) -> bool:
         """Drop a candidate that is too long, but not its current line, which may be a message."""
         self.oversize += 1
-        self._skipping = not self._line
+        self._skipping = not self._line or self.strict
         self._depth = 0
         self._in_string = False
         self._drop(self._line)

@@ -1,9 +1,10 @@
 """HTTP/1: requests and responses, and the JSON-RPC that may be their bodies.
 
-A body is judged as one JSON value, never line by line: documents, logs and prompts that quote
-Stratum travel in bodies all day. A request that is complete settles the flow; what follows on the
-same connection comes back here if it begins like a message (docs/kernel.md, triggers). Bytes that
-are no HTTP message any more, on either side, are handed back to be read as what they are. So are
+A body is judged as one JSON value, never line by line (`httpbody`). A request that is complete
+settles the flow, unless it asks for another protocol; what follows on the same connection comes
+back here if it begins like a message (docs/kernel.md, triggers). Bytes that are no HTTP message any
+more, on either side, are handed back to be read as what they are: inside the tunnel behind CONNECT,
+as WebSocket frames behind a 101 that says so, else in this layer. So are
 lines among header fields that begin with a bracket, which no field name has (RFC 9110 section
 5.1): a pool that skips what it cannot read would take them for requests.
 """
@@ -11,9 +12,8 @@ lines among header fields that begin with a bracket, which no field name has (RF
 import re
 
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.framing import MAX_MESSAGE
-from davylamp.inspection.jsontext import read_objects
-from davylamp.inspection.reader import Place
+from davylamp.inspection.httpbody import JsonBody
+from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
     HttpEvent,
@@ -22,61 +22,82 @@ from davylamp.inspection.wire.http import (
     ResponseReader,
     Upgraded,
 )
-from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
+from davylamp.inspection.wire.http_head import Framing, RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
+from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
 
-_BLANK = b" \t\r\n\xef\xbb\xbf"
+_WEBSOCKET = "websocket"
+_NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
 _NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
 
 
 class HttpExchange:
-    """What both directions share: a response is read knowing which request it answers."""
+    """What both directions share: a response is read knowing which request it answers.
 
-    __slots__ = ("left", "requests", "responses")
+    ``left`` is what the client had sent of another request when the server switched protocols.
+    ``switching`` says that the client has asked for another protocol and was not answered, or was
+    told yes. ``websocket`` says that it is that one, and ``deflate`` how its messages may be
+    compressed. ``refused`` says that the server would not CONNECT.
+    """
+
+    __slots__ = (
+        "deflate",
+        "left",
+        "refused",
+        "requests",
+        "responses",
+        "switching",
+        "websocket",
+    )
 
     def __init__(self) -> None:
         self.requests = RequestReader()
         self.responses = ResponseReader()
         self.left = b""
-        """What the client had sent of another request when the server switched protocols."""
+        self.switching = False
+        self.refused = False
+        self.websocket = False
+        self.deflate: Deflate | None = None
 
-    def upgrade(self) -> None:
-        """Note the server's 101: what the client sends from now on is no HTTP."""
-        for event in self.requests.upgrade():
-            if isinstance(event, Upgraded):
-                self.left += event.remaining
+    def answered(self, head: ResponseHead) -> None:
+        """Note what a final response, or a 101, means for the request before it."""
+        if head.status == 101:
+            self.switching = True
+            self.websocket = _WEBSOCKET in head.upgrade
+            self.deflate = permessage_deflate(head.headers)
+            for event in self.requests.upgrade():  # what the client sends from now on is no HTTP
+                if isinstance(event, Upgraded):
+                    self.left += event.remaining
+        elif head.status >= 200:
+            self.switching = False
+            self.refused = head.method == "CONNECT" and head.status >= 300
 
 
 class _Messages:
-    """One direction: collects bodies that may be JSON, and judges them when they end."""
+    """One direction: bodies that may be JSON, host names, and where HTTP ends."""
 
-    __slots__ = (
-        "_body",
-        "_body_offset",
-        "_exchange",
-        "_headed",
-        "_passing",
-        "_place",
-        "_seen",
-        "_unread",
-    )
+    __slots__ = ("_base", "_body", "_exchange", "_headed", "_place", "_seen", "_unread", "inner")
 
     def __init__(self, place: Place, exchange: HttpExchange) -> None:
         self._place = place
         self._exchange = exchange
+        self._base = 0  # of the stream, where this reader began
         self._seen = 0
-        self._body = b""
-        self._body_offset = 0
-        self._passing = False  # this body is no JSON, or too long
+        self._body = JsonBody(place)
         self._headed = False  # between a head and its message's end
         self._unread = b""  # of a head that has not ended
+        self.inner = Inner.NONE
 
     @property
     def _deep(self) -> bool:
-        return self._seen >= self._place.depth and not self._body
+        return self._seen >= self._place.depth and not self._body.held
 
-    def _read(self, reader: RequestReader | ResponseReader, data: bytes) -> bytes | None:
+    def _read(
+        self, reader: RequestReader | ResponseReader, data: bytes, offset: int
+    ) -> bytes | None:
         """Feed the direction's reader; return what is left when HTTP has ended."""
+        if not self._seen:
+            self._base = offset
         self._seen += len(data)
         left = self._take(reader.feed(data), data)
         if left is None and reader.held and not self._headed:
@@ -95,47 +116,48 @@ class _Messages:
                     if line := _NO_FIELD.search(event.raw):
                         behind = self._seen - event.offset - len(event.raw)
                         return event.raw[line.end() :] + data[len(data) - behind :]
-                    self._place.context.app_proto = AppProto.HTTP
-                    self._headed = True
-                    if isinstance(event, RequestHead):
-                        self._exchange.responses.expect(event.method)
-                    elif event.status == 101:
-                        self._exchange.upgrade()
+                    self._begin(event)
                 case MessageEnd():
                     self._headed = False
-                    self._judge()
+                    self._body.end(self._base + event.offset)
                 case BodyData():
-                    self._collect(event.data, event.offset)
+                    self._body.add(event.data, self._base + event.offset)
                 case Upgraded():
+                    self.inner = _inner(event.protocol)
                     return event.remaining
                 case Malformed():
                     return event.rest
         return None
 
-    def _collect(self, data: bytes, offset: int) -> None:
-        if self._passing:
-            return
-        if not self._body:
-            text = data.lstrip(_BLANK)
-            if not text:
-                return
-            self._body_offset = offset + len(data) - len(text)
-            data = text
-        self._body += data
-        if self._body[0] not in b"{[" or len(self._body) > MAX_MESSAGE:
-            self._body = b""
-            self._passing = True
+    def _begin(self, head: RequestHead | ResponseHead) -> None:
+        """Note a message's head."""
+        self._place.context.app_proto = AppProto.HTTP
+        self._headed = True
+        if head.framing not in _NO_BODY:
+            self._body.begin(head.raw)
+        if isinstance(head, RequestHead):
+            self._exchange.responses.expect(head.method)
+            if head.upgrade:
+                self._exchange.switching = True
+                self._exchange.websocket = _WEBSOCKET in head.upgrade
+            self._name(head)
+        else:
+            self._exchange.answered(head)
 
-    def _judge(self) -> None:
-        self._passing = False
-        if not self._body:
-            return
-        body, self._body = self._body, b""
-        context = self._place.context
-        layers = (*self._place.layers, AppProto.HTTP.value)
-        for message in read_objects(body):
-            for match in context.pack.match_message(message):
-                context.matched(match, self._place.direction, self._body_offset, body, layers)
+    def _name(self, head: RequestHead) -> None:
+        """Look up the host that a request is for."""
+        place, context = self._place, self._place.context
+        field = "http.connect" if head.method == "CONNECT" else "http.host"
+        if context.pack.match_name(field, head.host) is not None:
+            layers = (*place.layers, AppProto.HTTP.value)
+            at = self._base + head.offset
+            context.named(field, head.host, place.direction, at, head.raw, layers)
+
+
+def _inner(protocol: str) -> Inner:
+    if protocol == "connect":
+        return Inner.HTTP_CONNECT
+    return Inner.WEBSOCKET if _WEBSOCKET in protocol else Inner.NONE
 
 
 class HttpRequests(_Messages):
@@ -144,9 +166,14 @@ class HttpRequests(_Messages):
     __slots__ = ()
 
     @property
+    def body_left(self) -> int:
+        """Bytes that the request's body has still to come, as far as that is said beforehand."""
+        return self._exchange.requests.body_left
+
+    @property
     def settled(self) -> bool:
-        """Whether a request is complete, or the depth was searched."""
-        return not self.partial
+        """Whether a request is complete and asks for nothing else, or the depth was searched."""
+        return not self.partial and (not self._exchange.switching or self._deep)
 
     @property
     def partial(self) -> bool:
@@ -158,16 +185,17 @@ class HttpRequests(_Messages):
     def held(self) -> int:
         """Bytes of the unfinished head or JSON body."""
         exchange = self._exchange
-        return 2 * exchange.requests.held + len(exchange.left) + len(self._body)
+        return 2 * exchange.requests.held + len(exchange.left) + self._body.held
 
-    def receive(self, data: bytes, offset: int) -> bytes | None:  # noqa: ARG002 - the reader counts
+    def receive(self, data: bytes, offset: int) -> bytes | None:
         """Take more of the stream; hand back what is no request."""
         exchange = self._exchange
         left: bytes | None
         if exchange.requests.done:
             left, exchange.left = exchange.left + data, b""
+            self.inner = Inner.WEBSOCKET if exchange.websocket else Inner.NONE
         else:
-            left = self._read(exchange.requests, data)
+            left = self._read(exchange.requests, data, offset)
         if left is not None:
             exchange.requests = RequestReader()  # for HTTP inside a tunnel
         return left
@@ -186,16 +214,16 @@ class HttpResponses(_Messages):
     @property
     def partial(self) -> bool:
         """Whether a JSON body has begun and not ended."""
-        return bool(self._body)
+        return self._body.held > 0
 
     @property
     def held(self) -> int:
         """Bytes of the unfinished head or JSON body."""
-        return 2 * self._exchange.responses.held + len(self._body)
+        return 2 * self._exchange.responses.held + self._body.held
 
-    def receive(self, data: bytes, offset: int) -> bytes | None:  # noqa: ARG002 - the reader counts
+    def receive(self, data: bytes, offset: int) -> bytes | None:
         """Take more of the stream; hand back what is no response."""
-        left = self._read(self._exchange.responses, data)
+        left = self._read(self._exchange.responses, data, offset)
         if left is not None:
             self._exchange.responses = ResponseReader()
         return left

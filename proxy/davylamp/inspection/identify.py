@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from davylamp.inspection.wire.proxy_protocol import SIGNATURE
+
 
 class Opening(StrEnum):
     """What the first bytes announce."""
@@ -11,6 +13,10 @@ class Opening(StrEnum):
     HTTP_REQUEST = "http request"
     HTTP_RESPONSE = "http response"
     DNS = "dns"
+    SOCKS = "socks"
+    PROXY_HEADER = "proxy header"
+    PEER = "peer"
+    BINARY = "length-prefixed binary"
     OTHER = "other"
 
 
@@ -28,9 +34,15 @@ _METHODS = (
 )
 _PREFIXES: tuple[tuple[bytes, Opening], ...] = (
     (b"\x16\x03", Opening.TLS_CLIENT),
+    (b"\x15\x03", Opening.TLS_CLIENT),  # an alert may come first
     (b"SSH-", Opening.SSH),
     (b"HTTP/", Opening.HTTP_RESPONSE),
     *((method, Opening.HTTP_REQUEST) for method in _METHODS),
+    (b"PROXY ", Opening.PROXY_HEADER),
+    (SIGNATURE, Opening.PROXY_HEADER),
+    # Networks of Bitcoin's family whose magic begins like text: signet and Zcash.
+    (b"\x0a\x03\xcf\x40", Opening.PEER),
+    (b"\x24\xe9\x27\x64", Opening.PEER),
 )
 _BY_FIRST = {
     first: tuple(entry for entry in _PREFIXES if entry[0][0] == first)
@@ -52,18 +64,39 @@ _DNS_SHAPE = (
 _DNS_HEAD = 14
 _DNS_LEAST = 17  # a header and a question for the root
 
+_LEVIN = b"\x01\x21" + b"\x01" * 6
+_VERSION = b"version".ljust(12, b"\0")  # behind the magic of any network of Bitcoin's family
+_SOCKS4_COMMANDS = b"\x01\x02"
+_P2POOL_SOLUTION = 17  # where a message of one byte's type follows a challenge of 16 bytes
+
 
 def identify(data: bytes) -> Opening | None:
     """Return what ``data`` (not empty) opens, or None while more bytes could still tell."""
     first = data[0]
     if first < 0x10 and first not in b"\t\n\r":
-        return _dns(data)
+        return _low(first, data)
     for prefix, opening in _BY_FIRST.get(first, ()):
         if data.startswith(prefix):
             return opening
         if prefix.startswith(data):
             return None
+    if first > 0x7E or (first < 0x20 and first not in b"\t\n\r"):
+        return _high(first, data)
     return Opening.OTHER
+
+
+def _low(first: int, data: bytes) -> Opening | None:
+    """Tell protocols whose first byte is under 16: a length, a version or a type."""
+    dns = _dns(data)
+    if dns is not Opening.OTHER:
+        return dns
+    if first == 0:
+        return _zero(data)
+    if first in (4, 5):
+        return _socks(first, data)
+    if data[:8] == _LEVIN[: len(data)]:
+        return Opening.PEER if len(data) >= 8 else None
+    return _peer(data)
 
 
 def _dns(data: bytes) -> Opening | None:
@@ -75,3 +108,37 @@ def _dns(data: bytes) -> Opening | None:
         if data[at] & mask != value:
             return Opening.OTHER
     return Opening.DNS if len(data) >= _DNS_HEAD else None
+
+
+def _socks(first: int, data: bytes) -> Opening | None:
+    """Tell SOCKS by its second byte: a command, methods to choose from, or the one chosen."""
+    if len(data) < 2:
+        return None
+    if first == 4 and data[1] not in _SOCKS4_COMMANDS:
+        return Opening.OTHER
+    return Opening.SOCKS
+
+
+def _zero(data: bytes) -> Opening:
+    """Rule out what no message of Stratum V2, Alephium or P2Pool begins with."""
+    size = len(data)
+    if data[1:2] in (b"", b"\0", b"\x80"):  # Stratum V2: the extension, with a channel bit
+        return Opening.BINARY
+    if data[1] < 0x40 and (size < 6 or data[4] == 0 or (data[4] == 1 and data[5] <= 1)):
+        return Opening.BINARY  # Alephium: a size under 4 MiB, a version, a type
+    if size <= _P2POOL_SOLUTION or data[_P2POOL_SOLUTION] == 1:
+        return Opening.BINARY
+    return Opening.OTHER
+
+
+def _high(first: int, data: bytes) -> Opening | None:
+    """Tell protocols that begin with no text: SSLv2's hello (RFC 5246 E.2), peers of Bitcoin's."""
+    if first & 0xF0 == 0x80 and data[2:3] in (b"", b"\1") and data[3:4] in (b"", b"\0", b"\3"):
+        return Opening.TLS_CLIENT if len(data) > 3 else None
+    return _peer(data)
+
+
+def _peer(data: bytes) -> Opening | None:
+    if data[4:16] != _VERSION[: max(0, len(data) - 4)]:
+        return Opening.OTHER
+    return Opening.PEER if len(data) >= 16 else None

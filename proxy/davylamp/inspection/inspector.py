@@ -64,6 +64,11 @@ class Inspector:
         return self._conversation.half_json
 
     @property
+    def http_body_left(self) -> int | None:
+        """Bytes still to come of the originator's HTTP body; None where it speaks no HTTP."""
+        return self._conversation.http_body_left
+
+    @property
     def held(self) -> int:
         """Bytes that the inspection's buffers hold."""
         return self._conversation.held

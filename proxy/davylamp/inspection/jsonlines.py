@@ -8,17 +8,18 @@ that quotes one inside a larger line or a larger JSON value is not one.
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
 from davylamp.inspection.jsontext import JsonObject, read_objects, read_value
-from davylamp.inspection.reader import Place
+from davylamp.inspection.reader import Inner, Place
 
 
 class JsonLines:
     """Frames, parses and matches the JSON messages of one direction."""
 
     __slots__ = ("_framer", "_place", "_seen")
+    inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._framer = Framer()
+        self._framer = Framer(strict=True) if place.strict else Framer()
         self._seen = 0
 
     @property

@@ -1,11 +1,23 @@
 """What a protocol's reader is: one direction of a conversation, once its first bytes have told."""
 
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
+
+
+class Inner(StrEnum):
+    """A layer that a reader has opened, by the name that findings give it."""
+
+    NONE = ""
+    SOCKS4 = "socks4"
+    SOCKS5 = "socks5"
+    HTTP_CONNECT = "http-connect"
+    PROXY_HEADER = "proxy-protocol"
+    WEBSOCKET = "websocket"
 
 
 class Reader(Protocol):
@@ -26,6 +38,11 @@ class Reader(Protocol):
         """Bytes that the reader's buffers hold."""
         ...
 
+    @property
+    def inner(self) -> Inner:
+        """Which layer the bytes are in that `receive` handed back; ``NONE``: this very one."""
+        ...
+
     def receive(self, data: bytes, offset: int) -> bytes | None:
         """Take bytes that continue the stream at ``offset``.
 
@@ -39,10 +56,13 @@ class Place(msgspec.Struct, frozen=True):
     """Where a reader sits: whose bytes it reads, and inside which layers.
 
     ``depth`` counts the bytes of the direction after which it is settled, if nothing was found in
-    them. (A msgspec struct, because one is built for each clean connection.)
+    them. ``strict`` says that the bytes were carried by something else's messages, so that only what
+    is JSON from its first byte on is read as lines. (A msgspec struct, because one is built for
+    each clean connection.)
     """
 
     context: Context
     direction: Direction
     layers: tuple[str, ...]
     depth: int
+    strict: bool = False

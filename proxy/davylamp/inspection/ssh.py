@@ -6,7 +6,7 @@ is readable, so the originator's settles the flow.
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.reader import Place
+from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.ssh import SshBannerReader
 
@@ -15,6 +15,7 @@ class SshIdentification:
     """Reads one side's identification string."""
 
     __slots__ = ("_held", "_place", "_reader", "_seen", "settled")
+    inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place

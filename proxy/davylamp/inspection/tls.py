@@ -4,7 +4,7 @@ Nothing after the hello is readable here, so the hello settles the flow.
 """
 
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.reader import Place
+from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.tls import ClientHelloReader
 
@@ -13,6 +13,7 @@ class TlsClient:
     """Reads the originator's first TLS flight."""
 
     __slots__ = ("_held", "_place", "_reader", "settled")
+    inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place

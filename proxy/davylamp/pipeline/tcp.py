@@ -10,6 +10,7 @@ from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import Inspector
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
+from davylamp.pipeline.cleared import REQUESTS, ClearedFlows, Standing
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.policy import Mode, Verdict
@@ -49,21 +50,24 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+        self._cleared = ClearedFlows()
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
         known = self.table.find(packet.tuple_key)
-        if self._is_bulk(packet, triggered=triggered and known is None):
+        if self._inline and (known is None or known[0].at_rest):
+            standing = self._cleared.standing(packet, now, triggered=triggered)
+            if standing is Standing.LATE:
+                return ACCEPT
+            triggered = standing is not Standing.NEW
+            if standing is Standing.BODY or (triggered and _is_document(packet)):
+                self._stats.cleared += 1
+                return CLEAR
+        elif self._sampled and not (known and known[0].unfinished) and _tells_nothing(packet):
             return ACCEPT
         if known is None:
             return self._first(packet, now, triggered=triggered)
-        flow, direction = known
-        if flow.older is not None or not self._belongs(packet, flow, direction):
-            chosen = self._incarnation(packet, flow, direction)
-            if chosen is None:
-                return self._another(packet, now, flow, triggered=triggered)
-            flow, direction = chosen
-        return self._next(packet, now, flow, direction, triggered=triggered)
+        return self._next(packet, now, *known, triggered=triggered)
 
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
         """Give up every hole; return what the bytes behind them tell."""
@@ -77,18 +81,6 @@ class TcpJudge:
                         alerts += self._report(flow, found, now)[0]
             self.table.remove(flow)
         return tuple(alerts)
-
-    def _is_bulk(self, packet: Packet, *, triggered: bool) -> bool:
-        """Tell whether a packet of a cleared flow is a slice of a body, not a message.
-
-        A large packet in the middle of a cleared flow may begin with any line of a document, and
-        documents quote Stratum; what miners and pools say to each other is far smaller. One that
-        begins an HTTP request is read as that.
-        """
-        if not self._sampled and not triggered:
-            return False
-        large = len(packet.payload) + packet.missing >= _BULK
-        return large and not packet.payload.startswith(b"POST ")
 
     # --- which flow a packet belongs to -------------------------------------------------------
 
@@ -146,8 +138,8 @@ class TcpJudge:
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         if judged and self._inline and not found and not older and not packet.missing:
-            self._stats.cleared += 1
-            return CLEAR  # the common case: one packet tells, and nothing is kept
+            # The common case: one packet tells, and hardly anything is kept.
+            return self._clear(packet, now, direction, inspector, None)
         flow = Flow(
             packet.tuple_key
             if direction is Direction.ORIGINATOR
@@ -174,6 +166,11 @@ class TcpJudge:
         self, packet: Packet, now: float, flow: Flow, direction: Direction, *, triggered: bool
     ) -> Decision:
         """Handle a packet of a flow in the table."""
+        if flow.older is not None or not self._belongs(packet, flow, direction):
+            chosen = self._incarnation(packet, flow, direction)
+            if chosen is None:
+                return self._another(packet, now, flow, triggered=triggered)
+            flow, direction = chosen
         flow.last = now
         if flow.blocked is not None:
             return self._of_blocked(packet, flow, direction)
@@ -290,12 +287,12 @@ class TcpJudge:
             alerts, verdict = self._report(flow, found, now)
             if verdict.blocks:
                 return self._block(flow, direction, packet, expected, alerts, verdict)
-        plain = DROP if conflict and self._refuses else self._standing(flow)
+        plain = DROP if conflict and self._refuses else self._standing(flow, direction, packet, now)
         if not alerts:
             return plain
         return Decision(plain.fate, alerts, suspect=plain.suspect)
 
-    def _standing(self, flow: Flow) -> Decision:
+    def _standing(self, flow: Flow, direction: Direction, packet: Packet, now: float) -> Decision:
         """Decide on a packet that nothing blocks."""
         if self._sampled:
             return Decision(Fate.ACCEPT, suspect=flow.key) if flow.inspector.half_json else ACCEPT
@@ -309,8 +306,24 @@ class TcpJudge:
             return ACCEPT
         if flow.older is not None and flow.older.unfinished:
             return REARM
-        self._stats.cleared += 1
+        up = flow.originator.next_seq if flow.originator is not None else None
+        decision = self._clear(packet, now, direction, flow.inspector, up)
         self._let_go(flow)
+        return decision
+
+    def _clear(
+        self,
+        packet: Packet,
+        now: float,
+        direction: Direction,
+        inspector: Inspector,
+        up: int | None,
+    ) -> Decision:
+        """Give a flow to the kernel, and remember what its packets will mean if they come back."""
+        self._stats.cleared += 1
+        from_originator = direction is Direction.ORIGINATOR
+        body = inspector.http_body_left
+        self._cleared.add(packet, now, up, from_originator=from_originator, body=body)
         return CLEAR
 
     def _let_go(self, flow: Flow) -> None:
@@ -368,3 +381,30 @@ class TcpJudge:
         alerts, verdict = self._reporter.report(found, sighting, flow.reported)
         self._stats.alerts += len(alerts)
         return alerts, verdict
+
+
+def _is_document(packet: Packet) -> bool:
+    """Tell whether a large packet has lines that are no JSON, which no pool would put up with.
+
+    A large packet amid a flow may begin with any line of a document, and documents quote Stratum;
+    what miners and pools say to each other is far smaller.
+    """
+    large = len(packet.payload) + packet.missing >= _BULK
+    return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
+
+
+def _tells_nothing(packet: Packet) -> bool:
+    """Tell whether a packet of the sample is a slice of something, not a message or its beginning.
+
+    A slice begins anywhere, so only one that is JSON from its first byte on is read, or a request.
+    """
+    payload = packet.payload
+    if payload.startswith(REQUESTS):
+        return False
+    return len(payload) + packet.missing >= _BULK or not _is_json(payload)
+
+
+def _is_json(text: bytes) -> bool:
+    """Tell whether every line of a text begins like a JSON message."""
+    starts = (line.lstrip()[:1] for line in text.split(b"\n"))
+    return all(start in b"{[" for start in starts)

@@ -19,7 +19,7 @@ from davylamp.signatures.model import (
 from davylamp.signatures.shape import Shape, compile_shape
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
 
-NAME_FIELDS = ("tls.sni", "dns.query")
+NAME_FIELDS = ("tls.sni", "dns.query", "socks.host", "http.connect", "http.host")
 
 _FIELDS = (
     "id",

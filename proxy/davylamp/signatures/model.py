@@ -81,7 +81,7 @@ class JsonCondition:
 
 @dataclass(frozen=True, slots=True)
 class NameCondition:
-    """A host name seen in ``field`` (``tls.sni`` or ``dns.query``) is on the list ``list``."""
+    """A host name seen in ``field`` (``tls.sni``, ``http.host``) is on the list ``list``."""
 
     field: str
     list: str

@@ -109,7 +109,7 @@ class Pack:
     def match_name(self, field: str, name: str) -> NameMatch | None:
         """Return the entry that a host name seen in ``field`` falls under, or None.
 
-        ``field`` is ``tls.sni`` or ``dns.query``. At most ten dictionary lookups.
+        ``field`` is one of compile.NAME_FIELDS. At most ten dictionary lookups.
         """
         table = self._names.get(field)
         match = find(table, name) if table else None

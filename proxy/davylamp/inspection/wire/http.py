@@ -141,6 +141,11 @@ class _MessageReader(ABC):
         """Bytes kept for the next call."""
         return len(self._data)
 
+    @property
+    def body_left(self) -> int:
+        """Bytes that the body, or its chunk, has still to come; 0 outside one, or with no size."""
+        return self._left if self._state in (_State.LENGTH, _State.CHUNK) else 0
+
     def feed(self, data: bytes) -> list[HttpEvent]:
         """Take the next bytes of the stream; return what they complete, in order."""
         self._data = self._data + data if self._data else data

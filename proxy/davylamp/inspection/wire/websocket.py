@@ -158,6 +158,11 @@ class WebSocketReader:
         return bool(self._head) or self._frame is not None or self._message is not None
 
     @property
+    def skipping(self) -> bool:
+        """Whether the message that has begun is too large to be given."""
+        return self._message is not None and self._message.skip
+
+    @property
     def held(self) -> int:
         """Bytes kept for the next call, without the 64 KiB of a compression context."""
         message = 0 if self._message is None else len(self._message.data)
