@@ -74,7 +74,7 @@ class Lamp:
         self._said: set[str] = set()
 
     def settings(self) -> Settings:
-        """What the options ask for; an error, and so a failed inspection, where they are wrong."""
+        """Return what the options ask for; raise RuntimeError where they are wrong."""
         if self._settings is None:
             raise RuntimeError("davylamp's options are wrong, and nothing can be judged")
         return self._settings

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from davylamp.lab.programs.certs import Leaf, self_signed
 from tests.addons.mitm import MITMDUMP, SCRIPT, Mitm
+
+from davylamp.lab.programs.certs import Leaf, self_signed
 
 type Start = Callable[..., Mitm]
 

@@ -56,12 +56,13 @@ class Mitm:
 
     def argv(self) -> list[str]:
         """Return the command line."""
-        sets = (f"confdir={self.confdir}", f"davylamp_events={self.events_file}", *self.options)
+        given = {"confdir": str(self.confdir), "davylamp_events": str(self.events_file)}
+        given |= dict(option.split("=", 1) for option in self.options)
         return [
             *(str(MITMDUMP), "--ssl-insecure", "--set", "flow_detail=0"),
             *(word for mode in self.modes for word in ("--mode", mode)),
             *(word for script in self.scripts for word in ("-s", str(script))),
-            *(word for one in sets for word in ("--set", one)),
+            *(word for name, value in given.items() for word in ("--set", f"{name}={value}")),
         ]
 
     @property

@@ -14,6 +14,7 @@ import yaml
 from tests.packets import ACK, FIN, PSH, Connection
 from tests.streams import AUTHORIZE, SUBSCRIBE
 
+from davylamp.events import AlertEvent
 from davylamp.lab.namespaces import why_not
 from davylamp.paths import SIGNATURES
 from davylamp.replay.observe import observers
@@ -100,7 +101,7 @@ def replayed(path: Path) -> Replayed:
         match message:
             case Done():
                 done = message
-            case _ if hasattr(message, "alert"):
+            case AlertEvent():
                 told = message.alert
                 alerts.append((told.category, told.signature_id, message.evidence[0].excerpt[:100]))
     return Replayed(done, tuple(alerts))

@@ -21,7 +21,7 @@ _STEPS = frozenset(
     for first, follow in ((0x7B, b'"' + _BLANKS), (0x5B, b"{" + _BLANKS))
     for second in follow
 )
-"""What exclusive or cannot hide: how the first two bytes of an object, or a list of them, differ."""
+"""What exclusive or cannot hide: how an object's first two bytes differ, or a list's."""
 
 
 def may_be_armoured(data: bytes) -> bool:

@@ -56,9 +56,9 @@ class Place(msgspec.Struct, frozen=True):
     """Where a reader sits: whose bytes it reads, and inside which layers.
 
     ``depth`` counts the bytes of the direction after which it is settled, if nothing was found in
-    them. ``strict`` says that the bytes were carried by something else's messages, so that only what
-    is JSON from its first byte on is read as lines. (A msgspec struct, because one is built for
-    each clean connection.)
+    them. ``strict`` says that the bytes were carried by something else's messages, so that only
+    what is JSON from its first byte on is read as lines. (A msgspec struct, because one is built
+    for each clean connection.)
     """
 
     context: Context
