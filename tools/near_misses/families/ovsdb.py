@@ -40,7 +40,7 @@ def main() -> None:
             run([*client, "list-dbs", at])
             run([*client, "get-schema-version", at, "Open_vSwitch"])
             root = '["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch", "row": {}}]'
-        run([*client, "transact", at, root])
+            run([*client, "transact", at, root])
             run([*client, "transact", at, insert % quoted])
             select = '["Open_vSwitch", {"op": "select", "table": "Bridge", "where": []}]'
             run([*client, "transact", at, select])
