@@ -37,14 +37,14 @@ async def http() -> None:
 
 async def websocket() -> None:
     """Ask for a download by WebSocket, and wait to be notified of its end."""
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(f"http://127.0.0.1:{RPC}/jsonrpc") as socket:
-            params = ["token:x", [f"http://127.0.0.1:{FILES}/again.md"]]
-            method = "aria2.addUri"
-            await socket.send_json({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
-            async for message in socket:
-                if json.loads(message.data).get("method") == "aria2.onDownloadComplete":
-                    return
+    at = f"http://127.0.0.1:{RPC}/jsonrpc"
+    async with aiohttp.ClientSession() as session, session.ws_connect(at) as socket:
+        params = ["token:x", [f"http://127.0.0.1:{FILES}/again.md"]]
+        method = "aria2.addUri"
+        await socket.send_json({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
+        async for message in socket:
+            if json.loads(message.data).get("method") == "aria2.onDownloadComplete":
+                return
 
 
 async def main() -> None:
