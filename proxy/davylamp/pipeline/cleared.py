@@ -65,9 +65,11 @@ class _Cleared:
 
     def waits_for(self, packet: Packet, now: float, *, from_originator: bool) -> bool:
         """Tell whether a packet can have been in the queue when the flow's last one was judged."""
-        ahead = (packet.start - (self.up if from_originator else self.down)) & 0xFFFFFFFF
+        place = self.up if from_originator else self.down
+        # Behind that place is what was sent again, because the queue took its time.
+        near = (packet.start - place + _LATE_BYTES) & 0xFFFFFFFF < 2 * _LATE_BYTES
         recent = 0 <= now - self.at <= _LATE_SECONDS
-        return recent and ahead < _LATE_BYTES and not packet.starts_connection
+        return near and recent and not packet.starts_connection
 
     def in_body(self, packet: Packet, *, from_originator: bool) -> bool:
         """Tell whether a packet is a slice of an HTTP message that nobody has answered yet."""

@@ -1,0 +1,96 @@
+"""Flows that the kernel has: what of them is a slice, what was late, and what is a message."""
+
+import pytest
+from tests.packets import Connection
+from tests.streams import GET, JOB, LOGIN, RESPONSE, RPC
+
+from davylamp.decision import Fate
+from davylamp.packet import slice_packet
+from davylamp.pipeline import Pipeline
+from davylamp.pipeline.cleared import CAPACITY, ClearedFlows
+from davylamp.policy import Policy
+from davylamp.signatures.pack import Pack
+
+HEAD = b"POST /file HTTP/1.1\r\nHost: upload.example\r\nContent-Length: 1000000\r\n\r\n"
+TEXT = b"A page of documentation about mining.\n" * 600  # more than is inspected
+CLEARED = {"get": (GET,), "upload": (HEAD + TEXT,)}
+PARTS = (b"half a line of text\n", LOGIN, LOGIN[30:] + LOGIN)
+
+
+def cleared(core: Pack, by: str) -> tuple[Pipeline, Connection]:
+    """Return a pipeline that has cleared a connection of HTTP at second 1."""
+    pipeline, connection = Pipeline(core, Policy()), Connection(dport=80)
+    for part in CLEARED[by]:
+        assert pipeline.packet(connection.client(part), 1.0).fate is Fate.CLEAR
+    return pipeline, connection
+
+
+def test_an_answer_that_quotes_mining_is_no_mining(core: Pack) -> None:
+    """Slices of an HTTP answer that begin like a message are given back to the kernel."""
+    pipeline, connection = cleared(core, "get")
+    for part in (LOGIN, JOB, LOGIN * 10):
+        decision = pipeline.packet(connection.server(part), 1000.0, triggered=True)
+        assert (decision.fate, decision.alerts) == (Fate.CLEAR, ())
+    assert pipeline.tracked == 0
+
+
+@pytest.mark.parametrize("behind", [0, 4000])
+def test_what_was_on_its_way_is_no_new_flow(core: Pack, behind: int) -> None:
+    """Packets without the mark, sent again or not, belong to the flow that was just cleared."""
+    pipeline, connection = cleared(core, "get")
+    connection.server(RESPONSE + bytes(5000))
+    assert pipeline.packet(connection.server(LOGIN), 1.0, triggered=True).fate is Fate.CLEAR
+    place = connection.sent["server"] - behind
+    for part in PARTS:
+        decision = pipeline.packet(connection.server(part, place), 1.1)
+        assert decision.fate in (Fate.ACCEPT, Fate.CLEAR)
+        assert decision.alerts == ()
+
+
+def test_a_body_of_declared_length_is_no_conversation(core: Pack) -> None:
+    """An upload may quote Stratum, until its end or until somebody answers."""
+    pipeline, connection = cleared(core, "upload")
+    assert pipeline.packet(connection.client(LOGIN), 2.0, triggered=True).fate is Fate.CLEAR
+    connection.server(b"HTTP/1.1 200 OK\r\n")
+    assert pipeline.packet(connection.client(LOGIN), 3.0, triggered=True).fate is Fate.DROP
+
+
+def test_behind_a_body_is_no_body(core: Pack) -> None:
+    """What follows the declared length is judged."""
+    pipeline, connection = cleared(core, "upload")
+    connection.sent["client"] = len(HEAD) + 1_000_000
+    assert pipeline.packet(connection.client(LOGIN), 2.0, triggered=True).fate is Fate.DROP
+
+
+def test_a_client_that_stops_speaking_http_is_judged(core: Pack) -> None:
+    """A request of Stratum behind a GET is stopped, large or small."""
+    for message in (LOGIN, LOGIN.replace(b"{", b'{"pad":"' + b"x" * 3000 + b'",', 1)):
+        pipeline, connection = cleared(core, "get")
+        assert pipeline.packet(connection.client(message), 2.0, triggered=True).fate is Fate.DROP
+
+
+def test_a_large_slice_of_a_document_is_no_message(core: Pack) -> None:
+    """In a flow that is not known as HTTP, a line that is no JSON tells a document."""
+    pipeline, connection = Pipeline(core, Policy()), Connection()
+    page = LOGIN + b"and so on, in words\n" * 100 + LOGIN
+    assert pipeline.packet(connection.client(page), 2.0, triggered=True).fate is Fate.CLEAR
+    assert pipeline.packet(connection.client(LOGIN * 12), 2.0, triggered=True).fate is Fate.DROP
+
+
+def test_a_later_connection_on_the_same_ports_is_new(core: Pack) -> None:
+    """What was known of the ports is forgotten with the next connection's first bytes."""
+    pipeline, _ = cleared(core, "get")
+    other = Connection(dport=80, isn=3_000_000_000)
+    assert pipeline.packet(other.client(RPC[:20]), 1.5).fate is not Fate.CLEAR
+    assert pipeline.tracked == 1
+
+
+def test_no_more_flows_are_remembered_than_the_bound() -> None:
+    """The oldest go first."""
+    flows = ClearedFlows()
+    for number in range(CAPACITY + 100):
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        packet = slice_packet(Connection(src=address).client(GET))
+        assert packet is not None
+        flows.add(packet, 1.0, None, from_originator=True, body=0)
+    assert len(flows) == CAPACITY
