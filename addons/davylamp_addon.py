@@ -1,8 +1,9 @@
 """The script that mitmproxy loads: ``mitmdump -s "$(davylamp addons path)/davylamp_addon.py"``.
 
-See docs/addons.md for the options and for what is stopped how.
+To mitmproxy this module is the addon: its functions of a hook's name are called. See docs/addons.md
+for the options and for what is stopped how.
 """
 
-from davylamp_mitm import compose
+from davylamp_mitm import hooks
 
-addons = compose()
+globals().update(hooks())

@@ -1,8 +1,12 @@
-"""davylamp's inspection inside mitmproxy: one addon for each kind of thing that mitmproxy shows.
+"""davylamp's inspection inside mitmproxy: one part for each kind of thing that mitmproxy shows.
 
-The addons are thin. They turn a hook's subject into bytes with a direction, hand those to the
+The parts are thin. They turn a hook's subject into bytes with a direction, hand those to the
 core's Inspector by way of the `Lamp` that they share, and leave the verdict to it.
 """
+
+from collections.abc import Callable
+
+from mitmproxy.hooks import all_hooks
 
 from davylamp_mitm.dns import DnsMessages
 from davylamp_mitm.http import HttpExchanges
@@ -11,17 +15,24 @@ from davylamp_mitm.tcp import TcpStreams
 from davylamp_mitm.tls import TlsHandshakes
 from davylamp_mitm.websocket import WebSockets
 
-__all__ = ["compose"]
+__all__ = ["hooks"]
 
 
-def compose() -> list[object]:
-    """Return the addons, in the order in which mitmproxy is to call them."""
+def hooks() -> dict[str, Callable[..., None]]:
+    """Return every hook that is taken, by its name.
+
+    They are put into one addon, because mitmproxy asks each of its addons about each event: six
+    more of them would cost more than what they do. No two parts take the same hook.
+    """
     lamp = Lamp()
-    return [
+    parts = (
         lamp,
         TlsHandshakes(lamp),
         TcpStreams(lamp),
         HttpExchanges(lamp),
         WebSockets(lamp),
         DnsMessages(lamp),
-    ]
+    )
+    return {
+        name: getattr(part, name) for name in all_hooks for part in parts if hasattr(part, name)
+    }

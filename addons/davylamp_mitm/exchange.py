@@ -57,6 +57,13 @@ class Exchange:
         found = self.feed(direction, head, now)
         return found + self.feed(direction, LAST_CHUNK, now) if length == 0 else found
 
+    def whole(
+        self, direction: Direction, head: bytes, body: bytes, now: float
+    ) -> tuple[Finding, ...]:
+        """Take a message that is all there."""
+        middle = chunk(body) if body else b""
+        return self.feed(direction, head + middle + LAST_CHUNK, now)
+
     def feed(self, direction: Direction, text: bytes, now: float) -> tuple[Finding, ...]:
         """Show HTTP/1 text of one direction to the Inspector."""
         return self._inspector.receive(direction, text, now) if self._inspector is not None else ()
@@ -79,9 +86,15 @@ class Step:
     doubtful: tuple[Finding, ...] = ()
 
 
+_NOTHING = Step()
+
+
 @dataclass(slots=True)
 class Body:
-    """One direction's body: counts it, shows it to the exchange, knows when it is complete."""
+    """One direction's body: counts it, shows it to the exchange, knows when it is complete.
+
+    ``passed`` says that its beginning told nothing, and that the rest is only counted.
+    """
 
     _exchange: Exchange
     _direction: Direction
@@ -90,6 +103,7 @@ class Body:
     _seen: int = 0
     _ended: bool = False
     _framer: Framer | None = field(default_factory=Framer)
+    passed: bool = False
     _start: int | None = None  # where its text begins, behind blanks
 
     @property
@@ -107,16 +121,17 @@ class Body:
         self._seen += len(data)
         if self._length is not None and self._seen > self._length:
             raise ValueError(f"a body of {self._length} bytes has {self._seen}")
-        if offset >= DEPTH and not exchange.partial:
+        if self.passed or (offset >= DEPTH and not exchange.partial):
+            self.passed = True
             self._framer = None
-            return Step()
+            return _NOTHING
         found = exchange.feed(direction, chunk(data), now)
         if self._seen == self._length:
             return Step(found + self.end(now))
         if found or self._length is not None:
-            return Step(found)
+            return Step(found) if found else _NOTHING
         value = self._complete_value(data, offset)
-        return Step((), exchange.probe(direction, self._head, value, now) if value else ())
+        return Step((), exchange.probe(direction, self._head, value, now)) if value else _NOTHING
 
     def end(self, now: float) -> tuple[Finding, ...]:
         """Take the end; return what the whole is, the first time."""

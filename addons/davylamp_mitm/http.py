@@ -37,7 +37,8 @@ class HttpExchanges:
             return
         exchange = Exchange(self.lamp.settings().pack)
         found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request), time.time())
-        self.conclude(flow, found)
+        if found:
+            self.conclude(flow, found)
 
     @guarded
     def requestheaders(self, flow: HTTPFlow) -> None:
@@ -97,13 +98,12 @@ class HttpExchanges:
         if direction in exchange.bodies:  # it was streamed
             return
         content = message.raw_content or b""
-        now = time.time()
         self.lamp.count(content)
-        found = exchange.begin(direction, _head(flow, direction), len(content), now)
-        if content:
-            found += exchange.bodies[direction].receive(content, now).found
-        self._kept(flow, exchange)
-        self.conclude(flow, found)
+        found = exchange.whole(direction, _head(flow, direction), content, time.time())
+        if direction is Direction.ORIGINATOR:  # its response is read knowing what it answers
+            self._kept(flow, exchange)
+        if found:
+            self.conclude(flow, found)
 
     def _begin(self, flow: HTTPFlow, direction: Direction, length: int | None) -> None:
         """Judge a head whose body will stream, and put ourselves into the stream."""

@@ -59,9 +59,10 @@ class Tap:
         for piece in pieces:
             self._addon.lamp.count(piece)
             step = self._body.receive(piece, time.time())
-            if self._addon.conclude(self._flow, step.found):
+            if step.found and self._addon.conclude(self._flow, step.found):
                 return []
-            if self._must_wait(piece, suspicious=self._would_block(step.doubtful)):
+            suspicious = bool(step.doubtful) and self._would_block(step.doubtful)
+            if suspicious or (self._waiting and self._may_wait(piece)):
                 self._waiting += piece
                 continue
             if self._waiting:
@@ -74,13 +75,12 @@ class Tap:
         flow = self._flow
         return self._addon.lamp.would_block(doubtful, flow.client_conn, flow.server_conn)
 
-    def _must_wait(self, piece: bytes, *, suspicious: bool) -> bool:
-        if suspicious:
-            return True
-        return bool(self._waiting) and not piece.strip(BLANK) and len(self._waiting) < MAX_WAITING
+    def _may_wait(self, piece: bytes) -> bool:
+        return not piece.strip(BLANK) and len(self._waiting) < MAX_WAITING
 
     def _end(self) -> list[bytes]:
-        if self._addon.conclude(self._flow, self._body.end(time.time())):
+        found = self._body.end(time.time())
+        if found and self._addon.conclude(self._flow, found):
             return []
         waiting, self._waiting = self._waiting, b""
         return [waiting] if waiting else []
