@@ -80,3 +80,16 @@ def test_two_versions_of_a_sampled_packet_are_accepted(core: Pack) -> None:
     connection = Connection()
     pipeline.packet(connection.client(b"hello"), 1.0)
     assert pipeline.packet(connection.client(b"HELLO", 0), 1.0).fate is Fate.ACCEPT
+
+
+def test_a_line_amid_a_sample_makes_the_flow_a_suspect(core: Pack) -> None:
+    """A slice may begin anywhere, so its lines are for the judge inline; words are for nobody."""
+    for said, suspected in (
+        (b"}\n" + SUBMIT[:30], True),
+        (b"end\n" + LOGIN, True),
+        (b"a\nb\n", False),
+    ):
+        connection = Connection()
+        decision = sampled(core).packet(connection.client(said), 1.0)
+        assert (decision.fate, decision.alerts) == (Fate.ACCEPT, ())
+        assert (decision.suspect is not None) is suspected

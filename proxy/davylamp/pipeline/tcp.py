@@ -63,8 +63,8 @@ class TcpJudge:
             if standing is Standing.BODY or (triggered and _is_document(packet)):
                 self._stats.cleared += 1
                 return CLEAR
-        elif self._sampled and not (known and known[0].unfinished) and _tells_nothing(packet):
-            return ACCEPT
+        elif self._sampled and not (known and known[0].unfinished) and _is_slice(packet):
+            return self._glimpse(packet)
         if known is None:
             return self._first(packet, now, triggered=triggered)
         return self._next(packet, now, *known, triggered=triggered)
@@ -326,6 +326,19 @@ class TcpJudge:
         self._cleared.add(packet, now, up, from_originator=from_originator, body=body)
         return CLEAR
 
+    def _glimpse(self, packet: Packet) -> Decision:
+        """Name a flow a suspect if a sampled slice of it has lines that begin like messages.
+
+        Whether they are messages, or a document that quotes some, is for the judge inline to tell,
+        who knows what the flow was cleared as.
+        """
+        lines = packet.payload.split(b"\n")[1:]
+        if len(packet.payload) + packet.missing >= _BULK or not any(map(_begins_json, lines)):
+            return ACCEPT
+        key = packet.flow_key
+        outward = self._orientation.of(packet) is Direction.ORIGINATOR
+        return Decision(Fate.ACCEPT, suspect=key if outward else key.reversed())
+
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
         if not flow.reported:
@@ -393,10 +406,10 @@ def _is_document(packet: Packet) -> bool:
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
 
 
-def _tells_nothing(packet: Packet) -> bool:
+def _is_slice(packet: Packet) -> bool:
     """Tell whether a packet of the sample is a slice of something, not a message or its beginning.
 
-    A slice begins anywhere, so only one that is JSON from its first byte on is read, or a request.
+    A slice begins anywhere: what is JSON from its first byte on, or a request, is none.
     """
     payload = packet.payload
     if payload.startswith(REQUESTS):
@@ -406,5 +419,8 @@ def _tells_nothing(packet: Packet) -> bool:
 
 def _is_json(text: bytes) -> bool:
     """Tell whether every line of a text begins like a JSON message."""
-    starts = (line.lstrip()[:1] for line in text.split(b"\n"))
-    return all(start in b"{[" for start in starts)
+    return all(_begins_json(line) or not line.strip() for line in text.split(b"\n"))
+
+
+def _begins_json(line: bytes) -> bool:
+    return line.lstrip()[:1] in (b"{", b"[")
