@@ -15,7 +15,7 @@ from stage import debian, program, pypi, recorded, run
 
 PORT = 6379
 URL = f"redis://127.0.0.1:{PORT}/0"
-TASKS = f'''
+TASKS = f"""
 import celery, dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
@@ -40,7 +40,7 @@ def handed_in(worker, job_id, nonce, log=""):
 
 def job(worker, job_id, nonce, log=""):
     return {{"worker": worker, "job_id": job_id, "result": nonce * 8}}
-'''
+"""
 PYTHON = [sys.executable, "-m"]
 
 
