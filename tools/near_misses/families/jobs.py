@@ -47,8 +47,8 @@ PYTHON = [sys.executable, "-m"]
 def main() -> None:
     """Record the family."""
     Path("tasks.py").write_text(TASKS)
-    sys.path.insert(0, os.getcwd())
-    os.environ["PYTHONPATH"] += f":{os.getcwd()}"
+    sys.path.insert(0, str(Path.cwd()))
+    os.environ["PYTHONPATH"] += f":{Path.cwd()}"
     import rq
     import tasks
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
 
 from pylsp_jsonrpc.endpoint import Endpoint
 from pylsp_jsonrpc.streams import JsonRpcStreamReader, JsonRpcStreamWriter
@@ -39,8 +38,7 @@ def edit(port: int) -> None:
         threading.Thread(target=reader.listen, args=(endpoint.consume,), daemon=True).start()
 
         def ask(method: str, **params: object) -> object:
-            answer: Future[object] = endpoint.request(method, params)
-            return answer.result(60)
+            return endpoint.request(method, params).result(60)
 
         document = {"uri": URI}
         at = {"textDocument": document, "position": {"line": 3, "character": 5}}

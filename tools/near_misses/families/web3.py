@@ -1,67 +1,16 @@
 # /// script
-# dependencies = ["web3==8.0.0", "eth-tester[py-evm]==0.14.0b1", "aiohttp==3.14.5", "setuptools<81"]
+# dependencies = ["web3==8.0.0"]
+# [tool.near-misses]
+# npm = ["ganache@7.9.2"]
 # ///
-"""web3.py against an eth-tester chain, over HTTP and WebSocket: everything but work."""
+"""web3.py and a Ganache chain, over HTTP and WebSocket: everything but work."""
 
 import asyncio
-import json
 
-from aiohttp import WSMsgType, web
-from eth_tester import EthereumTester, PyEVMBackend
-from stage import pypi, recorded
-from web3 import AsyncWeb3, EthereumTesterProvider, Web3, WebSocketProvider
+from stage import node, node_modules, npm, program, pypi, recorded
+from web3 import AsyncWeb3, Web3, WebSocketProvider
 
 PORT = 8545
-chain = EthereumTesterProvider(EthereumTester(PyEVMBackend()))
-
-
-def plain(value: object) -> object:
-    """Turn what eth-tester answers into JSON."""
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
-def answer(call: dict[str, object]) -> object:
-    """Answer one call."""
-    print(call)
-    got = chain.make_request(call["method"], call.get("params", []))
-    print(got)
-    return plain({**got, "id": call["id"]})
-
-
-async def http(request: web.Request) -> web.Response:
-    """Answer a call or a batch by HTTP."""
-    asked = await request.json()
-    if isinstance(asked, list):
-        return web.json_response([answer(call) for call in asked])
-    return web.json_response(answer(asked))
-
-
-async def websocket(request: web.Request) -> web.WebSocketResponse:
-    """Answer by WebSocket; a subscription to new heads is told of two."""
-    socket = web.WebSocketResponse()
-    await socket.prepare(request)
-    async for message in socket:
-        if message.type is not WSMsgType.TEXT:
-            break
-        call = json.loads(message.data)
-        if call["method"] != "eth_subscribe":
-            await socket.send_json(answer(call))
-            continue
-        name = "0x9cef478923ff08bf67fde6c64013158d"
-        await socket.send_json({"jsonrpc": "2.0", "id": call["id"], "result": name})
-        for _ in range(2):
-            chain.ethereum_tester.mine_block()
-            asked = {"id": 1, "method": "eth_getBlockByNumber", "params": ["latest", False]}
-            told = {"subscription": name, "result": answer(asked)["result"]}
-            pushed = {"jsonrpc": "2.0", "method": "eth_subscription", "params": told}
-            await socket.send_json(pushed)
-    return socket
 
 
 def over_http() -> None:
@@ -76,6 +25,10 @@ def over_http() -> None:
     w3.eth.get_logs({"fromBlock": block["number"]})
     w3.eth.estimate_gas({"from": one, "to": two, "value": 1})
     w3.eth.get_block(block["hash"], full_transactions=True)
+    w3.eth.get_storage_at(two, 0)
+    assert w3.is_connected()
+    w3.provider.make_request("eth_mining", [])
+    w3.provider.make_request("eth_hashrate", [])
     with w3.batch_requests() as batch:
         for number in range(2):
             batch.add(w3.eth.get_block(number))
@@ -83,43 +36,41 @@ def over_http() -> None:
 
 
 async def over_websocket() -> None:
-    """Subscribe to new heads and take two, with calls before."""
-    async with AsyncWeb3(WebSocketProvider(f"ws://127.0.0.1:{PORT}/ws")) as w3:
-        await w3.eth.get_block("latest")
+    """Subscribe to new heads and transactions, cause two blocks, and take what is pushed."""
+    async with AsyncWeb3(WebSocketProvider(f"ws://127.0.0.1:{PORT}")) as w3:
+        one, two, *_ = await w3.eth.accounts
         await w3.eth.gas_price
         await w3.eth.subscribe("newHeads")
-        heads = 0
+        await w3.eth.subscribe("newPendingTransactions")
+        for value in range(2):
+            await w3.eth.send_transaction({"from": one, "to": two, "value": value})
+        pushed = 0
         async for _ in w3.socket.process_subscriptions():
-            heads += 1
-            if heads == 2:
-                break
+            pushed += 1
+            if pushed == 4:
+                return
 
 
-async def main() -> None:
+def main() -> None:
     """Record the family."""
-    site = web.Application()
-    site.router.add_post("/", http)
-    site.router.add_get("/ws", websocket)
-    runner = web.AppRunner(site)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", PORT).start()
-    software = [pypi("web3"), pypi("eth-tester"), pypi("aiohttp")]
-    with recorded(
-        "web3-http",
-        software=software,
-        does="blocks, balances, a transaction and its receipt, logs, a batch",
-        near="eth_ methods whose answers are lists and objects of 32-byte words",
-    ):
-        await asyncio.to_thread(over_http)
-    with recorded(
-        "web3-websocket",
-        software=software,
-        does="calls, and a subscription to new heads",
-        near="eth_subscribe, and headers pushed with nonce, mixHash and difficulty",
-    ):
-        await asyncio.wait_for(over_websocket(), 60)
-    await runner.cleanup()
+    argv = ["node", node_modules() / "ganache/dist/node/cli.js", "--wallet.deterministic"]
+    software = [pypi("web3"), npm("ganache"), node()]
+    with program([*argv, "--server.host=127.0.0.1", f"--server.port={PORT}"], port=PORT):
+        with recorded(
+            "web3-http",
+            software=software,
+            does="blocks, balances, a transaction and its receipt, logs, hash rate, a batch",
+            near="eth_ methods whose answers are lists and objects of 32-byte words",
+        ):
+            over_http()
+        with recorded(
+            "web3-websocket",
+            software=software,
+            does="calls, and subscriptions to new heads and to transactions",
+            near="eth_subscribe, and headers pushed with nonce, mixHash and difficulty",
+        ):
+            asyncio.run(asyncio.wait_for(over_websocket(), 60))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
