@@ -52,17 +52,12 @@ class Exchange:
     def begin(
         self, direction: Direction, head: bytes, length: int | None, now: float
     ) -> tuple[Finding, ...]:
-        """Take a message's head; ``length`` is its body's in bytes, if that is known."""
-        self.bodies[direction] = Body(self, direction, head, length)
-        found = self.feed(direction, head, now)
-        return found + self.feed(direction, LAST_CHUNK, now) if length == 0 else found
+        """Take a message's head; ``length`` is its body's in bytes, if that is known.
 
-    def whole(
-        self, direction: Direction, head: bytes, body: bytes, now: float
-    ) -> tuple[Finding, ...]:
-        """Take a message that is all there."""
-        middle = chunk(body) if body else b""
-        return self.feed(direction, head + middle + LAST_CHUNK, now)
+        The head says that chunks follow.
+        """
+        self.bodies[direction] = Body(self, direction, head, length)
+        return self.feed(direction, head, now)
 
     def feed(self, direction: Direction, text: bytes, now: float) -> tuple[Finding, ...]:
         """Show HTTP/1 text of one direction to the Inspector."""

@@ -36,7 +36,7 @@ class HttpExchanges:
         if self._refused(flow):
             return
         exchange = Exchange(self.lamp.settings().pack)
-        found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request), time.time())
+        found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request, 0), time.time())
         if found:
             self.conclude(flow, found)
 
@@ -99,7 +99,8 @@ class HttpExchanges:
             return
         content = message.raw_content or b""
         self.lamp.count(content)
-        found = exchange.whole(direction, _head(flow, direction), content, time.time())
+        text = _head(flow, direction, len(content)) + content
+        found = exchange.feed(direction, text, time.time())
         if direction is Direction.ORIGINATOR:  # its response is read knowing what it answers
             self._kept(flow, exchange)
         if found:
@@ -113,7 +114,7 @@ class HttpExchanges:
         earlier = message.stream
         if callable(earlier):  # another addon changes the body: what it makes is what counts
             length = None
-        found = exchange.begin(direction, _head(flow, direction), length, time.time())
+        found = exchange.begin(direction, _head(flow, direction, None), length, time.time())
         self._kept(flow, exchange)
         if not self.conclude(flow, found):
             message.stream = Tap(self, flow, exchange.bodies[direction], earlier)
@@ -136,11 +137,11 @@ class HttpExchanges:
         return True
 
 
-def _head(flow: HTTPFlow, direction: Direction) -> bytes:
+def _head(flow: HTTPFlow, direction: Direction, length: int | None) -> bytes:
     if direction is Direction.ORIGINATOR:
-        return request_head(flow.request)
+        return request_head(flow.request, length)
     assert flow.response is not None
-    return response_head(flow.response)
+    return response_head(flow.response, length)
 
 
 def _length(flow: HTTPFlow, direction: Direction) -> int | None:

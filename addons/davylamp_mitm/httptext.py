@@ -2,8 +2,9 @@
 
 The core reads bytes. What mitmproxy shows was parsed already and may have been HTTP/2 or HTTP/3, so
 it is written out again: heads with the fields that they had, less those that say how the message
-was framed, and bodies in chunks (RFC 9112 section 7.1), whose end can be written when it is known.
-Nothing that a peer chose can end a line here: a field that could is left out.
+was framed; a body that is all there with its length, and one that streams in chunks (RFC 9112
+section 7.1), whose end can be written when it comes. Nothing that a peer chose can end a line here:
+a field that could is left out.
 """
 
 import re
@@ -15,18 +16,20 @@ LAST_CHUNK = b"0\r\n\r\n"
 _FRAMING = frozenset(
     (b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"proxy-connection")
 ) | {b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+_BODY = frozenset((b"content-encoding", b"content-type"))
 _METHODS = frozenset(
     ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE")
 )
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}: [\t\x20-\x7e\x80-\xff]{0,4096}\Z")
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}: [\t\x20-\x7e\x80-\xff]{0,4096}\r\n")
+_FIELDS = re.compile(rb"(?:%s)*+" % _FIELD.pattern)
 _NOT_IN_TARGET = re.compile(rb"[^!-~]+")
 _MAX_TARGET = 4096
 _MAX_FIELDS = 128
 _MAX_HEAD = 32 * 1024
 
 
-def request_head(request: Request) -> bytes:
-    """Return a request's head; its body follows in chunks.
+def request_head(request: Request, length: int | None) -> bytes:
+    """Return a request's head; ``length`` is the body's, or None where it follows in chunks.
 
     A method that the core does not know a message by is written as POST.
     """
@@ -38,17 +41,27 @@ def request_head(request: Request) -> bytes:
         method.encode("ascii"),
         path or b"/",
         host[:_MAX_TARGET],
-        b"" if method == "CONNECT" else b"transfer-encoding: chunked\r\n",
+        framed(length) if length != 0 else b"",
         _fields(request.headers),
     )
 
 
-def response_head(response: Response) -> bytes:
-    """Return a response's head; its body follows in chunks."""
-    return b"HTTP/1.1 %03d -\r\ntransfer-encoding: chunked\r\n%s" % (
-        min(max(response.status_code, 100), 999),
-        _fields(response.headers),
-    )
+def response_head(response: Response, length: int | None) -> bytes:
+    """Return a response's head; ``length`` as above.
+
+    Of its fields only those that say what the body is are written: there may be many, and no
+    signature asks for another.
+    """
+    status = min(max(response.status_code, 100), 999)
+    about = Headers([field for field in response.headers.fields if field[0].lower() in _BODY])
+    return b"HTTP/1.1 %03d -\r\n%s%s" % (status, framed(length), _fields(about))
+
+
+def framed(length: int | None) -> bytes:
+    """Return the field that says how a body is framed."""
+    if length is None:
+        return b"transfer-encoding: chunked\r\n"
+    return b"content-length: %d\r\n" % length
 
 
 def chunk(data: bytes) -> bytes:
@@ -61,8 +74,10 @@ def _fields(headers: Headers) -> bytes:
     lines: list[bytes] = []
     room = _MAX_HEAD
     for name, value in headers.fields[:_MAX_FIELDS]:
-        line = b"%s: %s" % (name, value.strip())
-        room -= len(line)
-        if room > 0 and name.lower() not in _FRAMING and _FIELD.match(line):
-            lines.append(line + b"\r\n")
-    return b"".join((*lines, b"\r\n"))
+        room -= len(name) + len(value)
+        if room > 0 and name.lower() not in _FRAMING:
+            lines.append(b"%s: %s\r\n" % (name, value.strip()))
+    text = b"".join(lines)
+    if not _FIELDS.fullmatch(text):
+        text = b"".join(line for line in lines if _FIELD.fullmatch(line))
+    return text + b"\r\n"
