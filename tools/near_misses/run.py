@@ -27,13 +27,17 @@ OUTPUT = ROOT / "tests" / "data" / "near-misses"
 PAGE = ROOT / "docs" / "near-misses.md"
 _LIMIT = 240.0  # seconds for one family
 
-# The mount namespace's /mnt is the stage: an empty place with the same name on every machine.
+# The mount namespace's /mnt is the stage, with the same names on every machine: programs say where
+# they are and what they run, in tracebacks and log records.
 _STAGE = """\
 set -e
 ip link set lo mtu 1500 up
 hostname near-misses
 mount -n -t tmpfs tmpfs /mnt
-mkdir /mnt/work
+mkdir /mnt/work /mnt/near-misses /mnt/programs
+mount -n --bind "$1" /mnt/near-misses
+mount -n --bind "$2" /mnt/programs
+shift 2
 cd /mnt/work
 exec "$@"
 """
@@ -55,17 +59,18 @@ def record(name: str, output: Path, environments: Path) -> list[dict[str, object
     folder = prepare(path, environments)
     with tempfile.TemporaryDirectory(prefix="near-misses-") as held:
         fresh = Path(held)
+        programs = Path("/mnt/programs")
         subprocess.run(
             # -P: a family may have the name of what it imports.
             [
-                *(*_unshare(), "sh", "-c", _offloads() + _STAGE, "stage"),
-                *(f"{folder}/python/bin/python", "-P", str(path)),
+                *(*_unshare(), "sh", "-c", _offloads() + _STAGE, "stage", str(HERE), str(folder)),
+                *(f"{programs}/python/bin/python", "-P", f"/mnt/near-misses/families/{path.name}"),
             ],
             env={
-                **variables(folder),
+                **variables(programs),
                 "HOME": "/mnt/work",
                 "USER": "root",
-                "PYTHONPATH": str(HERE),
+                "PYTHONPATH": "/mnt/near-misses",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "NEAR_MISSES_OUTPUT": held,
             },
