@@ -16,8 +16,8 @@ PAGES = sorted(chain(ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md")))
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
-COMMAND = re.compile(r"^(?:\$ )?davylamp ([a-z-]+)(?: ([a-z-]+))?", re.MULTILINE)
-TARGET = re.compile(r"^(?:\$ )?make ([a-z]+)", re.MULTILINE)
+COMMAND = re.compile(r"^(?:\$ )?davylamp ([a-z-]+)(?: ([a-z][a-z-]*))?", re.MULTILINE)
+TARGET = re.compile(r"^(?:\$ )?make ([a-z][a-z-]*)", re.MULTILINE)
 
 
 def relative(path: Path) -> str:
