@@ -74,8 +74,8 @@ def test_a_report_is_met_when_no_target_is_missed() -> None:
 
 def test_effort_is_packets_for_what_was_done() -> None:
     """Efforts add up, and are told for each connection or each gigabyte."""
-    both = Effort(units=1000, queued=1010).plus(Effort(units=1000, queued=1010, passed=7))
-    assert both == Effort(units=2000, queued=2020, passed=7)
+    both = Effort(units=1000, queued=1010).plus(Effort(units=1000, queued=1010))
+    assert both == Effort(units=2000, queued=2020)
     assert both.queued_per() == pytest.approx(1.01)
     assert Effort(units=2_000_000_000, queued=10).queued_per(1e9) == pytest.approx(5.0)
     assert Effort(queued=5).queued_per() == 0.0

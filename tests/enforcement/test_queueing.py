@@ -163,6 +163,24 @@ BEGINNINGS = [
     *(b"{", b"[", b" ", b"\t", b"\r", b"\n", b"P", b"PO", b"POST", b"POST /json_rpc"),
     *(b"PU", b"PUT /file", b"PA", b"PATCH", b"PATCH /file"),
     *(b'{"', b"{ ", b"{\r\n", b"[{", b"[[", b'["', b"[\n", b" {", b"\n\n", b"\t[", b"{/", b"[/"),
+    *(
+        '{"é": 1}'.encode(),
+        '{"鉱夫":1}'.encode(),
+        '{"⛏": "\U0001f50d"}'.encode(),
+        b'{"a\xc3\xa9\t\xf4\x8f',
+    ),
+]
+BY_CHANCE = [
+    *(b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUTTY", b"POSTAL"),
+    *(
+        b'{"\x00',
+        b'{"ab\x1f',
+        b'{"abcd\xff',
+        b'{"\x80',
+        b'{"a\xc3a',
+        b'{"abc\xe9\xc3',
+        b'["a\xc0\x80',
+    ),
 ]
 
 
@@ -178,7 +196,7 @@ def test_every_beginning_of_a_request_triggers(wire: Wire, gateway: Gateway, fir
     assert gateway.packets("triggered") == 2
 
 
-@pytest.mark.parametrize("first", [b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUTTY", b"POSTAL"])
+@pytest.mark.parametrize("first", BY_CHANCE)
 def test_bulk_that_begins_like_json_by_chance_is_let_by(
     wire: Wire, gateway: Gateway, first: bytes
 ) -> None:

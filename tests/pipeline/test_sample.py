@@ -65,6 +65,16 @@ def test_bulk_is_no_suspect(core: Pack) -> None:
             assert pipeline.packet(connection.client(said), 1.0).suspect is None, said
 
 
+def test_braces_of_random_bytes_are_no_suspects(core: Pack) -> None:
+    """Compressed data has every byte, lines and braces included, at its beginning or amid it."""
+    pipeline = sampled(core)
+    for number, said in enumerate(
+        (b"{\x9a\x80\x11\x07", b"\x1f\x8b\n{\x9a\x07", b"a\n{x", b"\n[\xff")
+    ):
+        connection = Connection(sport=50_000 + number)
+        assert pipeline.packet(connection.client(said * 3), 1.0).suspect is None, said
+
+
 def test_a_flow_is_told_once(core: Pack) -> None:
     """Further samples of a blocked flow are no further alerts."""
     pipeline = sampled(core)

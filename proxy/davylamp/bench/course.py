@@ -127,6 +127,5 @@ def _difference(before: dict[str, int], after: dict[str, int]) -> Effort:
     return Effort(
         queued=grown("queued"),
         triggered=grown("triggered"),
-        passed=grown("passed"),
         sampled=grown("sampled"),
     )

@@ -104,14 +104,13 @@ class Effort:
     """What the gateway did in the kernel meanwhile, from its nft counters, over all rounds.
 
     ``units`` is how many connections, or bytes of bulk, that was for. ``queued`` packets went to
-    user space; ``triggered`` are those of them from flows already cleared; ``passed`` packets of
-    cleared flows were forwarded by the kernel; ``sampled`` packets were copied to the sampler.
+    user space; ``triggered`` are those of them from flows already cleared; ``sampled`` packets
+    were copied to the sampler.
     """
 
     units: int = 0
     queued: int = 0
     triggered: int = 0
-    passed: int = 0
     sampled: int = 0
 
     def plus(self, other: "Effort") -> "Effort":
@@ -120,7 +119,6 @@ class Effort:
             self.units + other.units,
             self.queued + other.queued,
             self.triggered + other.triggered,
-            self.passed + other.passed,
             self.sampled + other.sampled,
         )
 

@@ -27,7 +27,6 @@ def as_json(report: Report) -> dict[str, object]:
         "comparisons": [_comparison(one) for one in report.comparisons],
         "bulk": {
             "bytes": report.bulk.units,
-            "passed": report.bulk.passed,
             "queued": report.bulk.queued,
             "triggered": report.bulk.triggered,
             "sampled": report.bulk.sampled,

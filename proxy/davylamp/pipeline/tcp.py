@@ -1,5 +1,6 @@
 """TCP packets to decisions: when to look, what may pass, what a finding leads to."""
 
+import re
 from dataclasses import replace
 
 from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, Block, Decision, Fate
@@ -20,6 +21,11 @@ from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
 _BULK = 1200  # bytes of payload; the kernel's rules draw the same line (docs/kernel.md)
+_AMID = re.compile(rb"\n[ \t\r]*([\[{][ \t\r\n/\"\[{])")
+"""A line that begins like a JSON message, amid a slice; what may come second as in the kernel's
+rules. One of random bytes would bring every packet of its flow to the queue for a minute."""
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xc0\xc1\xf5-\xff]")
+_TEXT_PROBE = 256  # bytes of a message that are looked at; of random ones hardly any is text
 _ANOTHER_CONNECTION = 1 << 30  # bytes between two packets that no hole in a capture explains
 
 
@@ -295,7 +301,8 @@ class TcpJudge:
     def _standing(self, flow: Flow, direction: Direction, packet: Packet, now: float) -> Decision:
         """Decide on a packet that nothing blocks."""
         if self._sampled:
-            return Decision(Fate.ACCEPT, suspect=flow.key) if flow.inspector.half_json else ACCEPT
+            half = flow.inspector.half_json and _is_text(packet.payload)
+            return Decision(Fate.ACCEPT, suspect=flow.key) if half else ACCEPT
         if not self._inline:
             return ACCEPT
         if flow.unfinished:
@@ -332,8 +339,10 @@ class TcpJudge:
         Whether they are messages, or a document that quotes some, is for the judge inline to tell,
         who knows what the flow was cleared as.
         """
-        lines = packet.payload.split(b"\n")[1:]
-        if len(packet.payload) + packet.missing >= _BULK or not any(map(_begins_json, lines)):
+        payload = packet.payload
+        if len(payload) + packet.missing >= _BULK:
+            return ACCEPT
+        if not any(_is_text(payload, line.start(1)) for line in _AMID.finditer(payload)):
             return ACCEPT
         key = packet.flow_key
         outward = self._orientation.of(packet) is Direction.ORIGINATOR
@@ -420,6 +429,11 @@ def _is_slice(packet: Packet) -> bool:
 def _is_json(text: bytes) -> bool:
     """Tell whether every line of a text begins like a JSON message."""
     return all(_begins_json(line) or not line.strip() for line in text.split(b"\n"))
+
+
+def _is_text(payload: bytes, start: int = 0) -> bool:
+    """Tell bytes that JSON may hold, strings included, from others (RFC 8259 section 8.1)."""
+    return _NO_TEXT.search(payload, start, start + _TEXT_PROBE) is None
 
 
 def _begins_json(line: bytes) -> bool:
