@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.gateway.world import POOL, World, endpoint
+from tests.gateway.world import POOL, World, endpoint, wait_until
 
 from davylamp.events import LineageInfo
 from davylamp.lineage import Client
@@ -25,6 +25,16 @@ def lineages(world: World, count: int) -> dict[int, LineageInfo]:
     found = {alert.dest_port: alert.lineage for alert in alerts}
     assert len(found) == count
     return {port: lineage for port, lineage in found.items() if lineage is not None}
+
+
+def tags(trainer: Client, container: str) -> set[tuple[int, str | None]]:
+    """Return the port and the run of each incident in a container's record."""
+    store = trainer._store
+    dossier = store.run(store.operations.look_up(container))
+    assert dossier is not None
+    return {
+        (alert.dest_port, alert.lineage and alert.lineage.run_id) for alert in dossier.incidents
+    }
 
 
 def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
@@ -53,8 +63,9 @@ def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
         trainer.bind(ip=first.ipv4, container="one", run_id="run-3")
         mine(world, "sandbox-1", 4005)
         found = lineages(world, len(ports))
-        store = trainer._store
-        dossier = store.run(store.operations.look_up("one"))
+        # An alert is first written, and its container's record after that.
+        wait_until(lambda: len(tags(trainer, "one")) == 2)
+        tagged = tags(trainer, "one")
     one, two, three, nobody, gone, again = (found[port] for port in ports)
     assert (one.grade, one.container, one.run_id) == ("bound", "one", "run-1")
     assert (one.tool_call_id, one.tool, one.step) == ("call-1", "bash", 7)
@@ -66,8 +77,4 @@ def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
     assert (gone.grade, gone.container) == ("stale", "two")
     assert (again.grade, again.container, again.run_id) == ("bound", "one", "run-3")
     assert one.lifecycle_id != again.lifecycle_id
-    assert dossier is not None
-    tagged = {
-        (event.dest_port, event.lineage and event.lineage.run_id) for event in dossier.incidents
-    }
     assert tagged == {(4000, "run-1"), (4005, "run-3")}
