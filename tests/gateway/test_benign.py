@@ -14,7 +14,7 @@ from tests.gateway.world import WEB, World, wait_until
 from davylamp.demo import benign
 from davylamp.demo.stage import GIT, set_up
 from davylamp.lab.programs.certs import Authority
-from davylamp.lab.topology import OUTSIDE
+from davylamp.lab.topology import GATEWAY, OUTSIDE
 
 pytestmark = pytest.mark.lab
 
@@ -60,6 +60,21 @@ def test_many_connections_and_near_misses_at_once(world: World, tls: str) -> Non
         assert done.events("called")[0]["good"] == 100, done.lines
     assert world.gateway.alerts() == []
     assert world.gateway.counters()["exceptions"] == 0
+
+
+def test_a_lossy_line_breaks_no_connection(world: World, tls: str) -> None:
+    """Handshakes and first bytes that are lost, before and behind the gateway, are made good."""
+    lose = "meta l4proto tcp numgen random mod 20 == 0 drop"
+    before, behind = "prerouting priority raw - 50;", "input priority filter;"
+    for host, hook in ((GATEWAY, before), (OUTSIDE, behind), ("sandbox-1", behind)):
+        table = f"table inet lossy {{ chain c {{ type filter hook {hook} {lose}; }}; }}"
+        world.lab.run(host, ["nft", table])
+    url = f"https://{_NAME}/bytes/2000"
+    done = world.run(
+        "sandbox-1", "client", "parallel", url, "--count", "100", "--trust", tls, seconds=90
+    )
+    assert done.events("parallel")[0]["good"] == 100, done.lines
+    assert world.gateway.alerts() == []
 
 
 @pytest.mark.programs

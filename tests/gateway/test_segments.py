@@ -109,14 +109,22 @@ def test_segments_never_complete_a_request(world: World, dialect: str, family: i
     assert played(world, stream, found, family) == []
 
 
-@pytest.mark.xfail(reason="inline, nobody tells the gateway where a stream begins", strict=True)
-def test_bytes_from_before_the_first_hide_nothing(world: World) -> None:
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_bytes_from_before_the_first_hide_nothing(world: World, family: int) -> None:
     """A byte that its receiver throws away, as one from before the handshake, is not believed."""
     stream = STREAMS["cryptonote"]
     half = len(stream) // 2
-    segments = ({"offset": -1, "text": "x"}, {"offset": 0, "length": half}, {"offset": half})
-    case = Case("an old byte before the first", {"segments": segments})
-    assert played(world, stream, (case,), 4) == []
+    old = {"offset": -1, "text": "x"}
+    joined = {"offset": -1, "text": f"x{stream}"}
+    halves = ({"offset": 0, "length": half}, {"offset": half})
+    found = (
+        Case("an old byte before the first", {"segments": (old, *halves)}),
+        Case("an old byte and all others", {"segments": (joined,)}),
+        Case("an old byte and all others, then the first", {"segments": (joined, *halves)}),
+        Case("an old byte and all others, twice", {"segments": (joined, joined)}),
+    )
+    assert played(world, stream, found, family) == []
+    assert world.counter("early") >= len(found)
 
 
 def test_old_bytes_that_look_like_http_hide_nothing(world: World) -> None:

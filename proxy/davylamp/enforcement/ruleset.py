@@ -5,6 +5,7 @@ A forwarded packet of a training subnet goes through these chains:
     forward   cleared flows go to ``cleared``; of the rest only the sandboxes' traffic goes on
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: what carries bytes is queued
+    opening   of a new connection the originator's first bytes are let on before any other
     cleared   by the first byte: ``beginning``, ``carrying``, or none, and then it passes
     beginning what may start a request is queued again (so many a second a flow), with a mark that
               says so
@@ -42,10 +43,11 @@ COUNTERS = (
     "cleared",
     "rearmed",
     "invalid",
+    "early",
 )
 """The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
-cleared a flow; verdicts that re-armed one; dropped as invalid."""
+cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream."""
 
 _BLANK = b" \t\r\n/"
 _FOLLOWERS = {ord("{"): _BLANK + b'"', ord("["): _BLANK + b'{["'} | dict.fromkeys(
@@ -69,6 +71,9 @@ _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
 _MAX_ELEMENTS = 65536
 _BUCKET_LIFE = "60s"
+_OPENING_LIFE, _STARTS_LIFE = "3600s", "3660s"
+"""How long a connection may be open before its originator speaks and still be held to its first
+byte. The sequence number outlives the connection's id, or what it tells apart would be dropped."""
 _FULL_SIZED = 1200
 """Bytes from which on a packet is taken for bulk: a mining client's messages are far below."""
 _ONE_IN = 16
@@ -92,6 +97,7 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
         _chain("carrying", *_carrying(features)),
         *((_chain("beginning", *_beginning(spec)),) if _has_triggers(features) else ()),
         _chain("cleared", *_cleared(features)),
+        *((_chain("opening", *_opening()),) if _knows_starts(spec, features) else ()),
         _chain("streams", *_streams(spec, features)),
         _chain("datagrams", *_datagrams()),
         _chain("judge", *_judge(spec)),
@@ -99,7 +105,7 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
         _chain("save", *_save(spec)),
         _chain("after", *_after(spec)),
     )
-    body = "".join((*_counters(), *_sets(features), *chains))
+    body = "".join((*_counters(), *_sets(spec, features), *chains))
     commands = "".join(f"{element}\n" for element in elements)
     return f"{removal_text(spec)}table inet {spec.table} {{\n{body}}}\n{commands}"
 
@@ -139,6 +145,10 @@ def _has_triggers(features: Features) -> bool:
     return features.inner_header and features.flow_limits
 
 
+def _knows_starts(spec: RulesetSpec, features: Features) -> bool:
+    return spec.drop_invalid and features.inner_header and features.flow_limits
+
+
 def _payload(features: Features, then: str) -> str:
     # The first payload byte is always >= 0, but a packet without one does not match. Where the
     # kernel cannot see payload, every segment goes on: dearer, and misses nothing.
@@ -154,7 +164,7 @@ def _counters() -> Iterator[str]:
         yield f"  counter {name} {{ }}\n"
 
 
-def _sets(features: Features) -> Iterator[str]:
+def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
     size = f"size {_MAX_ELEMENTS};"
     for version, _, address in _FAMILIES:
         for name, ports in (("blocked", "inet_proto . inet_service"), ("suspects", _PORT_PAIR)):
@@ -166,6 +176,13 @@ def _sets(features: Features) -> Iterator[str]:
                 f"  set {name} {{ typeof ct id . ct direction; flags dynamic,timeout; "
                 f"timeout {_BUCKET_LIFE}; {size} }}\n"
             )
+    if _knows_starts(spec, features):
+        for name, key, life in (
+            ("openings", "ct id", _OPENING_LIFE),
+            ("starts", "ct id . tcp sequence", _STARTS_LIFE),
+        ):
+            flags = f"flags dynamic,timeout; timeout {life};"
+            yield f"  set {name} {{ typeof {key}; {flags} {size} }}\n"
 
 
 def _over(set_name: str, rate: Rate) -> str:
@@ -278,7 +295,25 @@ def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
         # Its receiver would drop it as well; the judge, who cannot know, might believe it.
         yield "ct state invalid counter name invalid drop"
     yield "jump barred"
+    if _knows_starts(spec, features):
+        # Once the originator was heard the connection is assured, and a SYN-ACK that is sent again
+        # says nothing of what it sends next. A full set holds nobody to anything.
+        yield (
+            "ct direction reply tcp flags & (syn | ack) == syn | ack ct status & assured == 0 "
+            "add @starts { ct id . tcp ackseq } add @openings { ct id }"
+        )
+        yield "ct direction original ct id @openings tcp flags & syn == 0 goto opening"
     yield _payload(features, "goto enqueue")
+
+
+def _opening() -> Iterator[str]:
+    # What a receiver would throw away must not be judged as the beginning of what it reads. Bytes
+    # that only overtook the first ones are sent again.
+    yield (
+        "ct id . tcp sequence @starts @ih,0,8 >= 0 "
+        "delete @starts { ct id . tcp sequence } delete @openings { ct id } goto enqueue"
+    )
+    yield "@ih,0,8 >= 0 counter name early drop"
 
 
 def _datagrams() -> Iterator[str]:

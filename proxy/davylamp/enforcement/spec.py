@@ -58,8 +58,9 @@ class RulesetSpec:
     ``sandbox_interfaces`` may end in ``*``. Traffic is judged when it comes from or goes to one of
     the interfaces or one of the subnets. ``queues`` NFQUEUEs are used from ``first_queue`` on; the
     kernel sends both directions of an address pair to the same one. ``drop_invalid`` drops TCP
-    packets that fit no connection, out of its window for one. ``sample_after`` is how many packets
-    a flow has carried, both ways, before it is sampled.
+    packets that fit no connection, out of its window for one, or that come before the first byte of
+    what the originator sends. ``sample_after`` is how many packets a flow has carried, both ways,
+    before it is sampled.
     """
 
     sandbox_interfaces: tuple[str, ...] = ()
