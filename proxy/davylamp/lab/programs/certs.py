@@ -111,8 +111,23 @@ def certificate(chain: Path | None, key: Path | None) -> Iterator[Leaf]:
     if chain is not None and key is not None:
         yield Leaf(chain, key)
         return
-    with tempfile.TemporaryDirectory(prefix="dl-cert-") as folder:
-        yield self_signed(Path(folder), ["localhost", "127.0.0.1", "::1"])
+    with contextlib.ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="dl-cert-") as folder:
+            made = self_signed(Path(folder), ["localhost", "127.0.0.1", "::1"])
+            in_memory = (stack.enter_context(_unlinked(one)) for one in (made.chain, made.key))
+            leaf = Leaf(*in_memory)
+        yield leaf
+
+
+@contextlib.contextmanager
+def _unlinked(path: Path) -> Iterator[Path]:
+    """Yield a path to a copy of a file that no folder has: it ends with us, however we end."""
+    copy = os.memfd_create(path.name)
+    try:
+        os.write(copy, path.read_bytes())
+        yield Path(f"/proc/self/fd/{copy}")
+    finally:
+        os.close(copy)
 
 
 _MAY_SIGN_CERTIFICATES = x509.KeyUsage(
