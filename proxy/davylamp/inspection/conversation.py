@@ -2,6 +2,12 @@
 
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
+from davylamp.inspection.declared.beanstalkd import BEANSTALKD
+from davylamp.inspection.declared.elements import Protocol
+from davylamp.inspection.declared.exchange import DeclaredExchange, DeclaredValues, Trust
+from davylamp.inspection.declared.mqtt import MQTT
+from davylamp.inspection.declared.nats import NATS
+from davylamp.inspection.declared.resp import RESP
 from davylamp.inspection.dns import DnsMessages
 from davylamp.inspection.http import HttpExchange, HttpRequests, HttpResponses
 from davylamp.inspection.identify import Opening, identify
@@ -9,6 +15,14 @@ from davylamp.inspection.jsonlines import JsonLines
 from davylamp.inspection.reader import Place, Reader
 from davylamp.inspection.ssh import SshIdentification
 from davylamp.inspection.tls import TlsClient
+
+_DECLARED: dict[Opening, tuple[Protocol, Direction]] = {
+    Opening.REDIS: (RESP, Direction.ORIGINATOR),
+    Opening.BEANSTALKD: (BEANSTALKD, Direction.ORIGINATOR),
+    Opening.MQTT: (MQTT, Direction.ORIGINATOR),
+    Opening.NATS: (NATS, Direction.RESPONDER),
+}
+"""Protocols whose values declare their length, and which side speaks first."""
 
 
 class _Side:
@@ -35,19 +49,31 @@ class _Side:
 
     @property
     def half_json(self) -> bool:
-        return type(self.reader) is JsonLines and self.reader.partial
+        reader = self.reader
+        if type(reader) is DeclaredValues:
+            return reader.half_json
+        return type(reader) is JsonLines and reader.partial
 
 
 class Conversation:
     """Feeds both directions of one flow (or of one tunnel inside it) to their readers."""
 
-    __slots__ = ("_context", "_depth", "_http", "_layers", "_originator", "_responder")
+    __slots__ = (
+        "_context",
+        "_declared",
+        "_depth",
+        "_http",
+        "_layers",
+        "_originator",
+        "_responder",
+    )
 
     def __init__(self, context: Context, layers: tuple[str, ...], depth: int) -> None:
         self._context = context
         self._layers = layers
         self._depth = depth
         self._http: HttpExchange | None = None
+        self._declared: DeclaredExchange | None = None
         self._originator = _Side()
         self._responder = _Side()
 
@@ -86,13 +112,13 @@ class Conversation:
             if side.first:
                 offset -= len(side.first)
                 data = side.first + data
-            opening = identify(data)
-            if opening is None:
+            reader = self._open(data, direction)
+            if reader is None:
                 side.first = data
                 return
             side.first = b""
             side.began = offset
-            reader = side.reader = self._reader(opening, direction)
+            side.reader = reader
         rest = reader.receive(data, offset)
         if rest is not None:
             self._read_on(side, direction, rest, offset + len(data) - len(rest))
@@ -100,6 +126,10 @@ class Conversation:
     def restart(self, direction: Direction) -> None:
         """Forget what was read of one direction, because bytes of it were lost or came before."""
         self._http = None
+        declared = self._declared
+        if declared is not None and declared.trust is not Trust.TRUSTED:
+            declared.give_up()
+            self._declared = None
         if direction is Direction.ORIGINATOR:
             self._originator = _Side()
         else:
@@ -110,11 +140,11 @@ class Conversation:
         left: bytes | None = rest
         while left is not None:
             before, moved = type(side.reader), offset > side.began
-            opening = identify(left) if left else None
-            if opening is None:
+            opened = self._open(left, direction) if left else None
+            if opened is None:
                 side.reader, side.first = None, left
                 return
-            reader = self._reader(opening, direction)
+            reader = opened
             if type(reader) is before and not moved:
                 reader = JsonLines(self._place(direction))
             side.reader, side.began = reader, offset
@@ -132,6 +162,24 @@ class Conversation:
         if self._http is None:
             self._http = HttpExchange()
         return self._http
+
+    def _open(self, data: bytes, direction: Direction) -> Reader | None:
+        """Return what reads a direction that begins so, or None while that is not to be told."""
+        declared = self._declared
+        if declared is not None and declared.awaits(direction):
+            return DeclaredValues(self._place(direction), declared)
+        opening = identify(data)
+        if opening is None:
+            return None
+        if opening in _DECLARED and self._may_declare(opening, direction):
+            self._declared = DeclaredExchange(_DECLARED[opening][0])
+            return DeclaredValues(self._place(direction), self._declared)
+        return self._reader(opening, direction)
+
+    def _may_declare(self, opening: Opening, direction: Direction) -> bool:
+        """Tell whether this is the side that speaks first, and nothing else was said before."""
+        other = self._responder if direction is Direction.ORIGINATOR else self._originator
+        return direction is _DECLARED[opening][1] and other.reader is None
 
     def _reader(self, opening: Opening, direction: Direction) -> Reader:
         place = self._place(direction)

@@ -24,6 +24,10 @@ class AppProto(StrEnum):
     DUINO_COIN = "duino-coin"
     ALEPHIUM = "alephium"
     PEER = "p2p"
+    REDIS = "redis"
+    NATS = "nats"
+    BEANSTALKD = "beanstalkd"
+    MQTT = "mqtt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ class Opening(StrEnum):
     PROXY_HEADER = "proxy header"
     PEER = "peer"
     BINARY = "length-prefixed binary"
+    REDIS = "redis"
+    NATS = "nats"
+    BEANSTALKD = "beanstalkd"
+    MQTT = "mqtt"
     OTHER = "other"
 
 
@@ -32,6 +36,8 @@ _METHODS = (
     b"TRACE ",
     b"PRI ",
 )
+# What a client of beanstalkd says first: it chooses a tube, or uses the default one.
+_BEANSTALKD_COMMANDS = (b"put ", b"use ", b"watch ", b"ignore ", b"reserve", b"stats", b"list-tube")
 _PREFIXES: tuple[tuple[bytes, Opening], ...] = (
     (b"\x16\x03", Opening.TLS_CLIENT),
     (b"\x15\x03", Opening.TLS_CLIENT),  # an alert may come first
@@ -40,6 +46,8 @@ _PREFIXES: tuple[tuple[bytes, Opening], ...] = (
     *((method, Opening.HTTP_REQUEST) for method in _METHODS),
     (b"PROXY ", Opening.PROXY_HEADER),
     (SIGNATURE, Opening.PROXY_HEADER),
+    (b"INFO {", Opening.NATS),
+    *((command, Opening.BEANSTALKD) for command in _BEANSTALKD_COMMANDS),
     # Networks of Bitcoin's family whose magic begins like text: signet and Zcash.
     (b"\x0a\x03\xcf\x40", Opening.PEER),
     (b"\x24\xe9\x27\x64", Opening.PEER),
@@ -67,6 +75,8 @@ _DNS_LEAST = 17  # a header and a question for the root
 _LEVIN = b"\x01\x21" + b"\x01" * 6
 _VERSION = b"version".ljust(12, b"\0")  # behind the magic of any network of Bitcoin's family
 _SOCKS4_COMMANDS = b"\x01\x02"
+_MQTT_NAMES = (b"\0\4MQ", b"\0\6MQ")
+_RESP_DIGITS = 4  # of how many strings a command has
 _P2POOL_SOLUTION = 17  # where a message of one byte's type follows a challenge of 16 bytes
 
 
@@ -80,6 +90,8 @@ def identify(data: bytes) -> Opening | None:
             return opening
         if prefix.startswith(data):
             return None
+    if first == 0x2A:
+        return _redis(data)
     if first > 0x7E or (first < 0x20 and first not in b"\t\n\r"):
         return _high(first, data)
     return Opening.OTHER
@@ -135,7 +147,31 @@ def _high(first: int, data: bytes) -> Opening | None:
     """Tell protocols that begin with no text: SSLv2's hello (RFC 5246 E.2), peers of Bitcoin's."""
     if first & 0xF0 == 0x80 and data[2:3] in (b"", b"\1") and data[3:4] in (b"", b"\0", b"\3"):
         return Opening.TLS_CLIENT if len(data) > 3 else None
+    if first == 0x10 and (mqtt := _mqtt(data)) is not Opening.OTHER:
+        return mqtt
     return _peer(data)
+
+
+def _redis(data: bytes) -> Opening | None:
+    """Tell an array of strings (RESP) from other text that begins with an asterisk."""
+    for length, byte in enumerate(data[1:]):
+        if byte not in b"0123456789" or length == _RESP_DIGITS:
+            begun = data[length + 1 : length + 4]
+            if length == 0 or not b"\r\n$".startswith(begun):
+                return Opening.OTHER
+            return Opening.REDIS if len(begun) == 3 else None
+    return None
+
+
+def _mqtt(data: bytes) -> Opening | None:
+    """Tell a CONNECT of MQTT: a length of one to four bytes, and the protocol's name."""
+    for place in range(1, min(5, len(data))):
+        if data[place] < 0x80:
+            begun = data[place + 1 : place + 5]
+            if not any(name.startswith(begun) for name in _MQTT_NAMES):
+                return Opening.OTHER
+            return Opening.MQTT if len(begun) == 4 else None
+    return None if len(data) < 5 else Opening.OTHER
 
 
 def _peer(data: bytes) -> Opening | None:
