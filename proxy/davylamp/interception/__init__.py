@@ -1,0 +1,1 @@
+"""TLS opened and looked into: mitmproxy processes, their supervision, and their authority."""
