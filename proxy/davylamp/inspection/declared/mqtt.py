@@ -38,7 +38,7 @@ def client_head(data: bytes, at: int, _known: int) -> Head | Unread:
     for known in CONNECTS:
         if name.startswith(known) and length.body > len(known):
             return Head(length.end + len(known), length.body - len(known), proof=True)
-    begun = any(known.startswith(name) for known in CONNECTS)
+    begun = any(len(name) < len(known) and known.startswith(name) for known in CONNECTS)
     return Unread.MORE if begun else Unread.BROKEN
 
 
