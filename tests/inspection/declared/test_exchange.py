@@ -230,6 +230,15 @@ def test_what_is_held_is_bounded(core: Pack) -> None:
     assert len(told) <= MAX_ALIKE * len({one.signature.id for one in told})
 
 
+def test_only_what_stands_before_a_break_is_held_back(core: Pack) -> None:
+    """Of lines behind the break in the same segment every one is told, as if each came alone."""
+    said = resp(*[VALUE] * 5) + (SUBSCRIBE + b"x\n") * 5
+    whole, by_byte = Inspector(core), Inspector(core)
+    found = whole.receive(C, said, 0.0)
+    assert len(found) == MAX_ALIKE + 5
+    assert tuple(feed(by_byte, [(C, said[n : n + 1]) for n in range(len(said))])) == found
+
+
 def test_a_gap_before_there_is_trust_ends_the_wait(core: Pack) -> None:
     """Lost bytes may be the proof that it is no protocol, so what was held is told."""
     inspector = Inspector(core)

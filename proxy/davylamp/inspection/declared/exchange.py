@@ -95,7 +95,6 @@ class DeclaredValues:
     """Reads one direction as lines and as the protocol, until it is known which is right."""
 
     __slots__ = (
-        "_alike",
         "_carried",
         "_elements",
         "_exchange",
@@ -115,7 +114,6 @@ class DeclaredValues:
         self._carried = place.context.carried()  # where lines tell what they find
         self._lines = self._new_lines()
         self._found: list[Finding] = []  # what is held
-        self._alike: Counter[str] = Counter()  # of it, findings of a signature
         self._seen = 0
         exchange.join(self)
 
@@ -185,12 +183,16 @@ class DeclaredValues:
             exchange.believe()
             self._break(rest, offset + len(data))
             return
-        self._lines.receive(data, offset)
-        self._hold()
+        end = offset + len(data)
+        kept = data if rest is None else data[: max(0, len(data) - len(rest))]
+        if kept:
+            self._lines.receive(kept, offset)
+            self._hold(end - (self._elements.held if rest is None else len(rest)))
         if rest is None:
             exchange.spend(len(data))
         else:
             exchange.give_up()
+            self._search(data[len(kept) :], offset + len(kept))
 
     def _follow(self, data: bytes, offset: int) -> None:
         self._break(self._elements.feed(data), offset + len(data))
@@ -205,12 +207,18 @@ class DeclaredValues:
         self._lines.receive(data, offset)
         self._place.context.adopt(self._carried)
 
-    def _hold(self) -> None:
-        for finding in self._carried.findings:
-            self._alike[finding.signature.id] += 1
-            if self._alike[finding.signature.id] <= MAX_ALIKE:
-                self._found.append(finding)
+    def _hold(self, known: int) -> None:
+        """Hold what was found, but no more alike than needed of what ends before ``known``.
+
+        Behind it stands half a head, which may yet turn out to be none.
+        """
+        found, alike = self._found + self._carried.findings, Counter[str]()
         self._carried.findings.clear()
+        self._found = []
+        for one in found:
+            alike[one.signature.id] += 1
+            if alike[one.signature.id] <= MAX_ALIKE or one.end > known:
+                self._found.append(one)
 
     def _new_lines(self) -> JsonLines:
         place = self._place
