@@ -33,7 +33,8 @@ def tags(trainer: Client, container: str) -> set[tuple[int, str | None]]:
     dossier = store.run(store.operations.look_up(container))
     assert dossier is not None
     return {
-        (alert.dest_port, alert.lineage and alert.lineage.run_id) for alert in dossier.incidents
+        (alert.dest_port, alert.lineage.run_id if alert.lineage else None)
+        for alert in dossier.incidents
     }
 
 
