@@ -153,7 +153,7 @@ class Link:
             if number:
                 await asyncio.sleep(self.options.gap)
             self.writer.write(piece)
-            await self.writer.drain()
+            await self._drain()
         self.reporter.say("sent", bytes=len(payload), text=excerpt(payload))
 
     async def receive(self) -> dict[str, Json]:
@@ -173,6 +173,13 @@ class Link:
                 raise ConnectionAbortedError("the peer does not speak JSON") from error
             if isinstance(message, dict):
                 return message
+
+    async def _drain(self) -> None:
+        try:
+            await self.writer.drain()
+        except ConnectionResetError as error:
+            # Where the end came while it waited it says no more than that; the reader knows why.
+            raise self.reader.exception() or error from error
 
     def close(self) -> None:
         """Close without waiting for the peer."""
