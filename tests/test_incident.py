@@ -6,6 +6,7 @@ from tests.streams import LOGIN, POOL_NAME, SSH_CLIENT, client_hello, core_pack
 
 from davylamp.events import Action, AlertEvent, LineageInfo, decode, encode
 from davylamp.flow import Direction, FlowKey, Proto
+from davylamp.fusion import Suspicion
 from davylamp.incident import IncidentBook, Reporter, Sighting, flow_id
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.inspector import Inspector
@@ -27,7 +28,7 @@ def inspected(said: bytes) -> tuple[tuple[Finding, ...], Sighting]:
 def reported(said: bytes, policy: Policy | None = None) -> tuple[AlertEvent, ...]:
     """Return the alerts on an originator's bytes."""
     reporter = Reporter(policy or Policy(), "2026.1", 32)
-    return reporter.report(*inspected(said), set())[0]
+    return reporter.report(*inspected(said), Suspicion())[0]
 
 
 def one(alerts: tuple[AlertEvent, ...], identity: str) -> AlertEvent:
@@ -94,29 +95,29 @@ def test_what_policy_passes_is_not_told() -> None:
     found, sighting = inspected(SSH_CLIENT)
     key = FlowKey(KEY.proto, KEY.orig_addr, KEY.orig_port, KEY.resp_addr, 22)
     told = Sighting(key, sighting.begin, sighting.now, AppProto.SSH)
-    alerts, verdict = Reporter(Policy(), "", 32).report(found, told, set())
+    alerts, verdict = Reporter(Policy(), "", 32).report(found, told, Suspicion())
     assert alerts == ()
     assert verdict.action is Action.PASS
 
 
 def test_a_signature_is_told_once_a_flow_and_judged_each_time() -> None:
     """What was told before is not told again, but still decides the packet."""
-    reporter, seen = Reporter(Policy(), "", 32), set[str]()
+    reporter, seen = Reporter(Policy(), "", 32), Suspicion()
     first, verdict = reporter.report(*inspected(LOGIN), seen)
     again, second = reporter.report(*inspected(LOGIN), seen)
     assert first
     assert again == ()
     assert verdict.blocks
     assert second.blocks
-    assert SignatureId("cryptonote-login") in seen
+    assert SignatureId("cryptonote-login") in seen.reported
 
 
 def test_alerts_on_a_flow_are_bounded() -> None:
     """A flow cannot write more alerts than it may."""
-    reporter, seen = Reporter(Policy(mode=Mode.OBSERVE), "", 1), set[str]()
+    reporter, seen = Reporter(Policy(mode=Mode.OBSERVE), "", 1), Suspicion()
     for said in (LOGIN, SSH_CLIENT, client_hello(POOL_NAME)):
         reporter.report(*inspected(said), seen)
-    assert len(seen) == 1
+    assert len(seen.reported) == 1
 
 
 def test_a_flow_id_names_one_connection() -> None:

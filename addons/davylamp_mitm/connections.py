@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Server
 
 from davylamp.flow import FlowKey
 from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
+from davylamp.fusion import Suspicion
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp_mitm.strand import Strand
 
@@ -19,21 +20,27 @@ class Watched:
 
     ``begin`` is when it was accepted, in seconds since the epoch. ``stopped`` says that it was cut.
     ``upgraded`` says that a server switched protocols on it, so that raw bytes on it are inside
-    HTTP.
+    HTTP. ``opened`` is when TLS with the client was established, or 0, and ``server`` the one
+    behind it then; ``spoken`` that bytes were exchanged in it, or that the server left. ``judged``
+    says that something was found, and that policy lets it pass.
     """
 
     begin: float
     hello: ClientHello | None = None
     stopped: bool = False
     upgraded: bool = False
-    _reported: OrderedDict[FlowKey, set[str]] = field(default_factory=OrderedDict)
+    opened: float = 0.0
+    server: Server | None = None
+    spoken: bool = False
+    judged: bool = False
+    _suspicions: OrderedDict[FlowKey, Suspicion] = field(default_factory=OrderedDict)
 
-    def reported(self, key: FlowKey) -> set[str]:
-        """Return the ids of the signatures already alerted on with this server; they are kept."""
-        known = self._reported.setdefault(key, set())
-        self._reported.move_to_end(key)
-        if len(self._reported) > _SERVERS:
-            self._reported.popitem(last=False)
+    def suspicion(self, key: FlowKey) -> Suspicion:
+        """Return what was found so far of what is said to this server; it is kept."""
+        known = self._suspicions.setdefault(key, Suspicion())
+        self._suspicions.move_to_end(key)
+        if len(self._suspicions) > _SERVERS:
+            self._suspicions.popitem(last=False)
         return known
 
 
@@ -62,14 +69,18 @@ class Connections:
 
     def watched(self, client: Client) -> Watched:
         """Return what is known of a client's connection; of one that has ended, nothing."""
-        if client.timestamp_end is not None:
-            return Watched(client.timestamp_start)
         known = self._watched.get(client.id)
+        if known is None and client.timestamp_end is not None:
+            return Watched(client.timestamp_start)
         if known is None:
             known = self._watched[client.id] = Watched(client.timestamp_start)
             if len(self._watched) > self._limits.flows:
                 self._watched.popitem(last=False)
         return known
+
+    def known(self, client: Client) -> Watched | None:
+        """Return what is known of a client's connection, ended or not, if anything is."""
+        return self._watched.get(client.id)
 
     def strand(self, flow_id: str) -> Strand | None:
         """Return a flow's strand, if it has one."""

@@ -12,23 +12,27 @@ from mitmproxy.dns import DNSFlow
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
 from mitmproxy.net.dns import response_codes
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 from mitmproxy.udp import UDPFlow
 
+from davylamp.enforcement.spec import ExceptionPolicy
 from davylamp.errors import DavylampError
 from davylamp.events import AlertEvent, StatsEvent, rfc3339
-from davylamp.incident import Reporter, Sighting
+from davylamp.incident import Reporter, Sighting, refusal_event
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import Verdict
 from davylamp_mitm.connections import Connections, Watched
 from davylamp_mitm.endpoints import flow_key, server_name
-from davylamp_mitm.options import Options, Settings, add_options, read_settings
+from davylamp_mitm.gatewaylink import GatewayLink
+from davylamp_mitm.options import Options, Settings, add_options, read_settings, settings_of
 from davylamp_mitm.recorder import WORKER, Recorder
 from davylamp_mitm.stopping import cut, mark
 
-type Subject = Flow | ClientHelloData
+type Subject = Flow | ClientHelloData | NextLayer | ServerConnectionHookData
 
 _SETTINGS = frozenset(
     f"davylamp_{name}" for name in ("mode", "exception_policy", "pack", "policy", "pass")
@@ -40,7 +44,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Stats:
-    """Counters since the script was loaded; ``refusals`` are clients that took no certificate."""
+    """Counters since the script was loaded.
+
+    ``refusals`` are clients that took no certificate, ``unverified`` connections that ended because
+    nobody vouches for the server, ``strays`` those that nobody redirected.
+    """
 
     pieces: int = 0
     bytes: int = 0
@@ -48,6 +56,8 @@ class Stats:
     stopped: int = 0
     failures: int = 0
     refusals: int = 0
+    unverified: int = 0
+    strays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,12 @@ class Lamp:
     def __init__(self) -> None:
         self.connections = Connections()
         self.stats = Stats()
+        self.behind: object | None = None
+        """An addon that comes after mitmproxy's own, which decide on layers and make TLS contexts:
+        a script's come before, where there is nothing yet to look at or to change."""
         self._settings: Settings | None = None
         self._reporter: Reporter | None = None
-        self._recorder: Recorder | None = None
+        self._recorder: Recorder | GatewayLink | None = None
         self._began = time.time()
         self._said: set[str] = set()
 
@@ -82,29 +95,34 @@ class Lamp:
     # --- what mitmproxy calls -----------------------------------------------------------------
 
     def load(self, loader: Loader) -> None:
-        """Make the options known."""
+        """Make the options known, and have the last addon join the line."""
         add_options(loader)
+        if self.behind is not None:
+            ctx.master.addons.add(self.behind)
 
     def configure(self, updated: set[str]) -> None:
         """Take the options; raise OptionsError saying what is wrong with them."""
         options = cast("Options", ctx.options)  # ours are there since `load`
         try:
+            if self._recorder is not None and _OUTPUTS & updated:
+                logger.warning("davylamp: %s take effect at the next start", sorted(_OUTPUTS))
+            if options.davylamp_gateway:
+                self._obey(options.davylamp_gateway)
+                return
             if self._settings is None or _SETTINGS & updated:
-                self._settings = settings = read_settings(options)
-                alerts_per_flow = PipelineLimits().alerts_per_flow
-                self._reporter = Reporter(settings.policy, settings.pack.version, alerts_per_flow)
+                self._judge_by(read_settings(options))
             if self._recorder is None:
                 recorder = Recorder(options.davylamp_events, options.davylamp_redis)
                 recorder.start()
                 self._recorder = recorder
-            elif _OUTPUTS & updated:
-                logger.warning("davylamp: %s take effect at the next start", sorted(_OUTPUTS))
-        except DavylampError as error:
+        except (DavylampError, EOFError) as error:
             raise exceptions.OptionsError(f"davylamp: {error}") from error
 
     def running(self) -> None:
-        """Say what is in force."""
+        """Say what is in force, and to the gateway that we listen."""
         settings = self.settings()
+        if isinstance(self._recorder, GatewayLink):
+            self._recorder.start(self._summary)
         logger.info(
             "davylamp: %s, %s, pack %s %s",
             settings.policy.mode,
@@ -118,10 +136,8 @@ class Lamp:
         if self._recorder is not None:
             self._recorder.stop(self._summary())
             self._recorder = None
-
-    def client_disconnected(self, client: Client) -> None:
-        """Forget a connection."""
-        self.connections.forget(client)
+        if self.behind is not None and self.behind in ctx.master.addons.chain:
+            ctx.master.addons.remove(self.behind)
 
     # --- what the addons call -----------------------------------------------------------------
 
@@ -150,10 +166,20 @@ class Lamp:
         found = tuple(_placed(finding, sight.outer, name) for finding in sight.found)
         now = time.time()
         sighting = Sighting(key, watched.begin, now, sight.app_proto, watched.hello)
-        alerts, verdict = self._reporter.report(found, sighting, watched.reported(key))
+        alerts, verdict = self._reporter.report(found, sighting, watched.suspicion(key))
         for alert in alerts:
             self._publish(alert, name)
+        if verdict.blocks and verdict.block_endpoint and self._recorder is not None:
+            self._recorder.block(key)
         return verdict
+
+    def tell_refusal(
+        self, client: Client, server: Server | None, watched: Watched, how: str
+    ) -> None:
+        """Tell that a client would not have our certificate, whatever it is."""
+        key = flow_key(client, server)
+        if self._recorder is not None:
+            self._recorder.tell(refusal_event(key, watched.begin, time.time(), watched.hello, how))
 
     def stop(self, client: Client, server: Server | None, flow: Flow | None, reason: str) -> None:
         """Cut a client's connection for good; whoever calls has taken care of the bytes."""
@@ -172,10 +198,15 @@ class Lamp:
         if self._settings is None or self._settings.fails_closed:
             consequence = "stopped"
             take_away(subject)
-            if isinstance(subject, ClientHelloData):
-                self.stop(subject.context.client, subject.context.server, None, "")
-            else:
-                self.stop(subject.client_conn, subject.server_conn, subject, "inspection failed")
+            match subject:
+                case ClientHelloData() | NextLayer():
+                    self.stop(subject.context.client, subject.context.server, None, "")
+                case ServerConnectionHookData():
+                    self.stop(subject.client, subject.server, None, "")
+                case _:
+                    self.stop(
+                        subject.client_conn, subject.server_conn, subject, "inspection failed"
+                    )
         else:
             consequence = "passed on"
         first = where not in self._said
@@ -188,9 +219,25 @@ class Lamp:
             exc_info=error if first else None,
         )
 
+    def _obey(self, descriptor: int) -> None:
+        """Be a worker of the gateway that is behind a file descriptor; once and for all."""
+        if self._recorder is not None:
+            return
+        link = GatewayLink(descriptor)
+        config = link.configuration
+        self._judge_by(settings_of(config, ExceptionPolicy(config.exception_policy)))
+        self._recorder = link
+
+    def _judge_by(self, settings: Settings) -> None:
+        self._settings = settings
+        alerts_per_flow = PipelineLimits().alerts_per_flow
+        self._reporter = Reporter(settings.policy, settings.pack.version, alerts_per_flow)
+
     def _publish(self, alert: AlertEvent, name: str) -> None:
         self.stats.alerts += 1
-        logger.warning(
+        logger.log(
+            # The gateway says it itself, and knows who it was.
+            logging.INFO if isinstance(self._recorder, GatewayLink) else logging.WARNING,
             "davylamp: %s: %s (%d %%), %s:%d to %s",
             alert.verdict.action,
             alert.alert.signature,
@@ -216,6 +263,8 @@ class Lamp:
                 "stopped": stats.stopped,
                 "failures": stats.failures,
                 "tls_refusals": stats.refusals,
+                "unverified": stats.unverified,
+                "strays": stats.strays,
                 "evicted": self.connections.evicted,
             },
         )

@@ -59,6 +59,11 @@ class ByteStrand:
         """Bytes that the inspection's buffers hold."""
         return self._inspector.held
 
+    @property
+    def partial(self) -> bool:
+        """Whether what came last is the beginning of a message, or of a stream not yet told."""
+        return self._inspector.partial
+
     def give_up(self) -> None:
         """Begin afresh."""
         self._inspector = Inspector(self._pack, _LIMITS)

@@ -56,7 +56,10 @@ class MiningInfo(Struct, frozen=True, kw_only=True):
 
 
 class EvidenceInfo(Struct, frozen=True, kw_only=True):
-    """One piece of evidence; ``offset`` counts bytes of that direction's stream from its start."""
+    """One piece of evidence; ``offset`` counts bytes of that direction's stream from its start.
+
+    ``kind`` says what it does in a session: pieces of different kinds support each other.
+    """
 
     signature_id: str
     direction: str
@@ -64,6 +67,30 @@ class EvidenceInfo(Struct, frozen=True, kw_only=True):
     length: int
     excerpt: str
     detail: str = ""
+    kind: str = ""
+
+
+class FusionPart(Struct, frozen=True, kw_only=True):
+    """One finding of a sum; ``confidence`` up to 99, ``weight`` the same in decibans."""
+
+    signature_id: str
+    kind: str
+    direction: str
+    confidence: int
+    weight: float
+
+
+class FusionInfo(Struct, frozen=True, kw_only=True):
+    """What a flow's findings of different kinds amount to together (docs/accuracy.md).
+
+    ``needed`` is the confidence from which policy blocks; ``weight`` is the sum of the parts', and
+    ``confidence`` says the same as ``weight``.
+    """
+
+    confidence: int
+    needed: int
+    weight: float
+    parts: tuple[FusionPart, ...]
 
 
 class TlsInfo(Struct, frozen=True, kw_only=True):
@@ -135,17 +162,32 @@ class FlowFields(Event, frozen=True, kw_only=True):
 
 
 class AlertEvent(FlowFields, tag="alert", frozen=True, kw_only=True):
-    """One signature matched on one flow; at most one event per flow and signature."""
+    """One signature matched on one flow; at most one event per flow and signature.
+
+    The first piece of ``evidence`` is this signature's own. Where findings of other kinds were met
+    on the flow before, ``fusion`` adds them up, and their evidence follows.
+    """
 
     alert: AlertInfo
     verdict: VerdictInfo
     incident_id: str = ""
     mining: MiningInfo | None = None
     evidence: tuple[EvidenceInfo, ...] = ()
+    fusion: FusionInfo | None = None
     tls: TlsInfo | None = None
     lineage: LineageInfo | None = None
     pack: str = ""
     pcap_file: str = ""
+
+
+class TlsEvent(FlowFields, tag="tls", frozen=True, kw_only=True):
+    """A client that would not have our certificate; ``refusal`` says how.
+
+    Most only lack our authority. What makes a refusal evidence makes an alert of its own.
+    """
+
+    refusal: str
+    tls: TlsInfo | None = None
 
 
 class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
@@ -168,13 +210,13 @@ class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
     ip: str = ""
 
 
-AnyEvent = AlertEvent | StatsEvent | LineageEvent
+AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
 
 
-def encode(event: AnyEvent) -> bytes:
+def encode(event: Event) -> bytes:
     """Return the event as one line of JSON, without the newline."""
     return _encoder.encode(event)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from davylamp.events import Action
 from davylamp.flow import Direction, FlowKey
+from davylamp.fusion import Suspicion
 from davylamp.inspection.inspector import Inspector
 from davylamp.packet import TCP, flow_key, reverse_key
 from davylamp.reassembly import Stream
@@ -34,8 +35,8 @@ class Flow:
     ``tuple_key`` is its originator's packets'. ``begin`` is the time of its first packet seen, in
     seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
-    ``reported`` are the signatures already alerted. ``older`` is a connection between the same
-    ports that ended, or seems to have ended, with half a message.
+    ``suspicion`` is what was found on it so far. ``older`` is a connection between the same ports
+    that ended, or seems to have ended, with half a message.
     """
 
     tuple_key: bytes
@@ -46,7 +47,7 @@ class Flow:
     blocked: Action | None = None
     originator: Stream | None = None
     responder: Stream | None = None
-    reported: set[str] = field(default_factory=set)
+    suspicion: Suspicion = field(default_factory=Suspicion)
     finished: set[Direction] = field(default_factory=set)
     older: "Flow | None" = None
     counted: int = 0
@@ -76,7 +77,7 @@ class Flow:
     @property
     def held(self) -> int:
         """Bytes of memory that the flow takes."""
-        total = FLOW_OVERHEAD + self.inspector.held
+        total = FLOW_OVERHEAD + self.inspector.held + self.suspicion.held
         for part in (self.originator, self.responder, self.older):
             if part is not None:
                 total += part.held

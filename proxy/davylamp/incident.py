@@ -15,18 +15,23 @@ from davylamp.events import (
     AlertEvent,
     AlertInfo,
     EvidenceInfo,
+    FusionInfo,
+    FusionPart,
     MiningInfo,
+    TlsEvent,
     TlsInfo,
     VerdictInfo,
     rfc3339,
 )
 from davylamp.flow import FlowKey
+from davylamp.fusion import Sum, Suspicion, counts
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.policy import Mode, Policy, Verdict, gravity
 from davylamp.redaction import redact
 from davylamp.signatures.model import Category
 
+_SEVERAL = 2  # parts that make a sum worth showing
 _FLOW_ID_BITS = 52  # what a JSON number holds exactly in every reader
 
 
@@ -55,16 +60,18 @@ class Reporter:
         self._alerts_per_flow = alerts_per_flow
 
     def report(
-        self, found: tuple[Finding, ...], sighting: Sighting, reported: set[str]
+        self, found: tuple[Finding, ...], sighting: Sighting, suspicion: Suspicion
     ) -> tuple[tuple[AlertEvent, ...], Verdict]:
         """Return the alerts on findings (at least one), and the gravest verdict on any of them.
 
-        ``reported`` holds the ids of the signatures already alerted on this flow; it grows.
+        ``suspicion`` is what was found on this flow before; it takes in what was found now.
         """
+        together = suspicion.weigh(found)
+        reported = suspicion.reported
         alerts: list[AlertEvent] = []
         verdicts: list[Verdict] = []
         for finding in found:
-            verdict = self._policy.judge(finding, sighting.key)
+            verdict = self._policy.judge(finding, sighting.key, together)
             verdicts.append(verdict)
             identity = finding.signature.id
             if (
@@ -73,10 +80,25 @@ class Reporter:
                 and len(reported) < self._alerts_per_flow
             ):
                 reported.add(identity)
-                alerts.append(
-                    alert_event(finding, verdict, sighting, mode=self._policy.mode, pack=self._pack)
-                )
+                alerts.append(self._alert(finding, verdict, sighting, together))
         return tuple(alerts), max(verdicts, key=gravity)
+
+    def _alert(
+        self, finding: Finding, verdict: Verdict, sighting: Sighting, together: Sum
+    ) -> AlertEvent:
+        """Return the alert on a finding, with what it was added to if it counts there."""
+        policy = self._policy
+        alert = alert_event(finding, verdict, sighting, mode=policy.mode, pack=self._pack)
+        if len(together.parts) < _SEVERAL or not counts(finding):
+            return alert
+        others = tuple(
+            _evidence(part.finding) for part in together.parts if part.finding is not finding
+        )
+        return msgspec.structs.replace(
+            alert,
+            evidence=alert.evidence + others,
+            fusion=_fusion(together, policy.block_confidence),
+        )
 
 
 def alert_event(
@@ -113,18 +135,60 @@ def alert_event(
         )
         if signature.category in (Category.MINING, Category.POOL, Category.SOLO)
         else None,
-        evidence=(
-            EvidenceInfo(
-                signature_id=signature.id,
-                direction=finding.direction.value,
-                offset=finding.offset,
-                length=finding.end - finding.offset,
-                excerpt=redact(finding.excerpt),
-                detail=finding.detail,
-            ),
-        ),
+        evidence=(_evidence(finding),),
         tls=_tls_info(sighting.hello),
         pack=pack,
+    )
+
+
+def refusal_event(
+    key: FlowKey, begin: float, now: float, hello: ClientHello | None, how: str
+) -> TlsEvent:
+    """Return the event that a client refused our certificate; times as in a `Sighting`."""
+    community_id = key.community_id()
+    return TlsEvent(
+        timestamp=rfc3339(now),
+        flow_id=flow_id(community_id, begin),
+        flow_start=rfc3339(begin),
+        community_id=community_id,
+        src_ip=key.orig_ip,
+        src_port=key.orig_port,
+        dest_ip=key.resp_ip,
+        dest_port=key.resp_port,
+        proto=key.proto.name,
+        app_proto=AppProto.TLS.value,
+        refusal=how,
+        tls=_tls_info(hello),
+    )
+
+
+def _evidence(finding: Finding) -> EvidenceInfo:
+    return EvidenceInfo(
+        signature_id=finding.signature.id,
+        direction=finding.direction.value,
+        offset=finding.offset,
+        length=finding.end - finding.offset,
+        excerpt=redact(finding.excerpt),
+        detail=finding.detail,
+        kind=finding.kind.value,
+    )
+
+
+def _fusion(together: Sum, needed: int) -> FusionInfo:
+    return FusionInfo(
+        confidence=together.confidence,
+        needed=needed,
+        weight=round(together.weight, 1),
+        parts=tuple(
+            FusionPart(
+                signature_id=part.finding.signature.id,
+                kind=part.finding.kind.value,
+                direction=part.finding.direction.value,
+                confidence=part.confidence,
+                weight=round(part.weight, 1),
+            )
+            for part in together.parts
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """Findings to verdicts: what this site does about what was seen.
 
-A verdict blocks only on a *conclusive* finding: a stable signature whose confidence reaches the
-policy's threshold. Anything weaker alerts. In observe mode nothing is blocked, and the verdict says
-what would have been.
+A verdict blocks on a *conclusive* finding: a stable signature whose confidence reaches the
+policy's threshold. It blocks as well where the stable findings of a flow reach it together
+(`davylamp.fusion`). Anything weaker alerts. In observe mode nothing is blocked, and the verdict
+says what would have been.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,14 @@ from types import MappingProxyType
 
 from davylamp.events import Action
 from davylamp.flow import FlowKey
+from davylamp.fusion import Sum, counts
 from davylamp.inspection.finding import AppProto, Finding
-from davylamp.signatures.model import Category, Maturity
+from davylamp.signatures.model import Category, Kind, Maturity
 
 type Network = IPv4Network | IPv6Network
+
+_NOTHING = Sum()
+_SEVERAL = 2
 
 
 class Mode(StrEnum):
@@ -90,20 +95,30 @@ class Policy:
     ssh: SshPolicy = field(default_factory=SshPolicy)
     block_confidence: int = 80
 
-    def judge(self, finding: Finding, key: FlowKey) -> Verdict:
-        """Return the verdict on one finding of the flow ``key``."""
+    def judge(self, finding: Finding, key: FlowKey, together: Sum = _NOTHING) -> Verdict:
+        """Return the verdict on one finding of the flow ``key``.
+
+        ``together`` is what counts of the flow, this finding included; without it the finding is
+        judged alone.
+        """
         category = finding.signature.category
         if category is Category.TUNNEL and self.ssh.allows(key):
             return Verdict(Action.PASS, f"ssh to port {key.resp_port} is allowed by policy")
-        by_name = finding.signature.category is Category.POOL
         wanted = self.dns if AppProto.DNS in finding.layers else self.actions[category]
         if wanted in (Action.PASS, Action.ALERT):
             return Verdict(wanted, f"policy for {category} is {wanted}")
-        if doubt := self._doubt(finding):
-            return Verdict(Action.ALERT, doubt)
+        doubt = self._doubt(finding)
+        fused = bool(doubt) and counts(finding) and together.reaches(self.block_confidence)
+        if doubt and not fused:
+            return Verdict(Action.ALERT, self._in_sum(doubt, finding, together))
+        reason = _together(together, self.block_confidence) if fused else finding.detail
         if self.mode is Mode.OBSERVE:
-            return Verdict(Action.ALERT, f"observe mode; enforce would {wanted}")
-        return Verdict(wanted, f"conclusive: {finding.detail}", block_endpoint=not by_name)
+            return Verdict(Action.ALERT, f"observe mode; enforce would {wanted}: {reason}")
+        if fused:
+            named = not together.without(Kind.NAME).reaches(self.block_confidence)
+            return Verdict(wanted, reason, block_endpoint=not named)
+        by_name = category is Category.POOL
+        return Verdict(wanted, f"conclusive: {reason}", block_endpoint=not by_name)
 
     def _doubt(self, finding: Finding) -> str:
         """Return why a finding is not conclusive, or nothing if it is."""
@@ -112,3 +127,14 @@ class Policy:
         if finding.confidence < self.block_confidence:
             return f"confidence {finding.confidence} is under {self.block_confidence}"
         return ""
+
+    def _in_sum(self, doubt: str, finding: Finding, together: Sum) -> str:
+        """Say of a doubtful finding also that what it was added to is too little."""
+        if not counts(finding) or len(together.parts) < _SEVERAL:
+            return doubt
+        return f"{doubt}, and so is {_together(together, self.block_confidence)}"
+
+
+def _together(together: Sum, needed: int) -> str:
+    kinds = " + ".join(f"{part.finding.kind} {part.confidence}" for part in together.parts)
+    return f"together {together.confidence} of {needed} needed: {kinds}"

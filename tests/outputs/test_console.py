@@ -17,6 +17,7 @@ from davylamp.events import (
     LineageEvent,
     LineageInfo,
     StatsEvent,
+    TlsEvent,
     VerdictInfo,
 )
 from davylamp.outputs.console import ConsoleSink, one_line
@@ -84,6 +85,24 @@ def test_unsure_lineage_says_so(make_alert: MakeAlert) -> None:
                 seconds=1.25,
             ),
             "04:05:06Z stats   5 packets, 900 bytes, 2 flows, 1 alerts in 1.2 s\n",
+        ),
+        (
+            TlsEvent(
+                timestamp="2026-02-03T04:05:06+00:00",
+                flow_id=1,
+                flow_start="2026-02-03T04:05:05+00:00",
+                community_id="1:x",
+                src_ip="10.0.0.2",
+                src_port=4000,
+                dest_ip="2001:db8::1",
+                dest_port=443,
+                proto="TCP",
+                refusal="alert unknown_ca",
+            ),
+            (
+                "04:05:06Z refused 10.0.0.2:4000 > [2001:db8::1]:443 "
+                "would not have our certificate: alert unknown_ca\n"
+            ),
         ),
     ],
 )

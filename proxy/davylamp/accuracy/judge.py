@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from davylamp.accuracy.delivery import Segment
 from davylamp.flow import Direction, FlowKey, Proto
+from davylamp.fusion import Suspicion
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.inspector import Inspector
 from davylamp.policy import Policy
@@ -44,7 +45,7 @@ class Judge:
         """Return the alerts on a conversation, in order; each signature alerts once."""
         inspector = Inspector(self._pack)
         told: list[Told] = []
-        reported: set[str] = set()
+        suspicion = Suspicion()
         received = dict.fromkeys(Direction, 0)
         for now, (direction, data) in enumerate(segments):
             received[direction] += len(data)
@@ -52,7 +53,7 @@ class Judge:
             if not found:
                 continue
             sighting = Sighting(_FLOW, 0.0, now / 100, inspector.app_proto, inspector.hello)
-            alerts, verdict = self._reporter.report(found, sighting, reported)
+            alerts, verdict = self._reporter.report(found, sighting, suspicion)
             told += [
                 Told(
                     SignatureId(alert.alert.signature_id),

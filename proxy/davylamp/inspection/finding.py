@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from davylamp.flow import Direction
-from davylamp.signatures.model import Signature
+from davylamp.signatures.model import Kind, Signature
 
 MAX_EXCERPT = 512
 
@@ -48,3 +48,8 @@ class Finding:
     layers: tuple[str, ...] = ()
     coin: str = ""
     detail: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What the evidence does in a session; findings of different kinds are independent."""
+        return self.signature.kind

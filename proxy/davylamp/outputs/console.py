@@ -18,6 +18,7 @@ from davylamp.events import (
     LineageEvent,
     LineageInfo,
     StatsEvent,
+    TlsEvent,
 )
 
 _STYLES = {
@@ -59,6 +60,11 @@ def one_line(event: AnyEvent) -> Text:
             line.append(f"{_clean(event.change)} ")
             line.append(f"{_clean(event.ip)} " if event.ip else "")
             line.append(describe(event.lineage))
+        case TlsEvent():
+            line.append("refused ", style="cyan")
+            source = _endpoint(event.src_ip, event.src_port)
+            line.append(f"{source} > {_endpoint(event.dest_ip, event.dest_port)} ")
+            line.append(_clean(f"would not have our certificate: {event.refusal}"))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(

@@ -3,6 +3,7 @@
 from davylamp.decision import ACCEPT, Decision, Fate
 from davylamp.events import AlertEvent
 from davylamp.flow import Direction
+from davylamp.fusion import Suspicion
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
@@ -95,7 +96,8 @@ class Pipeline:
         if not found:
             return ACCEPT
         self.stats.flows += 1
-        alerts, verdict = self._reporter.report(found, Sighting(key, now, now, AppProto.DNS), set())
+        sighting = Sighting(key, now, now, AppProto.DNS)
+        alerts, verdict = self._reporter.report(found, sighting, Suspicion())
         self.stats.alerts += len(alerts)
         blocked = verdict.blocks and self._vantage is not Vantage.SAMPLE
         return Decision(Fate.DROP if blocked else Fate.ACCEPT, alerts)

@@ -350,7 +350,7 @@ class TcpJudge:
 
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
-        if not flow.reported:
+        if not flow.suspicion:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
@@ -400,7 +400,7 @@ class TcpJudge:
     ) -> tuple[tuple[AlertEvent, ...], Verdict]:
         inspector = flow.inspector
         sighting = Sighting(flow.key, flow.begin, now, inspector.app_proto, inspector.hello)
-        alerts, verdict = self._reporter.report(found, sighting, flow.reported)
+        alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self._stats.alerts += len(alerts)
         return alerts, verdict
 
