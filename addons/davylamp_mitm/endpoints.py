@@ -16,7 +16,7 @@ def flow_key(client: Client, server: Server | None) -> FlowKey:
     A server that is known only by its name so far has the address 0.0.0.0.
     """
     proto = Proto.UDP if client.transport_protocol == "udp" else Proto.TCP
-    return FlowKey(proto, *_packed(client.peername), *_server(server))
+    return FlowKey(proto, *address_and_port(client.peername), *_server(server))
 
 
 def outer_layers(client: Client, *, tunnelled: bool) -> tuple[str, ...]:
@@ -47,11 +47,12 @@ def _server(server: Server | None) -> tuple[bytes, int]:
     if server is None:
         return _UNKNOWN
     if server.peername and server.via is None:
-        return _packed(server.peername)
-    return _packed(server.address)
+        return address_and_port(server.peername)
+    return address_and_port(server.address)
 
 
-def _packed(address: tuple[str, int] | None) -> tuple[bytes, int]:
+def address_and_port(address: tuple[str, int] | None) -> tuple[bytes, int]:
+    """Return an address packed, or zeros where it is none, and its port."""
     if not address:
         return _UNKNOWN
     return _address(address[0]) or bytes(4), address[1]

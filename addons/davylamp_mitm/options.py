@@ -29,6 +29,7 @@ class Options(Protocol):
     davylamp_pass: Sequence[str]
     davylamp_events: str
     davylamp_redis: str
+    davylamp_gateway: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,9 @@ def add_options(loader: Loader) -> None:
         "File that events are appended to as EVE JSON lines; - is standard output.",
     )
     loader.add_option("davylamp_redis", str, "", "URL of the Redis that lineage is read from.")
+    loader.add_option(
+        "davylamp_gateway", int, 0, "File descriptor that leads to the gateway, which sets it."
+    )
 
 
 def read_settings(options: Options) -> Settings:
@@ -95,12 +99,15 @@ def read_settings(options: Options) -> Settings:
         policy=_read_policy(options.davylamp_policy),
         signatures=options.davylamp_pack,
     )
-    return Settings(
-        pack_of(config),
-        policy_of(config),
-        ExceptionPolicy(options.davylamp_exception_policy),
-        tuple(name.lower().strip(".") for name in options.davylamp_pass if name.strip(".")),
-    )
+    trusted = tuple(name.lower().strip(".") for name in options.davylamp_pass if name.strip("."))
+    return settings_of(config, ExceptionPolicy(options.davylamp_exception_policy), trusted)
+
+
+def settings_of(
+    config: GatewayConfig, exception_policy: ExceptionPolicy, trusted: tuple[str, ...] = ()
+) -> Settings:
+    """Return what a gateway's configuration means here; raise as above."""
+    return Settings(pack_of(config), policy_of(config), exception_policy, trusted)
 
 
 def _read_policy(name: str) -> PolicyConfig:

@@ -20,6 +20,7 @@ from davylamp.attribution.store import AsyncStore, checked_url
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent, AnyEvent
+from davylamp.flow import FlowKey
 from davylamp.outputs.fanout import FanOut
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
 
@@ -61,6 +62,13 @@ class Recorder:
     def take(self, alert: AlertEvent) -> None:
         """Take an alert; it is written once it is known whose it is, or that nobody knows."""
         self._call(lambda: self._desk.take(WORKER, alert))
+
+    def tell(self, event: AnyEvent) -> None:
+        """Write an event that is nobody's alert."""
+        self._call(lambda: self._fanout.publish(event))
+
+    def block(self, key: FlowKey) -> None:
+        """Block nothing: a mitmproxy of its own has no kernel's rules."""
 
     def stop(self, last: AnyEvent) -> None:
         """Write what was taken, and a last event behind it, and end."""

@@ -34,6 +34,18 @@ def cut(client: Client, server: Server | None) -> int:
     return len(transports)
 
 
+def arrived_at(client: Client) -> tuple[str, int] | None:
+    """Return the address of our own that a client is connected to.
+
+    What mitmproxy calls its ``sockname`` is, in transparent mode, where it wanted to go.
+    """
+    for connection, io in _transports(client):
+        if connection is client and io.writer is not None:
+            name: tuple[str, int] | None = io.writer.get_extra_info("sockname")
+            return name
+    return None
+
+
 def mark(flow: Flow, reason: str) -> None:
     """Mark a flow as stopped, for people who look at it in mitmproxy."""
     flow.marked = ":no_entry:"

@@ -28,6 +28,7 @@ class TcpStreams:
         if watched.stopped:
             message.content = b""
             return
+        watched.spoken = True
         lamp.count(message.content)
         strand = lamp.connections.strand(flow.id)
         if not isinstance(strand, ByteStrand):

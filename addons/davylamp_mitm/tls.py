@@ -1,8 +1,8 @@
-"""TLS handshakes: what the ClientHello shows, whether to open it, and who refuses to be opened."""
+"""TLS handshakes: what the ClientHello shows, and whether to open it."""
 
 import time
 
-from mitmproxy.tls import ClientHelloData, TlsData
+from mitmproxy.tls import ClientHelloData
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
@@ -37,8 +37,3 @@ class TlsHandshakes:
             lamp.stop(client, server, None, verdict.reason)
         elif inspector.hello is not None and lamp.settings().trusts(inspector.hello.sni):
             data.ignore_connection = True
-
-    def tls_failed_client(self, data: TlsData) -> None:
-        """Count a client that would not have our certificate."""
-        if not self.lamp.watched(data.context.client).stopped:
-            self.lamp.stats.refusals += 1

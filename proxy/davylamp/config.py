@@ -93,6 +93,14 @@ class RulesConfig(Section, frozen=True, kw_only=True):
     keep_on_exit: bool = False
 
 
+class InterceptConfig(Section, frozen=True, kw_only=True):
+    """TLS and HTTP opened by mitmproxy: so many workers, on ports that follow each other."""
+
+    enabled: bool = False
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    first_port: Annotated[int, msgspec.Meta(ge=1, le=65472)] = 19080
+
+
 class GatewayConfig(Section, frozen=True, kw_only=True):
     """The whole."""
 
@@ -105,6 +113,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     lineage: LineageConfig = LineageConfig()
     outputs: OutputConfig = OutputConfig()
     rules: RulesConfig = RulesConfig()
+    intercept: InterceptConfig = InterceptConfig()
     state_dir: str = ""
     signatures: str = ""
 

@@ -24,7 +24,9 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, decode
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent, decode
+from davylamp.interception.ca import authority_folder
+from davylamp.interception.supervisor import Interception
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.fanout import FanOut
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
@@ -71,10 +73,11 @@ class Gateway:
             match event:
                 case AlertEvent():
                     desk.take(worker, event)
-                case StatsEvent() | LineageEvent():
+                case StatsEvent() | LineageEvent() | TlsEvent():
                     fanout.publish(event)
 
         workers = self._workers(on_event)
+        interception = self._interception(on_event)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
@@ -85,7 +88,10 @@ class Gateway:
             stack.push_async_callback(_cancelled, desk_task)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
-            await self._until_ready(workers, tasks)
+            if interception is not None:
+                tasks.append(asyncio.create_task(interception.run()))
+                stack.push_async_callback(interception.stop)
+            await self._until_ready(workers, interception, tasks)
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
             logger.info("ready: %s", self._summary())
@@ -99,6 +105,11 @@ class Gateway:
             *(WorkerProcess("queue", number, self._config, on_event) for number in numbers),
             WorkerProcess("sample", self._config.rules.sample_group, self._config, on_event),
         ]
+
+    def _interception(self, on_event: Callable[[str, AnyEvent], None]) -> Interception | None:
+        if not self._config.intercept.enabled:
+            return None
+        return Interception(self._config, authority_folder(self._place), on_event)
 
     def _sinks(self) -> dict[str, Sink]:
         outputs = self._config.outputs
@@ -144,10 +155,13 @@ class Gateway:
             self._embedded.stop()
 
     async def _until_ready(
-        self, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
+        self,
+        workers: list[WorkerProcess],
+        interception: Interception | None,
+        tasks: list[asyncio.Task[None]],
     ) -> None:
-        """Wait until every worker takes packets; raise what ended one that never did."""
-        ready = asyncio.create_task(_all_ready(workers))
+        """Wait until every worker is at work; raise what ended one that never was."""
+        ready = asyncio.create_task(_all_ready(workers, interception))
         done, _ = await asyncio.wait([ready, *tasks], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         for task in done:
@@ -179,9 +193,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def _all_ready(workers: list[WorkerProcess]) -> None:
+async def _all_ready(workers: list[WorkerProcess], interception: Interception | None) -> None:
     for worker in workers:
         await worker.ready.wait()
+    if interception is not None:
+        await interception.ready()
 
 
 async def _stop_all(workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]) -> None:

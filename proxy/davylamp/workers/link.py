@@ -8,7 +8,7 @@ The supervisor's side is an ordinary stream, whose end says that the worker is g
 import socket
 from collections import deque
 
-from davylamp.events import AnyEvent, encode
+from davylamp.events import Event, encode
 
 BACKLOG = 10_000
 
@@ -28,7 +28,7 @@ class EventLink:
         self.lost = False
         """True once the supervisor is gone."""
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: Event) -> None:
         """Take an event; it leaves with this call's or a later call's :meth:`flush`."""
         if len(self._backlog) >= self._capacity:
             self._backlog.popleft()

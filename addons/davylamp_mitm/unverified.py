@@ -1,0 +1,78 @@
+"""Servers that nobody vouches for: their clients are heard out, but what they say goes nowhere.
+
+Most pools sign for themselves. mitmproxy verifies servers, and for want of one would close, and
+nobody would know what it was about; without verification our clients would trust what they never
+would have. So where a server was refused, the client is answered all the same and its first bytes
+are judged before anything of them is sent on. Nothing found: the connection ends, as the client
+itself would have ended it. Found and to be blocked: stopped, with the evidence. Found, but policy
+lets it pass (observe mode): then, and only then, the server is taken for what it is.
+"""
+
+import time
+
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import ServerTLSLayer, TCPLayer
+from mitmproxy.tls import TlsData
+from OpenSSL import SSL
+
+from davylamp.flow import Direction
+from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.edge import guarded
+from davylamp_mitm.endpoints import outer_layers
+from davylamp_mitm.lamp import Lamp, Sight
+from davylamp_mitm.strand import ByteStrand
+
+
+class UnverifiedServers:
+    """Stands between a client's TLS and what comes next in it."""
+
+    def __init__(self, lamp: Lamp) -> None:
+        self.lamp = lamp
+
+    @guarded
+    def next_layer(self, layer: NextLayer) -> None:
+        """Judge what a client says to a server that is not there, before it is decided on."""
+        context, data = layer.context, layer.data_client()
+        client, server = context.client, context.server
+        if not client.tls_established:
+            return
+        watched = self.lamp.watched(client)
+        watched.spoken = watched.spoken or bool(data) or bool(layer.data_server())
+        refused = bool(server.error) and server.state is ConnectionState.CLOSED
+        if not (refused and data and isinstance(layer.layer, TCPLayer)):
+            return  # of HTTP a request is judged before a server is looked for
+        if watched.stopped:
+            layer.layer = None
+            return
+        strand = ByteStrand(self.lamp.settings().pack)
+        found = strand.receive(Direction.ORIGINATOR, data, time.time())
+        if not found and strand.partial and len(data) <= MAX_MESSAGE:
+            layer.layer = None  # asked again when there is more
+            return
+        self.lamp.count(data)
+        outer = outer_layers(client, tunnelled=True)
+        verdict = self.lamp.judge(Sight(found, client, server, strand.app_proto, outer))
+        if verdict is not None and not verdict.blocks:
+            watched.judged = True
+            _try_again(context)
+            return
+        layer.layer = None
+        if verdict is None:
+            self.lamp.stats.unverified += 1
+        self.lamp.stop(client, server, None, verdict.reason if verdict is not None else "")
+
+    def tls_start_server(self, data: TlsData) -> None:
+        """Have a server taken for what it is where its client was judged, and let be."""
+        if data.ssl_conn is not None and self.lamp.watched(data.context.client).judged:
+            data.ssl_conn.set_verify(SSL.VERIFY_NONE)
+
+
+def _try_again(context: Context) -> None:
+    """Have a server connected to that was left: mitmproxy does so with one it never tried."""
+    server = context.server
+    server.error = server.timestamp_start = server.sockname = None
+    for layer in context.layers:
+        if isinstance(layer, ServerTLSLayer) and layer.conn is server:
+            layer.tls = None  # type: ignore[assignment]  # what it is before a handshake

@@ -1,0 +1,187 @@
+"""One mitmproxy worker seen from the gateway: started, listened to, started again when it dies."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from davylamp.errors import KernelError
+from davylamp.interception.records import LINE_LIMIT, Record, decode
+
+READY_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_BACKOFF_FIRST = 0.1
+_BACKOFF_LAST = 5.0
+_STEADY_SECONDS = 60.0
+"""One that ran for so long and died is no reason to wait long before the next."""
+_LOGGED_LINES = 50
+_LOGGED_SECONDS = 10.0
+"""How much of what it says is logged: strangers have a say in how much that is."""
+
+logger = logging.getLogger(__name__)
+
+
+class MitmproxyWorker:
+    """One worker on one port; ``on_record`` is called with its name and all it says.
+
+    ``on_change`` is called whenever it begins or ceases to listen.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it runs on, and who hears of it
+        self,
+        number: int,
+        port: int,
+        *,
+        configuration: bytes,
+        folder: Path,
+        on_record: Callable[[str, Record], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.name = f"mitmproxy-{number}"
+        self.port = port
+        self.listening = False
+        self.restarts = 0
+        self.ready = asyncio.Event()
+        """Set once it has listened for the first time."""
+        self._configuration = configuration
+        self._folder = folder
+        self._on_record = on_record
+        self._on_change = on_change
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now, or ran last."""
+        return self._process.pid if self._process is not None else None
+
+    async def run(self) -> None:
+        """Keep it running until :meth:`stop`; raise KernelError if it cannot ever start."""
+        pause = _BACKOFF_FIRST
+        while True:
+            began = time.monotonic()
+            code = await self._once()
+            if self._stopping:
+                return
+            if not self.ready.is_set():
+                raise KernelError(
+                    f"{self.name} cannot start on port {self.port} (exit {code}); see above"
+                )
+            self.restarts += 1
+            logger.error("%s ended (exit %s); starting it again", self.name, code)
+            if time.monotonic() - began > _STEADY_SECONDS:
+                pause = _BACKOFF_FIRST
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_LAST)
+
+    async def stop(self) -> None:
+        """End it; kill it if it does not end by itself in time."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            _kill(process)
+            await process.wait()
+
+    async def _once(self) -> int:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            words = (str(self.port), str(descriptor), str(os.getpid()), str(self._folder))
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "davylamp.interception",
+                *words,
+                pass_fds=(descriptor,),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C at the terminal is the gateway's to handle
+            )
+        assert process.stdout is not None
+        log = asyncio.create_task(self._log(process.stdout))
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+        try:
+            if not self._stopping:
+                writer.write(self._configuration + b"\n")
+                await self._listen(reader)
+        finally:
+            writer.close()
+            self._set_listening(now=False)
+            # Whatever ended the conversation: a worker that nobody hears must not go on.
+            _kill_unless(process, stopping=self._stopping)
+            code = await process.wait()
+            await log
+        return code
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Take what it says until it ends, says nonsense, or has nothing to say at all."""
+        try:
+            async with asyncio.timeout(READY_SECONDS) as patience:
+                while line := await reader.readline():
+                    record = decode(line)
+                    patience.reschedule(None)
+                    self._set_listening(now=True)
+                    self._on_record(self.name, record)
+        except TimeoutError:
+            logger.error("%s does not listen after %s s", self.name, READY_SECONDS)  # noqa: TRY400
+        except (msgspec.DecodeError, ValueError) as error:
+            # What it reads comes from strangers: it may be theirs by now.
+            logger.error("%s says what no worker says, and is ended: %s", self.name, error)  # noqa: TRY400
+        except ConnectionError:
+            pass
+
+    def _set_listening(self, *, now: bool) -> None:
+        if now is self.listening:
+            return
+        self.listening = now
+        if now:
+            self.ready.set()
+        self._on_change()
+
+    async def _log(self, stream: asyncio.StreamReader) -> None:
+        """Log its lines, so many in so much time; read them all, or it would wait."""
+        until, lines = 0.0, 0
+        while piece := await _read_line(stream):
+            now = time.monotonic()
+            if now > until:
+                if lines > _LOGGED_LINES:
+                    logger.warning("%s: %d lines left out", self.name, lines - _LOGGED_LINES)
+                until, lines = now + _LOGGED_SECONDS, 0
+            lines += 1
+            text = piece.decode("utf-8", "replace").strip()
+            if lines <= _LOGGED_LINES and text:
+                logger.warning("%s: %s", self.name, text)
+
+
+async def _read_line(stream: asyncio.StreamReader) -> bytes:
+    """Return a line, or as much of it as fits."""
+    try:
+        return await stream.readuntil()
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    except asyncio.LimitOverrunError as error:
+        return await stream.read(error.consumed or 1)
+
+
+def _kill_unless(process: asyncio.subprocess.Process, *, stopping: bool) -> None:
+    if not stopping and process.returncode is None:
+        _kill(process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()

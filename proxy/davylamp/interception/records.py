@@ -1,0 +1,74 @@
+"""What a mitmproxy worker and the gateway say to each other, over a socket pair.
+
+The gateway says its configuration, one line of JSON, and then nothing. The worker says events, a
+line each, as every worker does (`workers.link`), and beside them which endpoints to block: it reads
+what strangers wrote, and so does not get to speak to the kernel itself. Its first line means that
+it listens. A line that is none of these, or too long, is the end of that worker.
+"""
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import msgspec
+
+from davylamp.config import GatewayConfig
+from davylamp.decision import Block
+from davylamp.events import AlertEvent, Event, StatsEvent, TlsEvent
+from davylamp.flow import FlowKey, Proto
+
+LINE_LIMIT = 1 << 20
+"""Bytes that a line may have; an alert with all its evidence is a hundredth of that."""
+
+
+class BlockRecord(Event, tag="block", frozen=True, kw_only=True):
+    """An endpoint that a sandbox may not reach again for a while."""
+
+    proto: str
+    src_ip: str
+    dest_ip: str
+    dest_port: int
+
+    @classmethod
+    def of(cls, key: FlowKey, timestamp: str) -> "BlockRecord":
+        """Return the record that blocks a flow's responder to its originator."""
+        return cls(
+            timestamp=timestamp,
+            proto=key.proto.name,
+            src_ip=key.orig_ip,
+            dest_ip=key.resp_ip,
+            dest_port=key.resp_port,
+        )
+
+    def block(self) -> Block:
+        """Return what to tell the kernel; raise ValueError where this names no endpoint."""
+        source, destination = ip_address(self.src_ip), ip_address(self.dest_ip)
+        if self.proto not in Proto.__members__ or not 0 < self.dest_port <= 65535:
+            raise ValueError(f"{self.proto} port {self.dest_port} is no endpoint")
+        if source.version != destination.version or not _one_host(destination):
+            raise ValueError(f"{self.dest_ip} is no endpoint of {self.src_ip}")
+        return Block(Proto[self.proto], source.packed, destination.packed, self.dest_port)
+
+
+type Record = AlertEvent | TlsEvent | StatsEvent | BlockRecord
+
+_decoder = msgspec.json.Decoder(AlertEvent | TlsEvent | StatsEvent | BlockRecord)
+
+
+def decode(line: bytes) -> Record:
+    """Read one line of a worker's; raise msgspec.DecodeError on anything else."""
+    record: Record = _decoder.decode(line)
+    return record
+
+
+def read_configuration(end: socket.socket) -> GatewayConfig:
+    """Read the gateway's line; raise EOFError where it does not come."""
+    line = bytearray()
+    while (byte := end.recv(1)) != b"\n":
+        if not byte or len(line) > LINE_LIMIT:
+            raise EOFError("the gateway ended before it said what to do")
+        line += byte
+    return msgspec.json.decode(line, type=GatewayConfig)
+
+
+def _one_host(address: IPv4Address | IPv6Address) -> bool:
+    return not (address.is_unspecified or address.is_multicast)
