@@ -21,7 +21,7 @@ from davylamp_mitm.websocket import WebSockets
 __all__ = ["hooks"]
 
 
-def hooks() -> dict[str, Callable[..., None]]:
+def hooks() -> dict[str, Callable[..., object]]:
     """Return every hook that is taken, by its name.
 
     They are put into one addon, because mitmproxy asks each of its addons about each event: six

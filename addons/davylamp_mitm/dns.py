@@ -29,7 +29,7 @@ class DnsMessages:
     def _judge(self, flow: DNSFlow, direction: Direction, message: DNSMessage) -> None:
         lamp, packed = self.lamp, message.packed
         lamp.count(packed)
-        found = inspect_datagram(lamp.settings().pack, direction, packed)
+        found, _ = inspect_datagram(lamp.settings().pack, direction, packed)
         outer = (flow.client_conn.transport_protocol,)
         sight = Sight(found, flow.client_conn, flow.server_conn, AppProto.DNS, outer)
         verdict = lamp.judge(sight)

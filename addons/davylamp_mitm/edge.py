@@ -1,7 +1,7 @@
 """The edge of every hook: what raises must not fail open."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,6 +25,21 @@ def guarded[A: Addon, S: "Subject"](hook: Callable[[A, S], None]) -> Callable[[A
         try:
             hook(addon, subject)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not become a way through
+            addon.lamp.failed(hook.__name__, subject, error)
+
+    return edge
+
+
+def guarded_async[A: Addon, S: "Subject"](
+    hook: Callable[[A, S], Awaitable[None]],
+) -> Callable[[A, S], Awaitable[None]]:
+    """Return a hook that mitmproxy waits for, guarded likewise."""
+
+    @functools.wraps(hook)
+    async def edge(addon: A, subject: S) -> None:
+        try:
+            await hook(addon, subject)
+        except Exception as error:  # noqa: BLE001 - as above
             addon.lamp.failed(hook.__name__, subject, error)
 
     return edge

@@ -20,8 +20,9 @@ from mitmproxy.net import tls
 from davylamp.events import AlertEvent, Event, StatsEvent, rfc3339
 from davylamp.flow import FlowKey
 from davylamp.interception.ca import KEY_FILE
-from davylamp.interception.records import BlockRecord, read_configuration
+from davylamp.interception.records import BlockRecord, QuestionRecord, read_configuration
 from davylamp.workers.link import EventLink
+from davylamp_mitm.answers import Answers
 
 _TICK_SECONDS = 0.25
 
@@ -38,6 +39,7 @@ class GatewayLink:
         end = socket.socket(fileno=descriptor)
         self.configuration = read_configuration(end)
         self._link = EventLink(end)
+        self._answers = Answers(end)
         self._task: asyncio.Task[None] | None = None
 
     def start(self, summary: Callable[[], StatsEvent]) -> None:
@@ -57,6 +59,19 @@ class GatewayLink:
         """Ask the gateway to block a flow's responder to its originator."""
         self.tell(BlockRecord.of(key, rfc3339(time.time())))
 
+    async def bound(self, key: FlowKey, name: str) -> bool:
+        """Tell whether a flow's originator was told that a name is at its responder's address."""
+        number, answer = self._answers.expect()
+        question = QuestionRecord(
+            timestamp=rfc3339(time.time()),
+            number=number,
+            src_ip=key.orig_ip,
+            dest_ip=key.resp_ip,
+            name=name,
+        )
+        self.tell(question)
+        return await answer
+
     def stop(self, last: StatsEvent) -> None:
         """Say a last word."""
         if self._task is not None:
@@ -65,6 +80,7 @@ class GatewayLink:
 
     async def _tend(self, summary: Callable[[], StatsEvent]) -> None:
         authority = _Authority()
+        self._answers.listen()
         due = 0.0
         while True:
             now = time.monotonic()
@@ -72,7 +88,7 @@ class GatewayLink:
                 due = now + self.configuration.outputs.stats_seconds
                 self._link.send(summary())
             self._link.flush()
-            if not self._link.supervised():
+            if self._link.lost or self._answers.ended:
                 logger.error("davylamp: the gateway is gone, and so are we")
                 ctx.master.shutdown()
                 return

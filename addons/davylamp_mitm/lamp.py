@@ -18,13 +18,13 @@ from mitmproxy.tcp import TCPFlow
 from mitmproxy.tls import ClientHelloData
 from mitmproxy.udp import UDPFlow
 
-from davylamp.enforcement.spec import ExceptionPolicy
 from davylamp.errors import DavylampError
 from davylamp.events import AlertEvent, StatsEvent, rfc3339
-from davylamp.incident import Reporter, Sighting, refusal_event
+from davylamp.incident import Reporter, Sighting, tls_event
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import Verdict
+from davylamp.steering import normal
 from davylamp_mitm.connections import Connections, Watched
 from davylamp_mitm.endpoints import flow_key, server_name
 from davylamp_mitm.gatewaylink import GatewayLink
@@ -145,6 +145,18 @@ class Lamp:
         """Return what is known of a client's connection."""
         return self.connections.watched(client)
 
+    async def may_pass(self, client: Client, server: Server, name: str) -> bool:
+        """Tell whether TLS that asks for a name is passed on unopened.
+
+        Behind the gateway the name must have been given out for the server's address: a client
+        writes into its ClientHello what it likes.
+        """
+        if not self.settings().trusted.trusts(name):
+            return False
+        if not isinstance(self._recorder, GatewayLink):
+            return True
+        return await self._recorder.bound(flow_key(client, server), normal(name))
+
     def count(self, data: bytes) -> None:
         """Count a piece that was shown."""
         self.stats.pieces += 1
@@ -179,7 +191,8 @@ class Lamp:
         """Tell that a client would not have our certificate, whatever it is."""
         key = flow_key(client, server)
         if self._recorder is not None:
-            self._recorder.tell(refusal_event(key, watched.begin, time.time(), watched.hello, how))
+            event = tls_event(key, watched.begin, time.time(), watched.hello, refusal=how)
+            self._recorder.tell(event)
 
     def stop(self, client: Client, server: Server | None, flow: Flow | None, reason: str) -> None:
         """Cut a client's connection for good; whoever calls has taken care of the bytes."""
@@ -225,7 +238,7 @@ class Lamp:
             return
         link = GatewayLink(descriptor)
         config = link.configuration
-        self._judge_by(settings_of(config, ExceptionPolicy(config.exception_policy)))
+        self._judge_by(settings_of(config))
         self._recorder = link
 
     def _judge_by(self, settings: Settings) -> None:

@@ -14,6 +14,7 @@ from davylamp.enforcement.spec import ExceptionPolicy
 from davylamp.errors import ConfigError
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.pack import Pack
+from davylamp.steering import TrustedNames
 from davylamp.wiring import pack_of, policy_of
 
 _MAX_POLICY = 1 << 20
@@ -34,23 +35,18 @@ class Options(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options ask for: ``trusted`` are names whose TLS is not opened, lower-case."""
+    """What the options ask for: the TLS of ``trusted`` names is not opened."""
 
     pack: Pack
     policy: Policy
     exception_policy: ExceptionPolicy
-    trusted: tuple[str, ...]
+    trusted: TrustedNames
 
     @property
     def fails_closed(self) -> bool:
         """Whether a flow that could not be judged is stopped."""
         enforcing = self.policy.mode is Mode.ENFORCE
         return enforcing and self.exception_policy is ExceptionPolicy.FAIL_CLOSED
-
-    def trusts(self, name: str) -> bool:
-        """Tell whether a TLS server name is one of the trusted ones, or below one."""
-        name = name.lower().rstrip(".")
-        return any(name == one or name.endswith(f".{one}") for one in self.trusted)
 
 
 def add_options(loader: Loader) -> None:
@@ -94,20 +90,25 @@ def add_options(loader: Loader) -> None:
 
 def read_settings(options: Options) -> Settings:
     """Load what the options name; raise ConfigError or PackError saying what to change."""
+    policy = _read_policy(options.davylamp_policy)
+    trusted = (*policy.trusted, *options.davylamp_pass)
     config = GatewayConfig(
         mode=Mode(options.davylamp_mode).value,
-        policy=_read_policy(options.davylamp_policy),
+        exception_policy=ExceptionPolicy(options.davylamp_exception_policy).value,
+        policy=msgspec.structs.replace(policy, trusted=trusted),
         signatures=options.davylamp_pack,
     )
-    trusted = tuple(name.lower().strip(".") for name in options.davylamp_pass if name.strip("."))
-    return settings_of(config, ExceptionPolicy(options.davylamp_exception_policy), trusted)
+    return settings_of(config)
 
 
-def settings_of(
-    config: GatewayConfig, exception_policy: ExceptionPolicy, trusted: tuple[str, ...] = ()
-) -> Settings:
+def settings_of(config: GatewayConfig) -> Settings:
     """Return what a gateway's configuration means here; raise as above."""
-    return Settings(pack_of(config), policy_of(config), exception_policy, trusted)
+    return Settings(
+        pack_of(config),
+        policy_of(config),
+        ExceptionPolicy(config.exception_policy),
+        TrustedNames(config.policy.trusted),
+    )
 
 
 def _read_policy(name: str) -> PolicyConfig:

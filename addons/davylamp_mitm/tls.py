@@ -7,7 +7,7 @@ from mitmproxy.tls import ClientHelloData
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import Inspector
-from davylamp_mitm.edge import guarded
+from davylamp_mitm.edge import guarded_async
 from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.lamp import Lamp, Sight
 
@@ -18,8 +18,8 @@ class TlsHandshakes:
     def __init__(self, lamp: Lamp) -> None:
         self.lamp = lamp
 
-    @guarded
-    def tls_clienthello(self, data: ClientHelloData) -> None:
+    @guarded_async
+    async def tls_clienthello(self, data: ClientHelloData) -> None:
         """Judge a hello before anything of it is sent on."""
         lamp, client, server = self.lamp, data.context.client, data.context.server
         watched = lamp.watched(client)
@@ -35,5 +35,7 @@ class TlsHandshakes:
         verdict = lamp.judge(Sight(found, client, server, AppProto.TLS, outer))
         if verdict is not None and verdict.blocks:
             lamp.stop(client, server, None, verdict.reason)
-        elif inspector.hello is not None and lamp.settings().trusts(inspector.hello.sni):
+        elif inspector.hello is not None and await lamp.may_pass(
+            client, server, inspector.hello.sni
+        ):
             data.ignore_connection = True

@@ -58,6 +58,7 @@ class PolicyConfig(Section, frozen=True, kw_only=True):
     ssh: SshConfig = SshConfig()
     block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
     block_seconds: Seconds = 3600.0
+    trusted: tuple[str, ...] = ()
 
 
 class InspectionConfig(Section, frozen=True, kw_only=True):
@@ -94,11 +95,22 @@ class RulesConfig(Section, frozen=True, kw_only=True):
 
 
 class InterceptConfig(Section, frozen=True, kw_only=True):
-    """TLS and HTTP opened by mitmproxy: so many workers, on ports that follow each other."""
+    """TLS and HTTP opened by mitmproxy: so many workers, on ports that follow each other.
+
+    ``resolvers`` are whose answers bind trusted names to addresses; ``foreign_dns`` is what becomes
+    of questions to others. ``exempt`` networks are never led to the workers.
+    """
 
     enabled: bool = False
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     first_port: Annotated[int, msgspec.Meta(ge=1, le=65472)] = 19080
+    ports: tuple[Port, ...] = (80, 443)
+    exempt: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+    foreign_dns: Literal["refuse", "redirect", "pass"] = "refuse"
+    quic: Literal["refuse", "pass"] = "refuse"
+    binding_seconds: Seconds = 600.0
+    opened_seconds: Seconds = 3600.0
 
 
 class GatewayConfig(Section, frozen=True, kw_only=True):
@@ -135,7 +147,16 @@ def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
             f"{where}: nothing to inspect; name the training bridge under sandboxes.interfaces "
             "or the training network under sandboxes.subnets"
         )
+    _check_interception(config, where)
     return config
+
+
+def _check_interception(config: GatewayConfig, where: str) -> None:
+    if config.policy.trusted and config.intercept.enabled and not config.intercept.resolvers:
+        raise ConfigError(
+            f"{where}: policy.trusted is known by the answers of your resolvers only; "
+            "name them under intercept.resolvers"
+        )
 
 
 def load_config(path: Path) -> GatewayConfig:

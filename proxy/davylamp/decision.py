@@ -6,7 +6,7 @@ The core decides; capture and enforcement carry out. Nothing here knows how.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from davylamp.events import AlertEvent
+from davylamp.events import AlertEvent, TlsEvent
 from davylamp.flow import FlowKey, Proto
 
 
@@ -46,10 +46,36 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class NameBinding:
+    """A trusted name's address, as one sandbox was told it, good for ``seconds``.
+
+    ``orig_addr`` is unspecified (all zeros) where the sandbox asked over the other family, so that
+    its address in this one is not known: then the binding is everybody's.
+    """
+
+    orig_addr: bytes
+    resp_addr: bytes
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """An endpoint that one sandbox reaches through the proxies from now on, and why."""
+
+    orig_addr: bytes
+    resp_addr: bytes
+    resp_port: int
+    event: TlsEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything that follows from one packet.
 
     ``suspect`` names a cleared flow whose packets should all be looked at for a while.
+    ``bindings`` must be known to the kernel before the packet is delivered. ``replacement`` is the
+    packet to deliver in its place, of the same length.
     """
 
     fate: Fate
@@ -57,6 +83,14 @@ class Decision:
     resets: tuple[Reset, ...] = ()
     block: Block | None = None
     suspect: FlowKey | None = None
+    diversion: Diversion | None = None
+    bindings: tuple[NameBinding, ...] = ()
+    replacement: bytes | None = None
+
+    @property
+    def has_consequences(self) -> bool:
+        """Whether there is more to do than to give the packet its fate."""
+        return bool(self.alerts or self.resets or self.block or self.suspect or self.diversion)
 
 
 ACCEPT = Decision(Fate.ACCEPT)

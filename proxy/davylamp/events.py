@@ -181,12 +181,15 @@ class AlertEvent(FlowFields, tag="alert", frozen=True, kw_only=True):
 
 
 class TlsEvent(FlowFields, tag="tls", frozen=True, kw_only=True):
-    """A client that would not have our certificate; ``refusal`` says how.
+    """TLS that went another way than its client meant: one of two things.
 
-    Most only lack our authority. What makes a refusal evidence makes an alert of its own.
+    ``refusal``: the client would not have our certificate, and how it said so. Most only lack our
+    authority; what makes a refusal evidence makes an alert of its own. ``diversion``: why the
+    connection was refused, and the next to that endpoint goes through the proxies.
     """
 
-    refusal: str
+    refusal: str = ""
+    diversion: str = ""
     tls: TlsInfo | None = None
 
 

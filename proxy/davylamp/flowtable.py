@@ -35,8 +35,9 @@ class Flow:
     ``tuple_key`` is its originator's packets'. ``begin`` is the time of its first packet seen, in
     seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
-    ``suspicion`` is what was found on it so far. ``older`` is a connection between the same ports
-    that ended, or seems to have ended, with half a message.
+    ``suspicion`` is what was found on it so far. ``steered`` says that its ClientHello was looked
+    at for where it is to go. ``older`` is a connection between the same ports that ended, or seems
+    to have ended, with half a message.
     """
 
     tuple_key: bytes
@@ -45,6 +46,7 @@ class Flow:
     inspector: Inspector
     recalled: bool = False
     blocked: Action | None = None
+    steered: bool = False
     originator: Stream | None = None
     responder: Stream | None = None
     suspicion: Suspicion = field(default_factory=Suspicion)

@@ -34,7 +34,7 @@ from davylamp.outputs.redis_stream import RedisStream
 from davylamp.outputs.select import Only
 from davylamp.outputs.sink import Sink
 from davylamp.outputs.spool import Spool
-from davylamp.wiring import pack_of, policy_of, ruleset_of
+from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
 from davylamp.workers.process import WorkerProcess
 
 _REDIS_WATCH_SECONDS = 1.0
@@ -50,16 +50,18 @@ class Gateway:
 
         Raises ConfigError or PackError with what to change.
         """
-        self._config = config
+        self._kernel = Kernel(ruleset_of(config))
+        self._config = config = with_inside(config)
         self._pack = pack_of(config)
         policy_of(config)
-        self._kernel = Kernel(ruleset_of(config))
+        steering_of(config)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._table = LineageTable()
         self._sync = LineageSync(self._store, self._table)
         self._ending = asyncio.Event()
+        self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
@@ -89,6 +91,8 @@ class Gateway:
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             if interception is not None:
+                tasks.append(asyncio.create_task(self._keep_leading()))
+                stack.push_async_callback(_cancelled, tasks[-1])
                 tasks.append(asyncio.create_task(interception.run()))
                 stack.push_async_callback(interception.stop)
             await self._until_ready(workers, interception, tasks)
@@ -109,7 +113,13 @@ class Gateway:
     def _interception(self, on_event: Callable[[str, AnyEvent], None]) -> Interception | None:
         if not self._config.intercept.enabled:
             return None
-        return Interception(self._config, authority_folder(self._place), on_event)
+        folder = authority_folder(self._place)
+        return Interception(self._config, folder, on_event, self._ports.put_nowait)
+
+    async def _keep_leading(self) -> None:
+        """Have the kernel lead connections to those proxies that listen."""
+        while True:
+            await asyncio.to_thread(self._kernel.lead_to, await self._ports.get())
 
     def _sinks(self) -> dict[str, Sink]:
         outputs = self._config.outputs

@@ -141,10 +141,19 @@ def alert_event(
     )
 
 
-def refusal_event(
-    key: FlowKey, begin: float, now: float, hello: ClientHello | None, how: str
+def tls_event(  # noqa: PLR0913 - an event is all of these
+    key: FlowKey,
+    begin: float,
+    now: float,
+    hello: ClientHello | None,
+    *,
+    refusal: str = "",
+    diversion: str = "",
 ) -> TlsEvent:
-    """Return the event that a client refused our certificate; times as in a `Sighting`."""
+    """Return the event of TLS that went another way than its client meant; times in seconds.
+
+    ``refusal`` is how the client refused our certificate, ``diversion`` why it may not go straight.
+    """
     community_id = key.community_id()
     return TlsEvent(
         timestamp=rfc3339(now),
@@ -157,7 +166,8 @@ def refusal_event(
         dest_port=key.resp_port,
         proto=key.proto.name,
         app_proto=AppProto.TLS.value,
-        refusal=how,
+        refusal=refusal,
+        diversion=diversion,
         tls=_tls_info(hello),
     )
 

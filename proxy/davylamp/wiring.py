@@ -4,9 +4,12 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from davylamp import paths
 from davylamp.config import GatewayConfig
-from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec
+from davylamp.enforcement.interfaces import networks_on
+from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
@@ -17,6 +20,7 @@ from davylamp.policy import DEFAULT_ACTIONS, Mode, Network, Policy, SshPolicy
 from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
 from davylamp.signatures.pack import Pack
+from davylamp.steering import SteeringPolicy, TrustedNames
 
 
 def pack_of(config: GatewayConfig) -> Pack:
@@ -55,6 +59,25 @@ def limits_of(config: GatewayConfig) -> PipelineLimits:
     )
 
 
+def with_inside(config: GatewayConfig) -> GatewayConfig:
+    """Return a configuration that says which networks the sandboxes are in, if that matters.
+
+    Where the site did not say it, the bridges' own addresses do. Raises ConfigError where they do
+    not, and KernelError where they cannot be read.
+    """
+    if config.sandboxes.subnets or not config.intercept.enabled:
+        return config
+    subnets = networks_on(config.sandboxes.interfaces)
+    if not subnets:
+        names = ", ".join(config.sandboxes.interfaces)
+        raise ConfigError(
+            f"intercept: no address on {names} says which network the sandboxes are in; "
+            "name it under sandboxes.subnets"
+        )
+    sandboxes = msgspec.structs.replace(config.sandboxes, subnets=subnets)
+    return msgspec.structs.replace(config, sandboxes=sandboxes)
+
+
 def ruleset_of(config: GatewayConfig) -> RulesetSpec:
     """Return the kernel's part."""
     return RulesetSpec(
@@ -67,7 +90,48 @@ def ruleset_of(config: GatewayConfig) -> RulesetSpec:
         drop_invalid=Mode(config.mode) is Mode.ENFORCE,
         marks=MarkField(config.rules.mark_shift),
         sample_group=config.rules.sample_group,
+        steering=_steering_spec(config) if config.intercept.enabled else None,
     )
+
+
+def steering_of(config: GatewayConfig) -> SteeringPolicy | None:
+    """Return who may go straight and who may not; None where nothing is opened."""
+    intercept = config.intercept
+    if not intercept.enabled:
+        return None
+    return SteeringPolicy(
+        trusted=TrustedNames(config.policy.trusted),
+        resolvers=frozenset(one.network_address.packed for one in _resolvers(config)),
+        inside=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
+        exempt=networks_of(intercept.exempt, "intercept.exempt"),
+        ports=frozenset(intercept.ports),
+        binding_seconds=intercept.binding_seconds,
+    )
+
+
+def _steering_spec(config: GatewayConfig) -> SteeringSpec:
+    intercept = config.intercept
+    resolvers = _resolvers(config)
+    # Who only looks on refuses nothing; who names no resolver has no foreign ones.
+    refuses = Mode(config.mode) is Mode.ENFORCE
+    return SteeringSpec(
+        first_port=intercept.first_port,
+        proxies=intercept.workers,
+        ports=frozenset(intercept.ports),
+        resolvers=resolvers,
+        exempt=networks_of(intercept.exempt, "intercept.exempt"),
+        refuses_quic=refuses and intercept.quic == "refuse",
+        refuses_dns=refuses and bool(resolvers) and intercept.foreign_dns != "pass",
+        redirects_dns=refuses and bool(resolvers) and intercept.foreign_dns == "redirect",
+    )
+
+
+def _resolvers(config: GatewayConfig) -> tuple[Network, ...]:
+    found = networks_of(config.intercept.resolvers, "intercept.resolvers")
+    for one in found:
+        if one.num_addresses != 1:
+            raise ConfigError(f"intercept.resolvers: {one} is a network; write addresses")
+    return found
 
 
 def networks_of(texts: Iterable[str], where: str) -> tuple[Network, ...]:

@@ -10,7 +10,7 @@ from tests.enforcement.wires import FOUR, Addresses, Gateway, Wire
 
 from davylamp import netlink
 from davylamp.decision import Block
-from davylamp.enforcement.nftset import Blocked, parse_blocked
+from davylamp.enforcement.nftset import Blocked, blocked_of, parse_elements
 from davylamp.flow import Proto
 
 
@@ -95,12 +95,13 @@ def test_an_element_is_read_back() -> None:
     """Key, protocol, port and the time left come out of an element."""
     key = bytes((10, 0, 0, 1, 10, 0, 0, 2, 6, 0, 0, 0, 0x0D, 0x05, 0, 0))
     block = Block(Proto.TCP, key[:4], key[4:8], 3333)
-    assert list(parse_blocked(element(key, 1500))) == [Blocked(block, 1.5)]
+    (found,) = parse_elements(element(key, 1500))
+    assert blocked_of(found) == Blocked(block, 1.5)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=64), st.integers(0, 2**64 - 1), st.integers(0, 160))
 def test_no_element_raises(key: bytes, milliseconds: int, cut: int) -> None:
     """Whatever a key holds, and wherever a message is cut, reading it raises nothing."""
-    list(parse_blocked(element(key, milliseconds)[:cut]))
-    list(parse_blocked(key))
+    for body in (element(key, milliseconds)[:cut], key):
+        list(map(blocked_of, parse_elements(body)))

@@ -23,15 +23,12 @@ pytest.importorskip("mitmproxy")
 pytestmark = [pytest.mark.lab, pytest.mark.programs]
 
 FIRST, WORKERS = 19080, 2
-_REDIRECT = f"""
-table inet dl-test-redirect {{
-  chain prerouting {{
-    type nat hook prerouting priority dstnat
-    iifname "br-train" tcp dport {{ 80, 443, 3333, 14433 }} \
-      redirect to :numgen inc mod 2 map {{ 0 : {FIRST}, 1 : {FIRST + 1} }}
-  }}
-}}
-"""
+INTERCEPT: dict[str, Any] = {
+    "enabled": True,
+    "workers": WORKERS,
+    "first_port": FIRST,
+    "ports": [80, 443, 3333, 14433],
+}
 _PINNED = Path(__file__).with_name("pinned.py")
 
 
@@ -46,16 +43,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 @pytest.fixture
 def world(build: Build, site: Authority) -> World:
     """Give a lab whose gateway opens what comes to some ports."""
-    world = build(intercept={"enabled": True, "workers": WORKERS, "first_port": FIRST})
-    redirect(world)
-    return world
-
-
-def redirect(world: World) -> None:
-    """Send the ports that these tests use to the workers."""
-    rules = world.directory / "redirect.nft"
-    rules.write_text(_REDIRECT)
-    world.nft("-f", str(rules))
+    return build(intercept=INTERCEPT)
 
 
 def authority(world: World) -> Path:
@@ -128,6 +116,7 @@ def test_however_it_is_cut(world: World, wire: str) -> None:
     for dialect in ("stratum", "cryptonote"):
         done = world.miner("sandbox-1", url, attempts=1, wire=wire, dialect=dialect)
         assert done.events("summary")[0]["outcomes"] == ["reset"], done.lines
+        world.forgive()
     assert pool.requests() == []
     alerts = world.gateway.wait_alerts(lambda found: len({one.flow_id for one in found}) == 2)
     assert {one.mining.layers for one in alerts if one.mining} == {("tcp", "tls")}
@@ -202,10 +191,7 @@ def test_a_server_that_nobody_vouches_for_is_not_passed_off(world: World) -> Non
 
 def test_observed_a_self_signed_pool_is_only_told_of(build: Build) -> None:
     """Where policy lets a judged flow be, its server is taken for what it is."""
-    world = build(
-        mode="observe", intercept={"enabled": True, "workers": WORKERS, "first_port": FIRST}
-    )
-    redirect(world)
+    world = build(mode="observe", intercept=INTERCEPT)
     pool = world.pool(3333, families=(4,))
     url = f"stratum+ssl://{endpoint(POOL[4], 3333)}"
     done = world.miner("sandbox-1", url, attempts=1, shares=1)

@@ -132,6 +132,11 @@ class NfQueue:
         state = self._states[fate]
         self._pending.append((packet_id, state if state < 0 else mark & self._others | state))
 
+    def replace(self, packet_id: int, packet: bytes, mark: int) -> None:
+        """Accept one packet with other bytes, checksums included; it leaves at once."""
+        self._held = max(0, self._held - 1)
+        self._send(self._encoder.encode_replacement(packet_id, mark & self._others, packet), 1)
+
     def flush(self) -> None:
         """Send the verdicts gathered so far."""
         pending, self._pending = self._pending, []
@@ -140,12 +145,7 @@ class NfQueue:
         # A batch verdict reaches every packet held up to its id, so none may be held back.
         batch = len(pending) == self._held and not self._malformed
         self._held = max(0, self._held - len(pending))
-        try:
-            self._socket.socket.send(self._encoder.encode(pending, batch=batch))
-        except OSError as error:
-            if error.errno not in (errno.ENOBUFS, errno.ENOMEM):
-                raise CaptureError(f"NFQUEUE {self.number}: socket lost: {error}") from error
-            self._refused += len(pending)
+        self._send(self._encoder.encode(pending, batch=batch), len(pending))
 
     def counters(self) -> QueueCounters:
         """Return the counters; the kernel's are those of the calling thread's namespace."""
@@ -170,6 +170,14 @@ class NfQueue:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _send(self, verdicts: bytes, packets: int) -> None:
+        try:
+            self._socket.socket.send(verdicts)
+        except OSError as error:
+            if error.errno not in (errno.ENOBUFS, errno.ENOMEM):
+                raise CaptureError(f"NFQUEUE {self.number}: socket lost: {error}") from error
+            self._refused += packets
 
     def _fetch(self, *, block: bool) -> tuple[int, ...]:
         try:

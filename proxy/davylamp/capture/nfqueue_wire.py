@@ -6,6 +6,7 @@ message, and in which order, is ``net/netfilter/nfnetlink_queue.c`` (nfqnl_build
 
 import mmap
 import struct
+import sys
 from collections.abc import Buffer, Sequence
 from typing import NamedTuple
 
@@ -183,6 +184,12 @@ class VerdictEncoder:
                 for packet_id, mark in verdicts
             ]
         )
+
+    def encode_replacement(self, packet_id: int, mark: int, packet: bytes) -> bytes:
+        """Return the message that accepts one packet with other bytes than it came with."""
+        accept = _accept.pack(self._accept, packet_id, _MARK_HEAD, mark)
+        whole = accept + netlink.attribute(_PAYLOAD, packet)
+        return len(whole).to_bytes(4, sys.byteorder) + whole[4:]
 
 
 def _head_of(number: int, kind: int, size: int, verdict: int) -> bytes:

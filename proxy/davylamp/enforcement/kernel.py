@@ -10,12 +10,11 @@ from pathlib import Path
 
 from davylamp.enforcement import iptables
 from davylamp.enforcement.features import detect
-from davylamp.enforcement.nftset import Blocked, KernelSets
+from davylamp.enforcement.memory import commands_that_restore
+from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.programs import nft
-from davylamp.enforcement.ruleset import iptables_rules, nft_text, removal_text
+from davylamp.enforcement.ruleset import iptables_rules, nft_text, proxies_text, removal_text
 from davylamp.enforcement.spec import Features, RulesetSpec
-from davylamp.errors import KernelError
-from davylamp.flow import format_address
 
 _ACCOUNTING = Path("/proc/sys/net/netfilter/nf_conntrack_acct")
 _IPV6 = Path("/proc/thread-self/net/if_inet6")
@@ -36,25 +35,38 @@ class Kernel:
         """Take the settings; ``features`` are found by trying where they are not given."""
         self.spec = spec
         self.features = features or detect()
+        self._listening: frozenset[int] = frozenset()
+        self._applied = False
 
     def apply(self) -> None:
         """Put the ruleset in force, in place of an earlier one of the same table name.
 
-        Flows that were cleared stay so (their mark is on the conntrack entry), and endpoints that
-        were blocked stay so for what was left of their time. Raises KernelError, and then leaves
-        an earlier ruleset as it was.
+        Flows that were cleared stay so (their mark is on the conntrack entry), and what the sets
+        hold stays for what was left of its time (:mod:`.memory`). Raises KernelError, and then
+        leaves an earlier ruleset as it was.
         """
         self._account()
         if not self.features.native_queue:
             for family in self._families():
                 iptables.put_first(family, iptables_rules(self.spec), self.spec.comment)
-        elements = tuple(_restore(self.spec.table, found) for found in self._still_blocked())
-        nft("--file", "-", stdin=nft_text(self.spec, self.features, elements))
+        with self.sets() as sets:
+            steering = self.spec.steering is not None
+            elements = commands_that_restore(sets, self.spec.table, steering=steering)
+        text = nft_text(self.spec, self.features, elements, self._listening)
+        nft("--file", "-", stdin=text)
+        self._applied = True
         if self.features.native_queue:
             self._remove_iptables()
 
+    def lead_to(self, listening: frozenset[int]) -> None:
+        """Lead new connections to these proxies from now on, or as soon as there is a ruleset."""
+        self._listening = listening
+        if self._applied:
+            nft("--file", "-", stdin=proxies_text(self.spec, self.features, listening))
+
     def remove(self) -> None:
         """Take everything out; again does nothing. Conntrack marks stay, and mean nothing."""
+        self._applied = False
         nft("--file", "-", stdin=removal_text(self.spec))
         self._remove_iptables()
 
@@ -78,22 +90,6 @@ class Kernel:
     def _families(self) -> tuple[str, ...]:
         return iptables.FAMILIES if _IPV6.exists() else iptables.FAMILIES[:1]
 
-    def _still_blocked(self) -> list[Blocked]:
-        with self.sets() as sets:
-            try:
-                return sets.blocked()
-            except KernelError:  # the table is not there: nothing was blocked
-                return []
-
     def _remove_iptables(self) -> None:
         for family in iptables.FAMILIES:
             iptables.remove(family, self.spec.comment)
-
-
-def _restore(table: str, found: Blocked) -> str:
-    block = found.block
-    name = "blocked4" if len(block.orig_addr) == 4 else "blocked6"
-    ends = f"{format_address(block.orig_addr)} . {format_address(block.resp_addr)}"
-    key = f"{ends} . {block.proto.value} . {block.resp_port}"
-    seconds = max(1, round(found.seconds))
-    return f"add element inet {table} {name} {{ {key} timeout {seconds}s }}"

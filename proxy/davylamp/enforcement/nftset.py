@@ -10,13 +10,14 @@ is laid out (each part padded to four bytes): ``man 8 nft``, CONCATENATIONS, and
 """
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from davylamp import netlink
-from davylamp.decision import Block
+from davylamp.decision import Block, Diversion, NameBinding
 from davylamp.errors import KernelError
 from davylamp.flow import FlowKey, Proto
 
@@ -29,6 +30,14 @@ _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _ELEMENT = 1
 _KEY, _TIMEOUT, _EXPIRATION = 1, 4, 5
 _VALUE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A set's element as the kernel has it: its key's bytes, and the seconds left of it."""
+
+    key: bytes
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,38 @@ class KernelSets:
         keys = (_flow_key(key), _flow_key(key.reversed()))
         self._transact(self._renew(name, keys, seconds), "mark a flow as suspect")
 
+    def bind(self, bindings: Iterable[NameBinding]) -> None:
+        """Let sandboxes reach what trusted names were answered with, for the time of each."""
+        messages: list[bytes] = []
+        for one in bindings:
+            version = 4 if len(one.orig_addr) == 4 else 6
+            ends = one.orig_addr + one.resp_addr
+            own = any(one.orig_addr)
+            name, key = ("trusted", ends) if own else ("shared", one.resp_addr)
+            messages += self._renew(f"{name}{version}", (key,), one.seconds)
+            named = ends + name_mark(one.name)
+            messages += self._renew(f"bound{version}", (named,), one.seconds)
+        if messages:
+            self._transact(tuple(messages), "bind a trusted name")
+
+    def bound(self, orig_addr: bytes, resp_addr: bytes, name: str) -> bool:
+        """Tell whether a name was bound to an address for a sandbox, or for all, and still is."""
+        set_name = "bound4" if len(orig_addr) == 4 else "bound6"
+        keys = (asker + resp_addr + name_mark(name) for asker in (orig_addr, bytes(len(orig_addr))))
+        questions = (self._message(_GET, set_name, (_element(key),)) for key in keys)
+        return not all(map(self._socket.transact, questions))
+
+    def divert(self, diversion: Diversion, seconds: float) -> None:
+        """Lead a sandbox's next connections to an endpoint to the proxies, for that long."""
+        name = "opened4" if len(diversion.orig_addr) == 4 else "opened6"
+        port = diversion.resp_port.to_bytes(2, "big") + b"\0\0"
+        key = diversion.orig_addr + diversion.resp_addr + port
+        self._transact(self._renew(name, (key,), seconds), "divert an endpoint")
+
     def blocked(self) -> list[Blocked]:
         """Return every endpoint that is refused now."""
-        return [found for name in ("blocked4", "blocked6") for found in self._list(name)]
+        elements = (one for name in ("blocked4", "blocked6") for one in self.elements(name))
+        return [found for found in map(blocked_of, elements) if found is not None]
 
     def close(self) -> None:
         """Close the socket; the elements stay until their timeouts end."""
@@ -84,18 +122,18 @@ class KernelSets:
         timeout = netlink.u64(_TIMEOUT, max(1, round(seconds * 1000)))
         timed = tuple(_element(key, timeout) for key in keys)
         return (
-            self._message(_ADD, name, timed, netlink.CREATE),
+            self._message(_ADD, name, timed, netlink.ACK | netlink.CREATE),
             self._message(_DELETE, name, tuple(_element(key) for key in keys)),
-            self._message(_ADD, name, timed, netlink.CREATE),
+            self._message(_ADD, name, timed, netlink.ACK | netlink.CREATE),
         )
 
     def _message(self, kind: int, name: str, elements: tuple[bytes, ...], flags: int = 0) -> bytes:
         return netlink.message(
             kind,
-            netlink.REQUEST | netlink.ACK | flags,
+            netlink.REQUEST | (flags or netlink.ACK),
             netlink.text(_LIST_TABLE, self._table),
             netlink.text(_LIST_SET, name),
-            netlink.nested(_LIST_ELEMENTS, *elements),
+            *((netlink.nested(_LIST_ELEMENTS, *elements),) if elements else ()),
             family=_FAMILY_INET,
             sequence=self._socket.next_sequence(),
         )
@@ -110,30 +148,21 @@ class KernelSets:
             raise KernelError(f"cannot {what} in nft table inet {self._table}: {_why(failure)}")
         return not failure
 
-    def _list(self, name: str) -> Iterator[Blocked]:
-        request = netlink.message(
-            _GET,
-            netlink.REQUEST | netlink.DUMP,
-            netlink.text(_LIST_TABLE, self._table),
-            netlink.text(_LIST_SET, name),
-            family=_FAMILY_INET,
-        )
-        for body in self._socket.dump(request):
-            yield from parse_blocked(body)
+    def elements(self, name: str) -> list[Element]:
+        """Return what a set holds now."""
+        request = self._message(_GET, name, (), netlink.DUMP)
+        return [found for body in self._socket.dump(request) for found in parse_elements(body)]
 
 
-def parse_blocked(body: bytes) -> Iterator[Blocked]:
-    """Yield the endpoints in one NEWSETELEM message, given from its nfgenmsg on."""
+def parse_elements(body: bytes) -> Iterator[Element]:
+    """Yield the elements in one NEWSETELEM message, given from its nfgenmsg on."""
     for members in netlink.attributes(body, netlink.GENERIC_HEADER, len(body)):
-        if members.kind != _LIST_ELEMENTS:
-            continue
-        for element in netlink.attributes(body, members.start, members.end):
-            found = _parse_element(body, element)
-            if found is not None:
-                yield found
+        if members.kind == _LIST_ELEMENTS:
+            for element in netlink.attributes(body, members.start, members.end):
+                yield _parse_element(body, element)
 
 
-def _parse_element(body: bytes, element: netlink.Attribute) -> Blocked | None:
+def _parse_element(body: bytes, element: netlink.Attribute) -> Element:
     key, milliseconds = b"", 0
     for kind, start, end in netlink.attributes(body, element.start, element.end):
         if kind == _KEY:
@@ -142,6 +171,12 @@ def _parse_element(body: bytes, element: netlink.Attribute) -> Blocked | None:
                     key = body[value.start : value.end]
         elif kind == _EXPIRATION or (kind == _TIMEOUT and not milliseconds):
             milliseconds = int.from_bytes(body[start:end], "big")
+    return Element(key, milliseconds / 1000)
+
+
+def blocked_of(element: Element) -> Blocked | None:
+    """Return the endpoint that an element of a block set names; None where it names none."""
+    key = element.key
     size = (len(key) - 8) // 2
     if size not in (4, 16) or key[2 * size] not in tuple(Proto):
         return None
@@ -151,11 +186,20 @@ def _parse_element(body: bytes, element: netlink.Attribute) -> Blocked | None:
         resp_addr=key[size : 2 * size],
         resp_port=int.from_bytes(key[2 * size + 4 : 2 * size + 6], "big"),
     )
-    return Blocked(block, milliseconds / 1000)
+    return Blocked(block, element.seconds)
 
 
 def _element(key: bytes, *more: bytes) -> bytes:
     return netlink.nested(_ELEMENT, netlink.nested(_KEY, netlink.attribute(_VALUE, key)), *more)
+
+
+def name_mark(name: str) -> bytes:
+    """Return the number that stands for a name in the kernel's sets, as its 32 bits lie there.
+
+    Two names may share one. That helps nobody: the name asked for must be a trusted one besides,
+    and whoever could choose it would choose the one that was bound.
+    """
+    return hashlib.blake2s(name.encode(), digest_size=4).digest()
 
 
 def _blocked_set(address: bytes) -> str:

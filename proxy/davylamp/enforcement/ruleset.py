@@ -22,10 +22,11 @@ not know, makes such a rule *not* match, and the packet is looked at rather than
 docs/kernel.md explains each chain and what it was measured to cost.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import pairwise
 
+from davylamp.enforcement import steering
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
     Features,
@@ -82,10 +83,16 @@ _SAMPLE_CEILING = 5000
 """Packets a second that are logged at most, over all flows: it counts when the set is full."""
 
 
-def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()) -> str:
+def nft_text(
+    spec: RulesetSpec,
+    features: Features,
+    elements: Sequence[str] = (),
+    listening: Iterable[int] = (),
+) -> str:
     """Return input for ``nft -f -`` that replaces the table in one transaction.
 
-    ``elements`` are more commands, run in the same transaction.
+    ``elements`` are more commands, run in the same transaction. ``listening`` are the ports of
+    proxies that listen.
     """
     chains = (
         _chain("enqueue", *_enqueue(spec, features)),
@@ -99,13 +106,14 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
         _chain("cleared", *_cleared(features)),
         *((_chain("opening", *_opening()),) if _knows_starts(spec, features) else ()),
         _chain("streams", *_streams(spec, features)),
-        _chain("datagrams", *_datagrams()),
+        _chain("datagrams", *_datagrams(spec)),
         _chain("judge", *_judge(spec)),
+        *_steering(spec, features, listening),
         _chain("forward", *_forward(spec)),
         _chain("save", *_save(spec)),
         _chain("after", *_after(spec)),
     )
-    body = "".join((*_counters(), *_sets(spec, features), *chains))
+    body = "".join((*_counters(spec), *_sets(spec, features), *chains))
     commands = "".join(f"{element}\n" for element in elements)
     return f"{removal_text(spec)}table inet {spec.table} {{\n{body}}}\n{commands}"
 
@@ -113,6 +121,15 @@ def nft_text(spec: RulesetSpec, features: Features, elements: Sequence[str] = ()
 def removal_text(spec: RulesetSpec) -> str:
     """Return input for ``nft -f -`` that removes the table whether it is there or not."""
     return f"table inet {spec.table}\ndelete table inet {spec.table}\n"
+
+
+def proxies_text(spec: RulesetSpec, features: Features, listening: Iterable[int]) -> str:
+    """Return input for ``nft -f -`` that spreads new connections over other proxies than before."""
+    assert spec.steering is not None
+    rules = steering.proxies(spec, spec.steering, features, listening)
+    chain = f"inet {spec.table} proxies"
+    added = "".join(f"add rule {chain} {rule}\n" for rule in rules)
+    return f"flush chain {chain}\n{added}"
 
 
 def iptables_rules(spec: RulesetSpec) -> tuple[tuple[str, ...], ...]:
@@ -159,8 +176,8 @@ def _chain(name: str, *rules: str) -> str:
     return f"  chain {name} {{\n{''.join(f'    {rule}\n' for rule in rules)}  }}\n"
 
 
-def _counters() -> Iterator[str]:
-    for name in COUNTERS:
+def _counters(spec: RulesetSpec) -> Iterator[str]:
+    for name in COUNTERS if spec.steering is None else (*COUNTERS, *steering.COUNTERS):
         yield f"  counter {name} {{ }}\n"
 
 
@@ -170,6 +187,8 @@ def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
         for name, ports in (("blocked", "inet_proto . inet_service"), ("suspects", _PORT_PAIR)):
             key = f"{address} . {address} . {ports}"
             yield f"  set {name}{version} {{ type {key}; flags timeout; {size} }}\n"
+    if spec.steering is not None:
+        yield from steering.sets(spec.steering)
     if features.flow_limits:
         for name in ("triggered_flows", "sampled_flows"):
             yield (
@@ -183,6 +202,20 @@ def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
         ):
             flags = f"flags dynamic,timeout; timeout {life};"
             yield f"  set {name} {{ typeof {key}; {flags} {size} }}\n"
+
+
+def _steering(spec: RulesetSpec, features: Features, listening: Iterable[int]) -> Iterator[str]:
+    if spec.steering is None:
+        return
+    yield _chain("deny", *steering.deny())
+    yield _chain("answers", *steering.answers(spec))
+    yield _chain("around", *steering.around(spec.steering))
+    yield _chain("proxies", *steering.proxies(spec, spec.steering, features, listening))
+    yield _chain("way", *steering.way(spec.steering, features))
+    yield _chain(
+        "steer", "type nat hook prerouting priority dstnat; policy accept;", *_from(spec, "way")
+    )
+    yield _chain("guard", *steering.guard(spec.steering))
 
 
 def _over(set_name: str, rate: Rate) -> str:
@@ -316,8 +349,10 @@ def _opening() -> Iterator[str]:
     yield "@ih,0,8 >= 0 counter name early drop"
 
 
-def _datagrams() -> Iterator[str]:
+def _datagrams(spec: RulesetSpec) -> Iterator[str]:
     yield "jump barred"
+    if spec.steering is not None:
+        yield "jump answers"
     yield "udp dport 53 goto enqueue"
     yield "udp sport 53 goto enqueue"
 
@@ -326,6 +361,8 @@ def _judge(spec: RulesetSpec) -> Iterator[str]:
     marks = spec.marks
     # No one before us may hand in a packet that already says it was judged.
     yield f"meta mark & {marks.mask:#010x} != 0 meta mark set meta mark & {marks.others:#010x}"
+    if spec.steering is not None:
+        yield "jump around"
     yield "meta l4proto tcp goto streams"
     yield "meta l4proto udp goto datagrams"
 
@@ -338,17 +375,22 @@ def _forward(spec: RulesetSpec) -> Iterator[str]:
 
 
 def _scope(spec: RulesetSpec, chain: str) -> Iterator[str]:
+    """Yield the rules that take the sandboxes' traffic, both ways, to a chain."""
+    for rule in _from(spec, chain):
+        yield rule
+        yield rule.replace("iifname", "oifname").replace("saddr", "daddr")
+
+
+def _from(spec: RulesetSpec, chain: str) -> Iterator[str]:
     if spec.sandbox_interfaces:
         names = ", ".join(f'"{name}"' for name in spec.sandbox_interfaces)
         yield f"iifname {{ {names} }} goto {chain}"
-        yield f"oifname {{ {names} }} goto {chain}"
     networks = networks_of(spec.sandbox_subnets)
     four = collapse_addresses(net for net in networks if isinstance(net, IPv4Network))
     six = collapse_addresses(net for net in networks if isinstance(net, IPv6Network))
     for ip, found in (("ip", map(str, four)), ("ip6", map(str, six))):
         if listed := ", ".join(found):
             yield f"{ip} saddr {{ {listed} }} goto {chain}"
-            yield f"{ip} daddr {{ {listed} }} goto {chain}"
 
 
 def _after(spec: RulesetSpec) -> Iterator[str]:

@@ -42,13 +42,39 @@ class Features:
 
     ``native_queue``: nft has the queue statement. ``inner_header``: nft sees payload (``@ih``,
     Linux 5.16). ``flow_limits``: dynamic sets keyed on ``ct id``. ``random``: nft's numgen.
-    Without one the ruleset looks at more than it would have to, never at less.
+    Without one the ruleset looks at more than it would have to, never at less. ``own_addresses``:
+    nft's fib; without it TLS to the gateway's own services is led to the proxies as well.
     """
 
     native_queue: bool = True
     inner_header: bool = True
     flow_limits: bool = True
     random: bool = True
+    own_addresses: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SteeringSpec:
+    """Who is led to the proxies, on ``proxies`` ports from ``first_port`` on.
+
+    ``ports`` are those of TLS and HTTP. ``resolvers`` are whose answers are believed, ``exempt``
+    the networks that are never led anywhere. ``refuses_dns`` refuses other resolvers and DNS inside
+    TLS; ``redirects_dns`` has the first resolver answer in the others' place, on port 53.
+    """
+
+    first_port: int
+    proxies: int = 1
+    ports: frozenset[int] = frozenset({80, 443})
+    resolvers: tuple[Network, ...] = ()
+    exempt: tuple[Network, ...] = ()
+    refuses_quic: bool = True
+    refuses_dns: bool = False
+    redirects_dns: bool = False
+
+    @property
+    def last_port(self) -> int:
+        """The port of the last proxy."""
+        return self.first_port + self.proxies - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +86,7 @@ class RulesetSpec:
     kernel sends both directions of an address pair to the same one. ``drop_invalid`` drops TCP
     packets that fit no connection, out of its window for one, or that come before the first byte of
     what the originator sends. ``sample_after`` is how many packets a flow has carried, both ways,
-    before it is sampled.
+    before it is sampled. Without ``steering`` nothing is led to proxies.
     """
 
     sandbox_interfaces: tuple[str, ...] = ()
@@ -77,6 +103,7 @@ class RulesetSpec:
     sample_group: int = 5
     sample_bytes: int = 2048
     sample_threshold: int = 16
+    steering: SteeringSpec | None = None
 
     def __post_init__(self) -> None:
         if not self.sandbox_interfaces and not self.sandbox_subnets:

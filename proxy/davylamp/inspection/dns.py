@@ -5,15 +5,14 @@ from davylamp.inspection.context import Context
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.dns import DnsMessage, ServiceBinding, parse_message
-from davylamp.inspection.wire.reader import Malformed
 
 
-def inspect_dns(context: Context, direction: Direction, payload: bytes) -> None:
+def inspect_dns(
+    context: Context, direction: Direction, payload: bytes, message: DnsMessage
+) -> None:
     """Report each name in a DNS datagram that the pack lists: asked for, or an alias on the way."""
-    message = parse_message(payload)
-    if not isinstance(message, Malformed):
-        for name in _names(message):
-            context.named("dns.query", name, direction, 0, payload, ("udp", AppProto.DNS.value))
+    for name in _names(message):
+        context.named("dns.query", name, direction, 0, payload, ("udp", AppProto.DNS.value))
 
 
 class DnsMessages:

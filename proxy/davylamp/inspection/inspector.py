@@ -11,6 +11,8 @@ from davylamp.inspection.context import Context
 from davylamp.inspection.conversation import Conversation
 from davylamp.inspection.dns import inspect_dns
 from davylamp.inspection.finding import AppProto, Finding
+from davylamp.inspection.wire.dns import DnsMessage, parse_message
+from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.pack import Pack
 
@@ -112,8 +114,13 @@ class Inspector:
         return found
 
 
-def inspect_datagram(pack: Pack, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
-    """Inspect one UDP datagram of port 53; return what it tells."""
+def inspect_datagram(
+    pack: Pack, direction: Direction, payload: bytes
+) -> tuple[tuple[Finding, ...], DnsMessage | None]:
+    """Inspect one UDP datagram of port 53; return what it tells, and the message if it is one."""
+    message = parse_message(payload)
+    if isinstance(message, Malformed):
+        return (), None
     context = Context(pack, AppProto.DNS)
-    inspect_dns(context, direction, payload)
-    return tuple(context.findings)
+    inspect_dns(context, direction, payload, message)
+    return tuple(context.findings), message

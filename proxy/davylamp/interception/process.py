@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from davylamp.errors import KernelError
-from davylamp.interception.records import LINE_LIMIT, Record, decode
+from davylamp.interception.records import LINE_LIMIT, AnswerRecord, Record, decode
 
 READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class MitmproxyWorker:
-    """One worker on one port; ``on_record`` is called with its name and all it says.
+    """One worker on one port; ``on_record`` is called with it and all it says.
 
     ``on_change`` is called whenever it begins or ceases to listen.
     """
@@ -41,7 +41,7 @@ class MitmproxyWorker:
         *,
         configuration: bytes,
         folder: Path,
-        on_record: Callable[[str, Record], None],
+        on_record: Callable[["MitmproxyWorker", Record], None],
         on_change: Callable[[], None],
     ) -> None:
         self.name = f"mitmproxy-{number}"
@@ -55,12 +55,19 @@ class MitmproxyWorker:
         self._on_record = on_record
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self._stopping = False
 
     @property
     def pid(self) -> int | None:
         """The process that runs now, or ran last."""
         return self._process.pid if self._process is not None else None
+
+    def answer(self, answer: AnswerRecord) -> None:
+        """Answer a question; one that does not listen to its answers gets none."""
+        writer = self._writer
+        if writer is not None and writer.transport.get_write_buffer_size() < LINE_LIMIT:
+            writer.write(msgspec.json.encode(answer) + b"\n")
 
     async def run(self) -> None:
         """Keep it running until :meth:`stop`; raise KernelError if it cannot ever start."""
@@ -114,11 +121,13 @@ class MitmproxyWorker:
         assert process.stdout is not None
         log = asyncio.create_task(self._log(process.stdout))
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+        self._writer = writer
         try:
             if not self._stopping:
                 writer.write(self._configuration + b"\n")
                 await self._listen(reader)
         finally:
+            self._writer = None
             writer.close()
             self._set_listening(now=False)
             # Whatever ended the conversation: a worker that nobody hears must not go on.
@@ -135,7 +144,7 @@ class MitmproxyWorker:
                     record = decode(line)
                     patience.reschedule(None)
                     self._set_listening(now=True)
-                    self._on_record(self.name, record)
+                    self._on_record(self, record)
         except TimeoutError:
             logger.error("%s does not listen after %s s", self.name, READY_SECONDS)  # noqa: TRY400
         except (msgspec.DecodeError, ValueError) as error:

@@ -1,9 +1,10 @@
 """What a mitmproxy worker and the gateway say to each other, over a socket pair.
 
-The gateway says its configuration, one line of JSON, and then nothing. The worker says events, a
-line each, as every worker does (`workers.link`), and beside them which endpoints to block: it reads
-what strangers wrote, and so does not get to speak to the kernel itself. Its first line means that
-it listens. A line that is none of these, or too long, is the end of that worker.
+The gateway says its configuration, one line of JSON, and then answers questions. The worker says
+events, a line each, as every worker does (`workers.link`), and beside them which endpoints to
+block, and asks which names were given out: it reads what strangers wrote, and so does not get to
+speak to the kernel itself. Its first line means that it listens. A line that is none of these, or
+too long, is the end of that worker.
 """
 
 import socket
@@ -49,9 +50,32 @@ class BlockRecord(Event, tag="block", frozen=True, kw_only=True):
         return Block(Proto[self.proto], source.packed, destination.packed, self.dest_port)
 
 
-type Record = AlertEvent | TlsEvent | StatsEvent | BlockRecord
+class QuestionRecord(Event, tag="question", frozen=True, kw_only=True):
+    """Was ``src_ip`` told that ``name`` is at ``dest_ip``? The answer has the same ``number``."""
 
-_decoder = msgspec.json.Decoder(AlertEvent | TlsEvent | StatsEvent | BlockRecord)
+    number: int
+    src_ip: str
+    dest_ip: str
+    name: str
+
+    def ends(self) -> tuple[bytes, bytes]:
+        """Return both addresses packed; raise ValueError where they are not of one family."""
+        source, destination = ip_address(self.src_ip), ip_address(self.dest_ip)
+        if source.version != destination.version:
+            raise ValueError(f"{self.dest_ip} is no address that {self.src_ip} was told")
+        return source.packed, destination.packed
+
+
+class AnswerRecord(msgspec.Struct, frozen=True):
+    """The gateway's answer to the question of that number."""
+
+    number: int
+    bound: bool
+
+
+type Record = AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord
+
+_decoder = msgspec.json.Decoder(AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord)
 
 
 def decode(line: bytes) -> Record:

@@ -16,7 +16,7 @@ from davylamp.errors import ConfigError, KernelError
 from davylamp.events import AnyEvent, StatsEvent
 from davylamp.interception.ca import ensure
 from davylamp.interception.process import MitmproxyWorker
-from davylamp.interception.records import BlockRecord, Record
+from davylamp.interception.records import AnswerRecord, BlockRecord, QuestionRecord, Record
 from davylamp.policy import Mode
 
 _TIDY_SECONDS = 3600.0
@@ -95,14 +95,17 @@ class Interception:
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         self._sets.close()
 
-    def _take(self, name: str, record: Record) -> None:
+    def _take(self, worker: MitmproxyWorker, record: Record) -> None:
         match record:
             case BlockRecord():
-                self._block(name, record)
+                self._block(worker.name, record)
+            case QuestionRecord():
+                bound = self._sets.bound(*record.ends(), record.name)  # a ValueError as below
+                worker.answer(AnswerRecord(record.number, bound))
             case StatsEvent():
-                self._on_event(name, msgspec.structs.replace(record, worker=name))
+                self._on_event(worker.name, msgspec.structs.replace(record, worker=worker.name))
             case _:
-                self._on_event(name, record)
+                self._on_event(worker.name, record)
 
     def _block(self, name: str, record: BlockRecord) -> None:
         block = record.block()  # a ValueError is the end of the worker

@@ -61,10 +61,11 @@ def one_line(event: AnyEvent) -> Text:
             line.append(f"{_clean(event.ip)} " if event.ip else "")
             line.append(describe(event.lineage))
         case TlsEvent():
-            line.append("refused ", style="cyan")
+            line.append("refused " if event.refusal else "diverted", style="cyan")
             source = _endpoint(event.src_ip, event.src_port)
-            line.append(f"{source} > {_endpoint(event.dest_ip, event.dest_port)} ")
-            line.append(_clean(f"would not have our certificate: {event.refusal}"))
+            line.append(f" {source} > {_endpoint(event.dest_ip, event.dest_port)} ")
+            refused = f"would not have our certificate: {event.refusal}"
+            line.append(_clean(refused if event.refusal else event.diversion))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(

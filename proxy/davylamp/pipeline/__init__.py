@@ -19,5 +19,6 @@ at its receiver. In observe mode nothing is ever dropped: what would be refused 
 
 from davylamp.pipeline.composition import Pipeline
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.pipeline.steered import Steering
 
-__all__ = ["Pipeline", "PipelineLimits", "PipelineStats", "Vantage"]
+__all__ = ["Pipeline", "PipelineLimits", "PipelineStats", "Steering", "Vantage"]

@@ -1,5 +1,7 @@
 """The pipeline itself: slices packets, hands TCP to its judge, and inspects DNS datagrams."""
 
+from dataclasses import replace
+
 from davylamp.decision import ACCEPT, Decision, Fate
 from davylamp.events import AlertEvent
 from davylamp.flow import Direction
@@ -10,6 +12,7 @@ from davylamp.inspection.inspector import inspect_datagram
 from davylamp.packet import UDP, Packet, slice_packet
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.pipeline.steered import Steering
 from davylamp.pipeline.tcp import TcpJudge
 from davylamp.policy import Network, Policy
 from davylamp.signatures.pack import Pack
@@ -21,7 +24,7 @@ _SWEEP_EVERY = 4096
 class Pipeline:
     """The inspection core behind one source of packets."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a site can say
         self,
         pack: Pack,
         policy: Policy,
@@ -29,12 +32,14 @@ class Pipeline:
         vantage: Vantage = Vantage.INLINE,
         sandboxes: tuple[Network, ...] = (),
         limits: PipelineLimits | None = None,
+        steering: Steering | None = None,
     ) -> None:
         limits = limits or PipelineLimits()
         self.stats = PipelineStats()
         self._pack = pack
         self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow)
         self._vantage = vantage
+        self._steering = steering
         self._tcp = TcpJudge(
             pack,
             self._reporter,
@@ -43,6 +48,7 @@ class Pipeline:
             vantage=vantage,
             mode=policy.mode,
             limits=limits,
+            steering=steering,
         )
 
     @property
@@ -74,7 +80,7 @@ class Pipeline:
         if packet is None:
             return ACCEPT
         if packet.proto == UDP:
-            return self._datagram(packet, now)
+            return self._datagram(ip, packet, now)
         return self._tcp.packet(packet, now, triggered=triggered)
 
     def sweep(self, now: float) -> None:
@@ -85,19 +91,23 @@ class Pipeline:
         """Say that no packet follows; return what the bytes behind holes still tell."""
         return self._tcp.finish(now)
 
-    def _datagram(self, packet: Packet, now: float) -> Decision:
+    def _datagram(self, ip: bytes, packet: Packet, now: float) -> Decision:
         if packet.dst_port == _DNS_PORT:
             key, direction = packet.flow_key, Direction.ORIGINATOR
         elif packet.src_port == _DNS_PORT:
             key, direction = packet.flow_key.reversed(), Direction.RESPONDER
         else:
             return ACCEPT
-        found = inspect_datagram(self._pack, direction, packet.payload)
+        found, message = inspect_datagram(self._pack, direction, packet.payload)
+        steered = ACCEPT
+        if self._steering is not None and message is not None and message.is_response:
+            steered = self._steering.answer(ip, packet.payload, message, key)
         if not found:
-            return ACCEPT
+            return steered
         self.stats.flows += 1
         sighting = Sighting(key, now, now, AppProto.DNS)
         alerts, verdict = self._reporter.report(found, sighting, Suspicion())
         self.stats.alerts += len(alerts)
-        blocked = verdict.blocks and self._vantage is not Vantage.SAMPLE
-        return Decision(Fate.DROP if blocked else Fate.ACCEPT, alerts)
+        if verdict.blocks and self._vantage is not Vantage.SAMPLE:
+            return Decision(Fate.DROP, alerts)
+        return replace(steered, alerts=alerts)

@@ -14,6 +14,7 @@ from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
 from davylamp.pipeline.cleared import REQUESTS, ClearedFlows, Standing
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.pipeline.steered import Steering
 from davylamp.policy import Mode, Verdict
 from davylamp.reassembly import Stream
 from davylamp.resets import reset_to_sender, resets_for
@@ -42,6 +43,7 @@ class TcpJudge:
         vantage: Vantage,
         mode: Mode,
         limits: PipelineLimits,
+        steering: Steering | None = None,
     ) -> None:
         self.table = FlowTable(limits.flows)
         self._pack = pack
@@ -57,6 +59,7 @@ class TcpJudge:
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
         self._cleared = ClearedFlows()
+        self._steering = steering
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -143,7 +146,9 @@ class TcpJudge:
         inspector = Inspector(self._pack, self._inspection)
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
-        if judged and self._inline and not found and not older and not packet.missing:
+        steered = self._steering is not None and inspector.hello is not None
+        plain = not (found or older or packet.missing or steered)
+        if judged and self._inline and plain:
             # The common case: one packet tells, and hardly anything is kept.
             return self._clear(packet, now, direction, inspector, None)
         flow = Flow(
@@ -293,6 +298,13 @@ class TcpJudge:
             alerts, verdict = self._report(flow, found, now)
             if verdict.blocks:
                 return self._block(flow, direction, packet, expected, alerts, verdict)
+        if self._steering is not None and flow.inspector.hello is not None and not flow.steered:
+            flow.steered = True
+            diversion = self._steering.diversion(flow, flow.inspector.hello, now)
+            if diversion is not None:
+                flow.blocked = Action.REJECT
+                resets = resets_for(flow, direction, packet, expected, delivered=False)
+                return Decision(Fate.DROP, alerts, resets, diversion=diversion)
         plain = DROP if conflict and self._refuses else self._standing(flow, direction, packet, now)
         if not alerts:
             return plain

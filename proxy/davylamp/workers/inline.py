@@ -44,8 +44,12 @@ class InlineWorker(Worker):
                 consequences: list[Decision] = []
                 for packet in packets:
                     decision = self._judge(packet, now)
-                    queue.verdict(packet.packet_id, decision.fate, packet.mark)
-                    if decision.alerts or decision.resets or decision.block:
+                    self.bind(decision)
+                    if decision.replacement is None:
+                        queue.verdict(packet.packet_id, decision.fate, packet.mark)
+                    else:
+                        queue.replace(packet.packet_id, decision.replacement, packet.mark)
+                    if decision.has_consequences:
                         consequences.append(decision)
                 if consequences:
                     queue.flush()  # the packet's fate first, then everything that follows from it

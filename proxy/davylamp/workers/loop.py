@@ -19,9 +19,9 @@ from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.reset import ResetSender
 from davylamp.errors import KernelError
 from davylamp.events import StatsEvent, rfc3339
-from davylamp.pipeline import Pipeline, Vantage
+from davylamp.pipeline import Pipeline, Steering, Vantage
 from davylamp.policy import Mode
-from davylamp.wiring import limits_of, networks_of, pack_of, policy_of
+from davylamp.wiring import limits_of, networks_of, pack_of, policy_of, steering_of
 from davylamp.workers.link import EventLink
 
 _SUSPECT_SECONDS = 60.0
@@ -37,6 +37,8 @@ class WorkerCounters:
 
     exceptions: int = 0
     kernel_refusals: int = 0
+    bindings: int = 0
+    diversions: int = 0
     resets: int = 0
     blocks: int = 0
 
@@ -51,15 +53,16 @@ class Worker:
         self.config = config
         self.counters = WorkerCounters()
         self.link = EventLink(end)
+        self._enforcing = Mode(config.mode) is Mode.ENFORCE
+        self._sets = KernelSets(config.rules.table)
         self.pipeline = Pipeline(
             pack_of(config),
             policy_of(config),
             vantage=vantage,
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
             limits=limits_of(config),
+            steering=self._steering(vantage),
         )
-        self._enforcing = Mode(config.mode) is Mode.ENFORCE
-        self._sets = KernelSets(config.rules.table)
         self._resets = ResetSender()
         self._began = time.time()
         self._next_housekeeping = 0.0
@@ -94,11 +97,26 @@ class Worker:
                 self.counters.blocks += 1
             if decision.suspect is not None:
                 self._sets.suspect(decision.suspect, _SUSPECT_SECONDS)
+            if decision.diversion is not None:
+                self.link.send(decision.diversion.event)
+                self._sets.divert(decision.diversion, self.config.intercept.opened_seconds)
+                self.counters.diversions += 1
         except KernelError:
             self.counters.kernel_refusals += 1
             logger.exception("%s: the kernel refused a set element", self.name)
         if self._enforcing and decision.resets:
             self.counters.resets += self._resets.send(decision.resets)
+
+    def bind(self, decision: Decision) -> None:
+        """Tell the kernel what a DNS answer binds, before anybody can act on the answer."""
+        if not decision.bindings:
+            return
+        try:
+            self._sets.bind(decision.bindings)
+            self.counters.bindings += len(decision.bindings)
+        except KernelError:
+            self.counters.kernel_refusals += 1
+            logger.exception("%s: the kernel refused a set element", self.name)
 
     def housekeeping(self, now: float) -> None:
         """Do what is due once a second: sweep, statistics, and whether anybody supervises."""
@@ -139,6 +157,12 @@ class Worker:
     def capture_counters(self) -> dict[str, int]:
         """Return the counters of where the packets come from."""
         return {}
+
+    def _steering(self, vantage: Vantage) -> Steering | None:
+        policy = steering_of(self.config)
+        if policy is None or vantage is not Vantage.INLINE:
+            return None
+        return Steering(policy, self._sets, enforcing=self._enforcing)
 
     def close(self) -> None:
         """Report a last time and release the kernel's things."""

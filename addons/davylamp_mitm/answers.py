@@ -1,0 +1,61 @@
+"""The gateway's answers to a worker's questions, and the end of the gateway."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable
+
+import msgspec
+
+from davylamp.interception.records import AnswerRecord
+
+_PATIENCE_SECONDS = 2.0
+_PIECE = 1 << 16
+
+_decoder = msgspec.json.Decoder(AnswerRecord)
+
+
+class Answers:
+    """Reads lines from the gateway's socket, which is not blocking, on mitmproxy's event loop.
+
+    ``ended`` says that the gateway is gone. What comes is the gateway's, and is believed.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self.ended = False
+        self._end = end
+        self._rest = b""
+        self._last = 0
+        self._waiting: dict[int, asyncio.Future[bool]] = {}
+
+    def listen(self) -> None:
+        """Begin to read; to be called on the loop that asks."""
+        asyncio.get_running_loop().add_reader(self._end.fileno(), self._read)
+
+    def expect(self) -> tuple[int, Awaitable[bool]]:
+        """Return the number of the next question, and its answer: no, where none comes in time."""
+        self._last += 1
+        future = self._waiting[self._last] = asyncio.get_running_loop().create_future()
+        return self._last, self._patiently(self._last, future)
+
+    async def _patiently(self, number: int, future: asyncio.Future[bool]) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await future
+        except TimeoutError:
+            return False
+        finally:
+            del self._waiting[number]
+
+    def _read(self) -> None:
+        piece = b""
+        with contextlib.suppress(BlockingIOError):
+            piece = self._end.recv(_PIECE)
+            if not piece:
+                self.ended = True
+                asyncio.get_running_loop().remove_reader(self._end.fileno())
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for answer in map(_decoder.decode, lines):
+            future = self._waiting.get(answer.number)
+            if future is not None and not future.done():
+                future.set_result(answer.bound)
