@@ -69,3 +69,13 @@ def test_redirected_miner_is_cut(
         assert alerts[0]["mining"]["layers"] == (["tcp", "tls"] if tls else ["tcp"])
         assert wait_until(lambda: len(pool.events("reset")) == 2)
     assert '"complete_requests": 0' in summary.read_text()
+
+
+def test_who_was_not_redirected_gets_nowhere(lab: Lab, redirected: Mitm) -> None:
+    """A proxy that is addressed itself does not connect to itself, and again, until it is full."""
+    with redirected as mitm:
+        for host in ("10.90.0.1", "[fd00:90::1]"):
+            words = ["curl", "-sS", "-m", "5", f"http://{host}:{_PORT}/"]
+            lab.run("sandbox-1", words, capture_output=True)
+        assert mitm.sockets() < 40
+    assert mitm.summary()["counters"]["strays"] == 2

@@ -16,7 +16,7 @@ from davylamp.events import AlertEvent, TlsEvent
 from davylamp.interception.ca import CERTIFICATE_FILE
 from davylamp.lab.programs.certs import Authority, self_signed
 from davylamp.lab.programs.content import digest
-from davylamp.lab.topology import GATEWAY, OUTSIDE
+from davylamp.lab.topology import GATEWAY, GATEWAY_INSIDE, GATEWAY_UPLINK, OUTSIDE
 from davylamp.lineage import Client
 
 pytest.importorskip("mitmproxy")
@@ -251,13 +251,15 @@ def test_a_new_authority_is_taken_up_without_a_restart(world: World, site: Autho
 
 
 def test_who_was_not_redirected_gets_nowhere(world: World) -> None:
-    """A worker that is addressed itself does not connect to itself."""
-    for host in ("10.90.0.1", "[fd00:90::1]"):
-        words = ["curl", "-sS", "-m", "5", f"http://{host}:{FIRST}/"]
-        world.lab.run("sandbox-1", words, capture_output=True)
-    assert wait_until(lambda: world.gateway.counters()["strays"] == 2)
-    sockets = [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in mitmproxies(world)]
-    assert max(sockets) < 40
+    """A worker's port is nobody's to use, from inside or from outside."""
+    for number, (host, gateway) in enumerate(
+        (one, two)
+        for one, addresses in (("sandbox-1", GATEWAY_INSIDE), (OUTSIDE, GATEWAY_UPLINK))
+        for two in addresses
+    ):
+        words = ["curl", "-sS", "-m", "5", f"http://{endpoint(gateway, FIRST)}/"]
+        assert world.lab.run(host, words, capture_output=True).returncode == 7  # refused
+        assert world.counter("unled") == number + 1
 
 
 def secure_web(world: World, site: Authority) -> None:
