@@ -20,6 +20,7 @@ from davylamp.signatures.model import Category, Kind, Maturity
 
 type Network = IPv4Network | IPv6Network
 
+_SHARED = frozenset({Category.POOL, Category.RESOLVER})
 _NOTHING = Sum()
 _SEVERAL = 2
 
@@ -39,6 +40,7 @@ DEFAULT_ACTIONS: Mapping[Category, Action] = MappingProxyType(
         Category.P2P: Action.ALERT,
         Category.SOLO: Action.ALERT,
         Category.ANOMALY: Action.ALERT,
+        Category.RESOLVER: Action.ALERT,
     }
 )
 
@@ -117,8 +119,9 @@ class Policy:
         if fused:
             named = not together.without(Kind.NAME).reaches(self.block_confidence)
             return Verdict(wanted, reason, block_endpoint=not named)
-        by_name = category is Category.POOL
-        return Verdict(wanted, f"conclusive: {reason}", block_endpoint=not by_name)
+        # Behind a name, or a path of somebody's web server, there may be more than what was found.
+        shared = category in _SHARED
+        return Verdict(wanted, f"conclusive: {reason}", block_endpoint=not shared)
 
     def _doubt(self, finding: Finding) -> str:
         """Return why a finding is not conclusive, or nothing if it is."""

@@ -33,6 +33,9 @@ def pack_of(config: GatewayConfig) -> Pack:
 def policy_of(config: GatewayConfig) -> Policy:
     """Return the policy; raise ConfigError naming a category or network that is none."""
     actions = dict(DEFAULT_ACTIONS)
+    intercept = config.intercept
+    if intercept.enabled and intercept.resolvers and intercept.foreign_dns != "pass":
+        actions[Category.RESOLVER] = Action.REJECT  # like any other resolver that is not the site's
     for name, action in config.policy.actions.items():
         try:
             actions[Category(name)] = Action(action)

@@ -181,6 +181,22 @@ def test_quic_is_refused_at_once(world: World) -> None:
     assert world.counter("quic") == 2
 
 
+def test_dns_over_https_is_refused(world: World, site: Authority) -> None:
+    """By the resolver's name before anything is answered, elsewhere by what is asked."""
+    client = Client(world, site)
+    known = ("--resolve", f"dns.google:443:{WEB[4]}")
+    assert client.opened("https://dns.google/dns-query?dns=AAAB", *known) == 35
+    asking = ("-H", "accept: application/dns-message")
+    assert client.opened("https://git.example/dns-query?dns=AAAB", *asking) in {52, 56}
+    assert client.opened("https://git.example/bytes/1000") == 0
+    alerts = world.gateway.wait_alerts(lambda found: len(found) == 2)
+    assert [(one.alert.signature_id, one.alert.category) for one in alerts] == [
+        ("doh-resolver-sni", "resolver"),
+        ("doh-message", "resolver"),
+    ]
+    assert {one.verdict.action for one in alerts} == {"reject"}
+
+
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
 def test_foreign_resolvers_are_refused(world: World, kind: str) -> None:
     """By UDP and TCP on port 53, and inside TLS on 853; the site's own go on."""

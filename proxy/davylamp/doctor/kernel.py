@@ -63,6 +63,12 @@ _READINGS: Mapping[str, _Reading] = {
         "a stopped flow's ends would hang instead of being reset",
         "run as root, or give the gateway CAP_NET_RAW",
     ),
+    "steering": _Reading(
+        "rules that lead TLS to proxies",
+        Status.DEGRADED,
+        "intercept.enabled cannot start here",
+        _KERNEL.format("CONFIG_NFT_REDIR, CONFIG_NFT_NAT and CONFIG_NFT_REJECT_INET"),
+    ),
     "accounting": _Reading(
         "conntrack accounting",
         Status.DEGRADED,

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from davylamp.capture.nflog import NfLog
@@ -21,7 +21,7 @@ from davylamp.enforcement.kernel import Kernel
 from davylamp.enforcement.programs import nft, run
 from davylamp.enforcement.reset import ResetSender
 from davylamp.enforcement.ruleset import iptables_rules
-from davylamp.enforcement.spec import RulesetSpec
+from davylamp.enforcement.spec import RulesetSpec, SteeringSpec
 from davylamp.errors import KernelError
 from davylamp.lab.namespaces import privileged
 
@@ -88,14 +88,17 @@ def _nfqueue_target(family: str) -> Callable[[], str]:
     return attempt
 
 
-def _ruleset() -> str:
-    kernel = Kernel(_SPEC)
-    kernel.apply()
-    with kernel.sets() as sets:
-        sets.blocked()
-    kernel.counters()
-    kernel.remove()
-    return "the whole ruleset went in and came out"
+def _ruleset(spec: RulesetSpec) -> Callable[[], str]:
+    def attempt() -> str:
+        kernel = Kernel(spec)
+        kernel.apply()
+        with kernel.sets() as sets:
+            sets.blocked()
+        kernel.counters()
+        kernel.remove()
+        return "the whole ruleset went in and came out"
+
+    return attempt
 
 
 def _queue() -> str:
@@ -131,7 +134,8 @@ TRIALS: Mapping[str, Callable[[], str]] = {
     "nft_random": _rule("numgen random mod 16 != 0 return"),
     "iptables_nfqueue": _nfqueue_target("iptables"),
     "ip6tables_nfqueue": _nfqueue_target("ip6tables"),
-    "ruleset": _ruleset,
+    "ruleset": _ruleset(_SPEC),
+    "steering": _ruleset(replace(_SPEC, steering=SteeringSpec(19080))),
     "nfqueue": _queue,
     "nflog": _log,
     "raw_sockets": _raw_sockets,

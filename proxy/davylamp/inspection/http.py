@@ -29,6 +29,10 @@ from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
 _WEBSOCKET = "websocket"
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
 _NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
+_DNS_MESSAGE = re.compile(
+    rb"\n(?:accept|content-type):[^\r\n]{0,1000}\bapplication/dns-(?:message|json)\b", re.IGNORECASE
+)
+"""DNS over HTTPS says so in its media type (RFC 8484 section 6; resolvers' own JSON interfaces)."""
 
 
 class HttpExchange:
@@ -141,8 +145,16 @@ class _Messages:
                 self._exchange.switching = True
                 self._exchange.websocket = _WEBSOCKET in head.upgrade
             self._name(head)
+            if _DNS_MESSAGE.search(head.raw):
+                self._notice("http.dns-message", head)
         else:
             self._exchange.answered(head)
+
+    def _notice(self, event: str, head: RequestHead) -> None:
+        place = self._place
+        layers = (*place.layers, AppProto.HTTP.value)
+        at = self._base + head.offset
+        place.context.noticed(event, place.direction, at, head.raw, layers)
 
     def _name(self, head: RequestHead) -> None:
         """Look up the host that a request is for."""

@@ -35,6 +35,7 @@ class Category(StrEnum):
     P2P = "p2p"
     SOLO = "solo"
     ANOMALY = "anomaly"
+    RESOLVER = "resolver"
 
 
 class Kind(StrEnum):
