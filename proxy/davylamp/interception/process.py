@@ -1,7 +1,6 @@
 """One mitmproxy worker seen from the gateway: started, listened to, started again when it dies."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -12,15 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from davylamp.errors import KernelError
 from davylamp.interception.records import LINE_LIMIT, AnswerRecord, Record, decode
+from davylamp.workers.supervised import Supervised
 
 READY_SECONDS = 60.0
-_STOP_SECONDS = 5.0
-_BACKOFF_FIRST = 0.1
-_BACKOFF_LAST = 5.0
-_STEADY_SECONDS = 60.0
-"""One that ran for so long and died is no reason to wait long before the next."""
 _LOGGED_LINES = 50
 _LOGGED_SECONDS = 10.0
 """How much of what it says is logged: strangers have a say in how much that is."""
@@ -28,7 +22,7 @@ _LOGGED_SECONDS = 10.0
 logger = logging.getLogger(__name__)
 
 
-class MitmproxyWorker:
+class MitmproxyWorker(Supervised):
     """One worker on one port; ``on_record`` is called with it and all it says.
 
     ``on_change`` is called whenever it begins or ceases to listen.
@@ -44,19 +38,14 @@ class MitmproxyWorker:
         on_record: Callable[["MitmproxyWorker", Record], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.name = f"mitmproxy-{number}"
+        super().__init__(f"mitmproxy-{number}")
         self.port = port
         self.listening = False
-        self.restarts = 0
-        self.ready = asyncio.Event()
-        """Set once it has listened for the first time."""
         self._configuration = configuration
         self._folder = folder
         self._on_record = on_record
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -68,39 +57,6 @@ class MitmproxyWorker:
         writer = self._writer
         if writer is not None and writer.transport.get_write_buffer_size() < LINE_LIMIT:
             writer.write(msgspec.json.encode(answer) + b"\n")
-
-    async def run(self) -> None:
-        """Keep it running until :meth:`stop`; raise KernelError if it cannot ever start."""
-        pause = _BACKOFF_FIRST
-        while True:
-            began = time.monotonic()
-            code = await self._once()
-            if self._stopping:
-                return
-            if not self.ready.is_set():
-                raise KernelError(
-                    f"{self.name} cannot start on port {self.port} (exit {code}); see above"
-                )
-            self.restarts += 1
-            logger.error("%s ended (exit %s); starting it again", self.name, code)
-            if time.monotonic() - began > _STEADY_SECONDS:
-                pause = _BACKOFF_FIRST
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_LAST)
-
-    async def stop(self) -> None:
-        """End it; kill it if it does not end by itself in time."""
-        self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            _kill(process)
-            await process.wait()
 
     async def _once(self) -> int:
         ours, theirs = socket.socketpair()
@@ -131,7 +87,8 @@ class MitmproxyWorker:
             writer.close()
             self._set_listening(now=False)
             # Whatever ended the conversation: a worker that nobody hears must not go on.
-            _kill_unless(process, stopping=self._stopping)
+            if not self._stopping:
+                self._kill()
             code = await process.wait()
             await log
         return code
@@ -184,13 +141,3 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
         return end.partial
     except asyncio.LimitOverrunError as error:
         return await stream.read(error.consumed or 1)
-
-
-def _kill_unless(process: asyncio.subprocess.Process, *, stopping: bool) -> None:
-    if not stopping and process.returncode is None:
-        _kill(process)
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()

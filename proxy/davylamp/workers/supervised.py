@@ -1,0 +1,71 @@
+"""A process that must run: started again when it dies, ended in good order when told to."""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from davylamp.errors import KernelError
+
+_STOP_SECONDS = 5.0
+_BACKOFF_FIRST = 0.1
+_BACKOFF_LAST = 5.0
+_STEADY_SECONDS = 60.0
+"""One that ran for so long and died is no reason to wait long before the next."""
+
+logger = logging.getLogger(__name__)
+
+
+class Supervised:
+    """Base of the gateway's child processes; a subclass starts one and listens until its end.
+
+    ``ready`` is set by the subclass once the process is at work for the first time.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.restarts = 0
+        self.ready = asyncio.Event()
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keep it running until :meth:`stop`; raise KernelError if it cannot ever start."""
+        pause = _BACKOFF_FIRST
+        while True:
+            began = time.monotonic()
+            code = await self._once()
+            if self._stopping:
+                return
+            if not self.ready.is_set():
+                raise KernelError(f"{self.name} cannot start (exit {code}); see above")
+            self.restarts += 1
+            logger.error("%s ended (exit %s); starting it again", self.name, code)
+            if time.monotonic() - began > _STEADY_SECONDS:
+                pause = _BACKOFF_FIRST
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_LAST)
+
+    async def stop(self) -> None:
+        """End it; kill it if it does not end by itself in time."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            self._kill()
+            await process.wait()
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+    async def _once(self) -> int:
+        """Start it, keep it in ``_process``, hear it to its end; return its exit status."""
+        raise NotImplementedError
