@@ -24,13 +24,12 @@ docs/kernel.md explains each chain and what it was measured to cost.
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from itertools import pairwise
 
-from davylamp.enforcement import steering
+from davylamp.enforcement import cleared, steering
+from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
     Features,
-    Rate,
     RulesetSpec,
     networks_of,
 )
@@ -50,24 +49,6 @@ COUNTERS = (
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
 cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream."""
 
-_BLANK = b" \t\r\n/"
-_FOLLOWERS = {ord("{"): _BLANK + b'"', ord("["): _BLANK + b'{["'} | dict.fromkeys(
-    b" \t\r\n", _BLANK + b"{["
-)
-"""The bytes that a JSON request of objects starts with, white space before it included, and what
-may come second (RFC 8259 section 2; a slash begins a comment, which lenient parsers allow).
-
-Of random bulk one packet in 43 starts with the first alone, one in 1,500 with both."""
-_TEXT = "{ 0x09, 0x0a, 0x0d, 0x20-0xbf, 0xc2-0xf4 }"
-_LEADS, _FOLLOWS = "0xc2-0xf4", "0x80-0xbf"
-_TEXT_BYTES = range(2, 8)
-"""JSON is UTF-8 without control characters (RFC 8259 sections 7 and 8.1; RFC 3629 section 4): which
-bytes there are, which begin a character of several bytes and which go on with one, and which bytes
-of a packet are looked at. One packet in 20,000 of random bulk is left. Each that is recalled has
-the whole flow wait for a verdict: forty a second cost a bulk flow four parts in a hundred."""
-_REQUESTS = (b"POST ", b"PUT ", b"PATCH ")
-"""What HTTP requests begin with that have a body."""
-
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
 _MAX_ELEMENTS = 65536
@@ -75,10 +56,6 @@ _BUCKET_LIFE = "60s"
 _OPENING_LIFE, _STARTS_LIFE = "3600s", "3660s"
 """How long a connection may be open before its originator speaks and still be held to its first
 byte. The sequence number outlives the connection's id, or what it tells apart would be dropped."""
-_FULL_SIZED = 1200
-"""Bytes from which on a packet is taken for bulk: a mining client's messages are far below."""
-_ONE_IN = 16
-"""Of bulk one packet in so many, at random, is looked at to the end."""
 _SAMPLE_CEILING = 5000
 """Packets a second that are logged at most, over all flows: it counts when the set is full."""
 
@@ -101,9 +78,9 @@ def nft_text(
         _chain("barred", *_barred()),
         _chain("sample", *_sample(spec, features)),
         _chain("look", *_look(spec)),
-        _chain("carrying", *_carrying(features)),
-        *((_chain("beginning", *_beginning(spec)),) if _has_triggers(features) else ()),
-        _chain("cleared", *_cleared(features)),
+        _chain("carrying", *cleared.carrying(features)),
+        *((_chain("beginning", *cleared.beginning(spec)),) if _has_triggers(features) else ()),
+        _chain("cleared", *cleared.cleared(features)),
         *((_chain("opening", *_opening()),) if _knows_starts(spec, features) else ()),
         _chain("streams", *_streams(spec, features)),
         _chain("datagrams", *_datagrams(spec)),
@@ -166,12 +143,6 @@ def _knows_starts(spec: RulesetSpec, features: Features) -> bool:
     return spec.drop_invalid and features.inner_header and features.flow_limits
 
 
-def _payload(features: Features, then: str) -> str:
-    # The first payload byte is always >= 0, but a packet without one does not match. Where the
-    # kernel cannot see payload, every segment goes on: dearer, and misses nothing.
-    return f"@ih,0,8 >= 0 {then}" if features.inner_header else then
-
-
 def _chain(name: str, *rules: str) -> str:
     return f"  chain {name} {{\n{''.join(f'    {rule}\n' for rule in rules)}  }}\n"
 
@@ -218,11 +189,6 @@ def _steering(spec: RulesetSpec, features: Features, listening: Iterable[int]) -
     yield _chain("guard", *steering.guard(spec.steering))
 
 
-def _over(set_name: str, rate: Rate) -> str:
-    limit = f"limit rate over {rate.per_second}/second burst {rate.burst} packets"
-    return f"update @{set_name} {{ ct id . ct direction {limit} }}"
-
-
 def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:
     yield "counter name queued"
     yield _queue(spec, features, bypass=_bypasses(spec))
@@ -261,27 +227,9 @@ def _barred() -> Iterator[str]:
             yield f"{key} @blocked{version} goto refuse"
 
 
-def _beginning(spec: RulesetSpec) -> Iterator[str]:
-    # A packet too short for a comparison does not match it, and goes on to be queued.
-    pairs = (bytes((first, second)) for first, after in _FOLLOWERS.items() for second in after)
-    words = [request[:2] for request in _REQUESTS]
-    plausible = ", ".join(f"0x{pair.hex()}" for pair in (*pairs, *words))
-    yield f"@ih,0,16 != {{ {plausible} }} goto carrying"
-    for two, request in zip(words, _REQUESTS, strict=True):
-        yield f"@ih,0,16 0x{two.hex()} @ih,0,{8 * len(request)} != 0x{request.hex()} goto carrying"
-    for byte in _TEXT_BYTES:
-        yield f"@ih,{8 * byte},8 != {_TEXT} goto carrying"
-    for this, after in pairwise(f"@ih,{8 * byte},8" for byte in (1, *_TEXT_BYTES)):
-        yield f"{this} {_LEADS} {after} != {_FOLLOWS} goto carrying"
-        yield f"{this} < 0x80 {after} {_FOLLOWS} goto carrying"
-    yield f"{_over('triggered_flows', spec.triggers)} goto carrying"
-    yield "counter name triggered"
-    yield "goto recall"
-
-
 def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
     if features.flow_limits:
-        yield f"{_over('sampled_flows', spec.sample)} return"
+        yield f"{over('sampled_flows', spec.sample)} return"
     yield f"limit rate over {_SAMPLE_CEILING}/second return"
     yield "counter name sampled"
     yield (
@@ -299,30 +247,6 @@ def _look(spec: RulesetSpec) -> Iterator[str]:
     yield f"ct packets != 1-{spec.sample_after} goto sample"
 
 
-def _cleared(features: Features) -> Iterator[str]:
-    if not features.inner_header:
-        yield "goto carrying"
-    elif not features.flow_limits:
-        yield _payload(features, "goto carrying")
-    else:
-        # One lookup parts the three kinds: no first byte, one of a request's, any other.
-        first = {*_FOLLOWERS, *(request[0] for request in _REQUESTS)}
-        verdicts = (f"{byte:#04x} : goto {_kind(byte in first)}" for byte in range(256))
-        yield f"@ih,0,8 vmap {{ {', '.join(verdicts)} }}"
-
-
-def _kind(beginning: bool) -> str:
-    return "beginning" if beginning else "carrying"
-
-
-def _carrying(features: Features) -> Iterator[str]:
-    if features.random:
-        # What follows would cost bulk more than all before it, and one packet in sixteen will do:
-        # to end a flow whose endpoint is now blocked, and to be its sample.
-        yield f"meta length >= {_FULL_SIZED} numgen random mod {_ONE_IN} != 0 accept"
-    yield "goto look"
-
-
 def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
     if spec.drop_invalid:
         # Its receiver would drop it as well; the judge, who cannot know, might believe it.
@@ -336,7 +260,7 @@ def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
             "add @starts { ct id . tcp ackseq } add @openings { ct id }"
         )
         yield "ct direction original ct id @openings tcp flags & syn == 0 goto opening"
-    yield _payload(features, "goto enqueue")
+    yield payload(features, "goto enqueue")
 
 
 def _opening() -> Iterator[str]:

@@ -47,11 +47,6 @@ class MitmproxyWorker(Supervised):
         self._on_change = on_change
         self._writer: asyncio.StreamWriter | None = None
 
-    @property
-    def pid(self) -> int | None:
-        """The process that runs now, or ran last."""
-        return self._process.pid if self._process is not None else None
-
     def answer(self, answer: AnswerRecord) -> None:
         """Answer a question; one that does not listen to its answers gets none."""
         writer = self._writer
