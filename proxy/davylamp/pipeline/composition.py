@@ -3,11 +3,11 @@
 from davylamp.decision import ACCEPT, Decision, Fate
 from davylamp.events import AlertEvent
 from davylamp.flow import Direction
-from davylamp.fusion import Suspicion
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
 from davylamp.packet import UDP, Packet, slice_packet
+from davylamp.pipeline.datagrams import DatagramFlows
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.pipeline.tcp import TcpJudge
@@ -35,6 +35,7 @@ class Pipeline:
         self._pack = pack
         self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow)
         self._vantage = vantage
+        self._datagrams = DatagramFlows()
         self._tcp = TcpJudge(
             pack,
             self._reporter,
@@ -95,9 +96,12 @@ class Pipeline:
         found = inspect_datagram(self._pack, direction, packet.payload)
         if not found:
             return ACCEPT
-        self.stats.flows += 1
-        sighting = Sighting(key, now, now, AppProto.DNS)
-        alerts, verdict = self._reporter.report(found, sighting, Suspicion())
+        flow = self._datagrams.find(key, now)
+        if flow is None:
+            self.stats.flows += 1
+            flow = self._datagrams.open(key, now)
+        sighting = Sighting(key, flow.begin, now, AppProto.DNS)
+        alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self.stats.alerts += len(alerts)
         blocked = verdict.blocks and self._vantage is not Vantage.SAMPLE
         return Decision(Fate.DROP if blocked else Fate.ACCEPT, alerts)
