@@ -42,7 +42,7 @@ MINING: dict[str, set[str]] = {
 # What a flow in these files may begin with and not be told, and why that is right.
 QUIET: dict[str, tuple[tuple[bytes, str], ...]] = {
     "zeekcm_bitcoin-mining.pcap": (
-        (b"\x16\x03\x01", "bfgminer tries TLS: a hello without a name, answered with an alert"),
+        (b"\x16\x03\x01", "a miner tries TLS, with no name; the pool cannot parse it, and says so"),
     ),
     "zeekcm_coinhive-stratum.pcap": (
         (b"\x17\x03\x03", "a browser's TLS connections, joined after their handshakes"),

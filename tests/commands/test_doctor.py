@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -41,6 +42,26 @@ def test_the_table_ends_with_the_verdict() -> None:
     last = result.stdout.strip().splitlines()[-1]
     able = result.exit_code == 0
     assert last == f"The gateway {'can run here' if able else 'cannot run here yet'}."
+
+
+def test_a_host_without_programs(tmp_path: Path) -> None:
+    """What is not installed is named with what does without it, and only nft is needed to run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "davylamp", "doctor", "--json"],
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    for program in ("git", "wrk", "iperf3", "xmrig", "curl"):
+        assert found[program]["status"] == "degraded"
+        assert found[program]["meaning"]
+        assert found[program]["remedy"].startswith("apt-get install ")
+        assert not found[program]["required"]
+    assert found["network namespaces"]["status"] == "missing"
+    assert "util-linux" in found["network namespaces"]["found"]
 
 
 def test_without_rights_the_gateway_cannot_run() -> None:

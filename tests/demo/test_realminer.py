@@ -9,7 +9,7 @@ CASES = [
     ("cut off", '[203.0.113.10:3333] read error: "connection reset by peer"\n', "reset", 0),
     ("refused", '[203.0.113.10:3333] connect error: "connection refused"\n', "reset", 0),
     ("mining", " cpu      accepted (1/0) diff 1000 (12 ms)\n", "mined", 1),
-    ("silent", " * about        xmrig/6.22.2 gcc/13.2.1\n", "timed_out", 0),
+    ("silent", " * about        xmrig/6.22.2 gcc/13.2.1\n", "silent", 0),
 ]
 
 

@@ -1,6 +1,7 @@
 """The gateway dies, or a part of it, while traffic runs; and what is left when it has ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,8 @@ _SLOW_LINK = ("root", "tbf", "rate", "200mbit", "burst", "64k", "latency", "50ms
 
 def fetch(world: World, host: str) -> bool:
     """Fetch a small file on a connection of its own; say whether it came within two seconds."""
+    if not shutil.which("curl"):
+        pytest.skip("needs curl")
     url = f"http://{WEB[4]}/bytes/1000"
     done = world.lab.run(host, ["curl", "-s", "-o", "/dev/null", "-m", "2", url])
     return done.returncode == 0

@@ -6,7 +6,9 @@ from tests.streams import POOL_NAME, dns_alias, dns_query, over_tcp
 
 from davylamp.decision import Fate
 from davylamp.events import Action, AlertEvent
+from davylamp.flow import FlowKey, Proto
 from davylamp.pipeline import Pipeline, Vantage
+from davylamp.pipeline.datagrams import CAPACITY, LIFE, DatagramFlows
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.pack import Pack
 
@@ -37,6 +39,40 @@ def test_an_answer_with_an_alias_to_a_pool_is_told_as_the_askers(core: Pack) -> 
     alert = only(Pipeline(core, Policy()).packet(packet, 1.0).alerts)
     assert (alert.src_ip, alert.src_port, alert.dest_port) == (SANDBOX, 33_000, 53)
     assert alert.evidence[0].direction == "responder"
+
+
+def test_a_flow_of_datagrams_is_told_once(core: Pack) -> None:
+    """Both address families, asked for and answered on one port, are one flow and one alert."""
+    pipeline = Pipeline(core, Policy(dns=Action.REJECT))
+    answer = datagram(
+        dns_alias("cdn.example.com", POOL_NAME), sport=53, dport=33_000, src=OUTSIDE, dst=SANDBOX
+    )
+    question = datagram(dns_query(POOL_NAME), sport=33_000, src=SANDBOX, dst=OUTSIDE)
+    told = [pipeline.packet(each, 1.0 + n / 100) for n, each in enumerate((question, answer) * 2)]
+    only(sum((decision.alerts for decision in told), ()))
+    assert {decision.fate for decision in told} == {Fate.DROP}, "told or not, each is judged"
+    assert pipeline.stats.flows == 1
+
+
+def test_a_port_that_asks_for_ever_is_told_of_again(core: Pack) -> None:
+    """A forwarder's one port is another flow after a while; another port is one at once."""
+    pipeline = Pipeline(core, Policy())
+    question = datagram(dns_query(POOL_NAME), sport=33_000)
+    alerts = [only(pipeline.packet(question, now).alerts) for now in (1.0, 1.0 + LIFE)]
+    alerts.append(only(pipeline.packet(datagram(dns_query(POOL_NAME), sport=33_001), 1.0).alerts))
+    assert len({alert.flow_id for alert in alerts}) == 3
+    assert pipeline.packet(question, 2.0 + LIFE).alerts == ()
+
+
+def test_flows_of_datagrams_are_bounded() -> None:
+    """Of any number of ports that ask, the latest are remembered."""
+    flows = DatagramFlows()
+    keys = [FlowKey(Proto.UDP, bytes(4), port, bytes(4), 53) for port in range(CAPACITY + 10)]
+    for now, key in enumerate(keys):
+        flows.open(key, now / 1000)
+    assert len(flows) == CAPACITY
+    assert flows.find(keys[9], 2.0) is None
+    assert flows.find(keys[10], 2.0) is not None
 
 
 def test_other_names_and_other_ports_are_silent(core: Pack) -> None:

@@ -73,6 +73,9 @@ def test_text(folder: Path) -> None:
     assert "\x1b" not in result.stdout
     quiet = run(folder / "benign.pcap")
     assert quiet.stdout.rstrip().endswith("no mining seen")
+    unread = run("none.pcap", cwd=folder)
+    assert "0 packets" in unread.stdout
+    assert "no mining seen in what could be read\n" in unread.stdout
 
 
 def test_wire_bytes_cannot_steer_a_terminal(tmp_path: Path, escapes: bytes) -> None:

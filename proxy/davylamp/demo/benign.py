@@ -8,7 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from davylamp.demo.results import BenignResult
-from davylamp.demo.stage import GIT_PORT, REPOSITORY_FILES, RPC_PORT, WEB_NAME, Stage
+from davylamp.demo.stage import (
+    GIT_ENVIRONMENT,
+    GIT_PORT,
+    REPOSITORY_FILES,
+    RPC_PORT,
+    WEB_NAME,
+    Stage,
+)
 from davylamp.lab.service import run_program
 
 _SECONDS = 60.0
@@ -100,7 +107,9 @@ def _clone(stage: Stage, url: str, target: Path, name: str) -> BenignResult:
         "sandbox-2",
         ["git", "clone", "-q", url, str(target)],
         timeout=_SECONDS,
-        env=stage.lab.environment({**os.environ, "GIT_SSL_CAINFO": str(stage.ca_bundle)}),
+        env=stage.lab.environment(
+            os.environ | GIT_ENVIRONMENT | {"GIT_SSL_CAINFO": str(stage.ca_bundle)}
+        ),
         capture_output=True,
         text=True,
     )

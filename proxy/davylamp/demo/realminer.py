@@ -57,5 +57,5 @@ def judge(said: str) -> Attempt:
     """Return what became of the miner, from its output in lower case."""
     shares = said.count("accepted (")
     cut = any(words in said for words in _CUT_OFF)
-    outcome = "mined" if shares else "reset" if cut else "timed_out"
-    return Attempt("XMRig itself, port 3333", outcome, shares, None)
+    outcome = "mined" if shares else "reset" if cut else "silent"
+    return Attempt("XMRig itself, port 3333", outcome, shares)

@@ -1,5 +1,8 @@
 """The demonstration told to a person: timeline, who, evidence, what got through, what it cost."""
 
+from statistics import median
+
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -7,7 +10,20 @@ from rich.text import Text
 from davylamp.demo.results import Actor, Results
 from davylamp.events import AlertEvent
 
+_EXCERPT = 160  # characters of evidence that are shown
 _STYLES = {Actor.DAVYLAMP: "bold red", Actor.SANDBOX: "yellow", Actor.TRAINER: "cyan"}
+
+
+def as_object(results: Results) -> dict[str, object]:
+    """Return everything for JSON: whether each claim holds, the ratio, and what was seen."""
+    return {
+        "success": results.success,
+        "blocked": results.blocked,
+        "attributed": results.attributed,
+        "undisturbed": results.undisturbed,
+        "ratio": None if results.throughput is None else results.throughput.ratio,
+        **msgspec.to_builtins(results),
+    }
 
 
 def show(results: Results, console: Console) -> None:
@@ -78,20 +94,23 @@ def _evidence(alerts: list[AlertEvent], console: Console) -> None:
                     (f"  {piece.signature_id} ", "bold"),
                     f"rev {alert.alert.rev}, confidence {alert.alert.confidence}: {piece.detail}\n",
                     (f"    {piece.direction} byte {piece.offset}+{piece.length}: ", "dim"),
-                    piece.excerpt[:160],
+                    _shortened(piece.excerpt),
                 ),
                 soft_wrap=True,
             )
 
 
+def _shortened(excerpt: str) -> str:
+    return excerpt if len(excerpt) <= _EXCERPT else f"{excerpt[: _EXCERPT - 1]}…"
+
+
 def _attempts(results: Results, console: Console) -> None:
     _heading(console, "What the miner got")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for column in ("  attempt", "outcome", "reset after", "shares"):
+    for column in ("  attempt", "outcome", "when", "shares"):
         table.add_column(column)
     for one in results.attempts:
-        after = "before a byte was sent" if one.after is None else f"{one.after * 1000:.1f} ms"
-        table.add_row(f"  {one.name}", one.outcome, after, str(one.shares))
+        table.add_row(f"  {one.name}", one.outcome, one.when, str(one.shares))
     console.print(table)
     console.print(
         f"  The pool saw {results.pool_connections} connections, {results.pool_bytes} bytes, "
@@ -114,11 +133,21 @@ def _cost(results: Results, console: Console) -> None:
     if results.throughput is None:
         return
     cost = results.throughput
-    _heading(console, "Throughput of one download")
+    times = len(cost.without)
+    _heading(console, f"Throughput of one download of {cost.size / 1e6:.0f} MB")
     console.print(
-        f"  {cost.without / 1e9:.2f} Gbit/s without the gateway, {cost.through / 1e9:.2f} Gbit/s "
-        f"with it: {cost.ratio:.0%} (one run; `davylamp bench` measures properly)"
+        f"  {_rates(cost.without)} without the gateway\n  {_rates(cost.through)} with it: "
+        f"{cost.ratio:.0%}, the middle of {times} each",
+        "  `davylamp bench` measures it with real tools, in turns.",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
     )
+
+
+def _rates(rates: tuple[float, ...]) -> str:
+    low, middle, high = (rate / 1e9 for rate in (min(rates), median(rates), max(rates)))
+    return f"{middle:.2f} Gbit/s ({low:.2f} to {high:.2f})"
 
 
 def _verdict(results: Results, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import median
 
 from davylamp.events import AlertEvent
 
@@ -41,27 +42,36 @@ class BenignResult:
 class Attempt:
     """One try of the miner: where, how, and what stopped it.
 
-    ``outcome`` is reset, refused, timed_out or mined; ``after`` is seconds from the last byte sent
-    to the reset, None when the connection never opened.
+    ``outcome`` is that of the program (reset, refused, timed_out, ...), or mined or silent of one
+    that says no more. ``after`` is seconds from its last request to the reset, None where it sent
+    none, and ``when`` the same in words.
     """
 
     name: str
     outcome: str
     shares: int
-    after: float | None
+    after: float | None = None
+    when: str = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was cut off, and mined nothing; one that hangs was not cut off."""
+        return self.shares == 0 and self.outcome in {"reset", "refused", "silent"}
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """One download's rate in bits per second, with the gateway and without it."""
+    """The rates of some downloads of ``size`` bytes, in bits per second: plain, and through it."""
 
-    without: float
-    through: float
+    size: int
+    without: tuple[float, ...]
+    through: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
-        """The gateway's share of plain forwarding."""
-        return self.through / self.without if self.without else 0.0
+        """The gateway's share of plain forwarding, by the middle of each."""
+        plain = median(self.without)
+        return median(self.through) / plain if plain else 0.0
 
 
 @dataclass(slots=True)
@@ -83,10 +93,10 @@ class Results:
 
     @property
     def blocked(self) -> bool:
-        """Whether every attempt was stopped and the pool got no complete request."""
+        """Whether every attempt was cut off and the pool got no complete request."""
         return (
             bool(self.attempts)
-            and all(attempt.shares == 0 for attempt in self.attempts)
+            and all(attempt.stopped for attempt in self.attempts)
             and self.pool_requests == 0
             and any(alert.verdict.action == "reject" for alert in self.alerts)
         )

@@ -1,5 +1,6 @@
 """The stage: a lab with a pool, honest services, and a place for the gateway."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ RPC_PORT = 8545
 GIT_PORT = 9418
 REPOSITORY_FILES = ("stratum.md", "cryptonote.md", "notes.md")
 _IDENTITY = ("-c", "user.name=demo", "-c", "user.email=demo@example.invalid")
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+"""Whoever shows the demonstration may have git sign commits, rewrite URLs, or ask a question."""
 _QUOTE = '{"id": 1, "method": "mining.subscribe", "params": []}\n'
 """A repository that quotes Stratum, line for line, is not mining."""
 
@@ -120,7 +127,8 @@ def _make_repository(work: Path) -> Path:
 
 
 def _git(*arguments: str) -> None:
-    subprocess.run(("git", *arguments), check=True, stdin=subprocess.DEVNULL)
+    environment = os.environ | GIT_ENVIRONMENT
+    subprocess.run(("git", *arguments), check=True, stdin=subprocess.DEVNULL, env=environment)
 
 
 @contextmanager

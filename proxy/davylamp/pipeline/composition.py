@@ -5,11 +5,11 @@ from dataclasses import replace
 from davylamp.decision import ACCEPT, Decision, Fate
 from davylamp.events import AlertEvent
 from davylamp.flow import Direction
-from davylamp.fusion import Suspicion
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
 from davylamp.packet import UDP, Packet, slice_packet
+from davylamp.pipeline.datagrams import DatagramFlows
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.pipeline.steered import Steering
@@ -40,6 +40,7 @@ class Pipeline:
         self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow)
         self._vantage = vantage
         self._steering = steering
+        self._datagrams = DatagramFlows()
         self._tcp = TcpJudge(
             pack,
             self._reporter,
@@ -104,9 +105,12 @@ class Pipeline:
             steered = self._steering.answer(ip, packet.payload, message, key)
         if not found:
             return steered
-        self.stats.flows += 1
-        sighting = Sighting(key, now, now, AppProto.DNS)
-        alerts, verdict = self._reporter.report(found, sighting, Suspicion())
+        flow = self._datagrams.find(key, now)
+        if flow is None:
+            self.stats.flows += 1
+            flow = self._datagrams.open(key, now)
+        sighting = Sighting(key, flow.begin, now, AppProto.DNS)
+        alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self.stats.alerts += len(alerts)
         if verdict.blocks and self._vantage is not Vantage.SAMPLE:
             return Decision(Fate.DROP, alerts)

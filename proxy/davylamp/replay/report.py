@@ -157,7 +157,9 @@ class TextReport(Report):
             )
 
     def _found(self) -> str:
-        return _count(self.totals.alerts, "alert") if self.totals.alerts else "no mining seen"
+        if self.totals.alerts:
+            return _count(self.totals.alerts, "alert")
+        return "no mining seen in what could be read" if self.totals.faulty else "no mining seen"
 
 
 def alert_lines(alert: AlertEvent) -> list[Text]:
