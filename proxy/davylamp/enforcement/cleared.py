@@ -1,8 +1,8 @@
 """The rules for flows that were cleared: what comes back, by a packet's first bytes. Pure text.
 
-``cleared`` is met by each packet of a cleared flow, and is the reason why bulk is cheap: one lookup
-of the first payload byte, and most packets leave after two rules more. ``beginning`` has what may
-start a request queued again, ``carrying`` lets most bulk pass.
+``cleared`` is met by each packet of a cleared flow, and is the reason why bulk is cheap: most of it
+leaves by the first rule. ``beginning`` has what may start a request queued again; what only looks
+like it goes to ``carrying``.
 """
 
 from collections.abc import Iterator
@@ -42,8 +42,16 @@ def cleared(features: Features) -> Iterator[str]:
     elif not features.flow_limits:
         yield payload(features, "goto carrying")
     else:
+        first = sorted({*_FOLLOWERS, *(request[0] for request in _REQUESTS)})
+        if features.random:
+            # Bulk leaves by one rule. What follows would cost it more than all before, and one
+            # packet in sixteen will do: to end a flow whose endpoint is now blocked, and to be its
+            # sample.
+            others = ", ".join(f"{byte:#04x}" for byte in first)
+            bulk = f"meta length >= {_FULL_SIZED} @ih,0,8 != {{ {others} }}"
+            yield f"{bulk} numgen random mod {_ONE_IN} != 0 accept"
+            yield f"{bulk} goto look"
         # One lookup parts the three kinds: no first byte, one of a request's, any other.
-        first = {*_FOLLOWERS, *(request[0] for request in _REQUESTS)}
         verdicts = (f"{byte:#04x} : goto {_kind(byte in first)}" for byte in range(256))
         yield f"@ih,0,8 vmap {{ {', '.join(verdicts)} }}"
 
@@ -70,8 +78,7 @@ def beginning(spec: RulesetSpec) -> Iterator[str]:
 def carrying(features: Features) -> Iterator[str]:
     """Yield the rules that let bulk pass, but for one packet in so many."""
     if features.random:
-        # What follows would cost bulk more than all before it, and one packet in sixteen will do:
-        # to end a flow whose endpoint is now blocked, and to be its sample.
+        # Bulk that has a request's first byte by chance.
         yield f"meta length >= {_FULL_SIZED} numgen random mod {_ONE_IN} != 0 accept"
     yield "goto look"
 

@@ -6,10 +6,11 @@ A forwarded packet of a training subnet goes through these chains:
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: what carries bytes is queued
     opening   of a new connection the originator's first bytes are let on before any other
-    cleared   by the first byte: ``beginning``, ``carrying``, or none, and then it passes
+    cleared   most bulk passes here; the rest by its first byte: ``beginning``, ``carrying``, or
+              none, and then it passes
     beginning what may start a request is queued again (so many a second a flow), with a mark that
               says so
-    carrying  most bulk passes here
+    carrying  bulk that looks like a beginning passes here
     look      suspects are queued again too; of the rest a sample is logged (so many a second a
               flow, once it has carried some packets)
     barred    on both ways: refused, if the endpoint is blocked
