@@ -43,11 +43,8 @@ class Watch:
     def held(self) -> int:
         """Bytes kept for the next call, at most."""
         duino = self._duino.held if self._duino is not None else 0
-        return (
-            duino
-            + sum(len(tail.data) for tail in self._tails.values())
-            + (256 if self._noise else 0)
-        )
+        noise = self._noise.held if self._noise is not None else 0
+        return noise + duino + sum(len(tail.data) for tail in self._tails.values())
 
     def begin_noise(self, data: bytes, offset: int) -> None:
         """Watch for Noise, from the originator's first bytes on."""
