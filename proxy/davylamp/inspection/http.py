@@ -13,6 +13,7 @@ import re
 
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
+from davylamp.inspection.httphead import told_by
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
@@ -133,6 +134,7 @@ class _Messages:
         """Note a message's head."""
         self._place.context.app_proto = AppProto.HTTP
         self._headed = True
+        self._tell(head)
         if head.framing not in _NO_BODY:
             self._body.begin(head.raw)
         if isinstance(head, RequestHead):
@@ -143,6 +145,15 @@ class _Messages:
             self._name(head)
         else:
             self._exchange.answered(head)
+
+    def _tell(self, head: RequestHead | ResponseHead) -> None:
+        """Report what a head alone says of mining."""
+        place = self._place
+        for event in told_by(head):
+            layers = (*place.layers, AppProto.HTTP.value)
+            place.context.noticed(
+                event, place.direction, self._base + head.offset, head.raw, layers
+            )
 
     def _name(self, head: RequestHead) -> None:
         """Look up the host that a request is for."""
