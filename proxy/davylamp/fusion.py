@@ -17,11 +17,17 @@ node's own block template says that somebody runs a node: neither is odds of min
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from davylamp.inspection.finding import MAX_EXCERPT, Finding
 from davylamp.signatures.model import Category, Kind, Maturity
 
-_ABOUT_MINING = frozenset({Category.MINING, Category.POOL})
+if TYPE_CHECKING:
+    from davylamp.flow import Direction
+
+ABOUT_MINING = frozenset({Category.MINING, Category.POOL})
+"""Categories whose confidence is that a flow mines."""
+
 _MAX_CONFIDENCE = 99  # of a part and of a sum: nothing is certain
 _EVEN = 50  # at or below, a finding speaks for nothing
 _FINDING_OVERHEAD = 256  # bytes of memory beside the excerpt
@@ -105,10 +111,10 @@ class Suspicion:
     def weigh(self, found: Iterable[Finding]) -> Sum:
         """Take what one piece of the flow told; return what counts of the whole flow now."""
         for finding in _surest_of_each_message(found):
-            known = self._surest.get(finding.kind)
-            if known is None or finding.confidence > known.confidence:
-                self._surest[finding.kind] = finding
-        parts = sorted(map(Part, self._surest.values()), key=lambda part: -part.confidence)
+            _keep_surest(self._surest, finding.kind, finding)
+        parts = sorted(
+            map(Part, self._surest.values()), key=lambda part: (-part.confidence, part.finding.kind)
+        )
         return Sum(tuple(parts))
 
 
@@ -116,17 +122,24 @@ def counts(finding: Finding) -> bool:
     """Tell whether a finding is worth anything together with others."""
     return (
         finding.signature.maturity is Maturity.STABLE
-        and finding.signature.category in _ABOUT_MINING
+        and finding.signature.category in ABOUT_MINING
         and finding.confidence > _EVEN
     )
 
 
 def _surest_of_each_message(found: Iterable[Finding]) -> Iterable[Finding]:
-    surest: dict[tuple[object, ...], Finding] = {}
-    for finding in found:
-        if counts(finding):
-            message = (finding.direction, finding.offset, finding.end)
-            known = surest.get(message)
-            if known is None or finding.confidence > known.confidence:
-                surest[message] = finding
+    surest: dict[tuple[Direction, int, int], Finding] = {}
+    for finding in filter(counts, found):
+        _keep_surest(surest, (finding.direction, finding.offset, finding.end), finding)
     return surest.values()
+
+
+def _keep_surest[K](surest: dict[K, Finding], key: K, finding: Finding) -> None:
+    """Keep the surer of two findings; of two as sure, whichever order they came in, the same."""
+    known = surest.get(key)
+    if known is None or _rank(finding) > _rank(known):
+        surest[key] = finding
+
+
+def _rank(finding: Finding) -> tuple[int, str, str]:
+    return finding.confidence, finding.kind, finding.signature.id

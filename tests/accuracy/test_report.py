@@ -17,6 +17,7 @@ from davylamp.accuracy.forms import Form
 from davylamp.accuracy.show import BEGIN, END, as_json, as_markdown, show, write_into
 from davylamp.accuracy.tables import percent
 from davylamp.errors import ConfigError
+from davylamp.signatures.model import SignatureId
 
 PLAIN = Cell("stratum-v1", "TCP", "whole", by_shape=False)
 SOCKS = PLAIN._replace(layer="SOCKS5")
@@ -41,6 +42,7 @@ def a_report() -> Report:
             Label.BENIGN: (replace(FILE, told=0, signatures=()),),
             Label.NEAR: (),
         },
+        calibration=(),
         cost=Cost("flows", 10, 5000, 12.345),
         machine="this one",
     )
@@ -57,7 +59,9 @@ def test_each_fault_is_named() -> None:
     report.tally.told[SOCKS] = 1
     report.tally.told[BY_SHAPE] = 0
     report.tally.missed += [("subscribe: five", SOCKS), ("job: one", BY_SHAPE), ("ok", BY_NAME)]
-    report.tally.alarms.append(Alarm("lsp: open", "WebSocket", "CRLF", "stratum-v1-ping"))
+    report.tally.alarms.append(
+        Alarm("lsp: open", "WebSocket", "CRLF", SignatureId("stratum-v1-ping"))
+    )
     silent = replace(FILE, name="b.pcap", told=0)
     captures = {Label.MINING: (silent,), Label.BENIGN: (FILE,), Label.NEAR: (FILE,)}
     twice = "stratum-v1-ping+stratum-v1-ping"

@@ -95,7 +95,9 @@ def test_a_name_match_is_as_sure_as_its_entry(core: Pack) -> None:
     assert mixed.entry.kind is NameKind.MIXED
     assert mixed.confidence < 80
     assert core.match_name("tls.sni", "www.nanopool.org") is None
-    assert core.match_name("http.host", "pool.supportxmr.com") is None
+    browsed = core.match_name("http.host", "pool.supportxmr.com")
+    assert browsed is not None
+    assert browsed.confidence < 80  # some hosts that serve stratum answer browsers too
 
 
 def test_what_is_doubtful_never_reaches_blocking_confidence(core: Pack) -> None:

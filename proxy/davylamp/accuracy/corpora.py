@@ -13,6 +13,7 @@ from davylamp.events import AlertEvent
 from davylamp.replay.observe import observers
 from davylamp.replay.onefile import Done
 from davylamp.replay.workers import replay_files
+from davylamp.signatures.model import SignatureId
 
 
 class Label(StrEnum):
@@ -32,6 +33,15 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """A flow of a file, and a signature about mining that was told of it."""
+
+    flow: int
+    signature: SignatureId
+    confidence: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileFigures:
     """What one capture file held.
 
@@ -46,6 +56,7 @@ class FileFigures:
     dialects: tuple[str, ...]
     signatures: tuple[str, ...]
     others: tuple[str, ...]
+    met: tuple[Met, ...] = ()
 
 
 def parse_corpus(text: str) -> Corpus:
@@ -97,4 +108,8 @@ def _file(name: str, done: Done, alerts: Iterable[AlertEvent]) -> FileFigures:
         dialects=tuple(sorted({alert.mining.dialect for alert in mining if alert.mining})),
         signatures=tuple(alert.alert.signature_id for alert in mining),
         others=tuple(alert.alert.signature_id for alert in others),
+        met=tuple(
+            Met(one.flow_id, SignatureId(one.alert.signature_id), one.alert.confidence)
+            for one in mining
+        ),
     )

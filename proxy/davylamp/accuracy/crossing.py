@@ -16,6 +16,7 @@ from davylamp.accuracy.forms import Form, rewrite
 from davylamp.accuracy.judge import MINING, Judge, Told
 from davylamp.accuracy.layers import BARE, LAYERS, Layer
 from davylamp.accuracy.pieces import Pieces
+from davylamp.signatures.model import SignatureId
 
 MAX_NAMED = 20
 """How many of what fell short are named; all are counted."""
@@ -68,7 +69,7 @@ class Alarm:
     example: str
     layer: str
     way: str
-    signature: str
+    signature: SignatureId
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from davylamp.accuracy.calibration import Calibrated
 from davylamp.accuracy.corpora import FileFigures, Label
 from davylamp.accuracy.cost import Cost
 from davylamp.accuracy.crossing import Cell, Tally
@@ -81,6 +82,7 @@ class Report:
     pack: str
     tally: Tally
     captures: Mapping[Label, tuple[FileFigures, ...]]
+    calibration: tuple[Calibrated, ...]
     cost: Cost
     machine: str
     notes: tuple[str, ...] = ()

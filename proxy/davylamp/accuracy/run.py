@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from davylamp.accuracy.calibration import calibrate
 from davylamp.accuracy.corpora import Corpus, FileFigures, Label, figures
 from davylamp.accuracy.cost import Cost, Flow, flows_of_captures, flows_of_examples, measure
 from davylamp.accuracy.crossing import Tally, cross
@@ -44,6 +45,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
         pack=f"{pack.name} {pack.version}, {len(pack.signatures)} signatures",
         tally=tally,
         captures=found,
+        calibration=calibrate(pack, found, tally),
         cost=_cost(pack, given, corpora),
         machine=f"{os.cpu_count()} CPUs, CPython {platform.python_version()}",
         notes=notes,

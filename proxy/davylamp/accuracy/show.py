@@ -97,6 +97,19 @@ def as_json(report: Report) -> dict[str, object]:
             for one in report.false_alarms
         ],
         "alarms": list(tally.alarms),
+        "calibration": [
+            {
+                "kind": row.kind.value,
+                "confidence": row.confidence.value,
+                "signatures": row.signatures,
+                "mining": row.mining,
+                "others": row.others,
+                "near_recorded": row.near,
+                "near_written": row.written,
+                "borne_out": row.borne_out,
+            }
+            for row in report.calibration
+        ],
         "captures": {label.value: list(files) for label, files in report.captures.items()},
         "mining_files": _share(report.mining_files),
         "cost": report.cost,

@@ -27,6 +27,12 @@ _ALARMS_NOTE = (
     "'Under' is the end of the 95 % interval where none was seen (rule of three). Near misses are "
     "chosen to be mistaken, and variants of each other, so that a rate of them would mean nothing."
 )
+_CALIBRATION_NOTE = (
+    "Flows that hold such a finding, of all in that column; mining flows are those of the captures "
+    "of mining in which anything was told. What captures bear out is the lower end of the 95 % "
+    "interval of the share of mining flows against the upper end of that of others, both equally "
+    "likely before. '-': no mining flow of the captures holds one."
+)
 _CAPTURES_NOTE = (
     "Not every flow in them is mining: there are browsers, name lookups, and connections without "
     "payload."
@@ -49,6 +55,7 @@ def tables(report: Report) -> Iterator[Table]:
     yield _layers(report)
     yield _forms(report)
     yield _false_alarms(report)
+    yield _calibration(report)
     if report.mining:
         yield _captures(report)
     yield _cost(report)
@@ -158,6 +165,33 @@ def _rate(alarms: FalseAlarms) -> str:
     if alarms.upper is None:
         return f"{alarms.per_million:,.0f}"
     return f"0, under {alarms.upper:,.0f}"
+
+
+def _calibration(report: Report) -> Table:
+    return Table(
+        "What findings are worth",
+        (
+            "kind",
+            "confidence",
+            "signatures",
+            "in mining flows",
+            "in other flows",
+            "in near misses, recorded",
+            "written",
+            "borne out at least",
+        ),
+        tuple(
+            (
+                row.kind.value,
+                row.confidence.value,
+                f"{row.signatures}",
+                *(f"{f.met:,} / {f.of:,}" for f in (row.mining, row.others, row.near, row.written)),
+                "-" if row.borne_out is None else f"{int(row.borne_out)}",
+            )
+            for row in report.calibration
+        ),
+        (_CALIBRATION_NOTE,),
+    )
 
 
 def _captures(report: Report) -> Table:

@@ -12,16 +12,21 @@ from davylamp.inspection.jsonlines import JsonLines
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.armour import Armour, Unarmourer
 
-_BASE64_STARTS = frozenset(b"eWICD")
-"""The first digit of anything that begins as JSON does: ``{``, ``[`` or white space."""
+_BASE64_STARTS = frozenset(b"eWICD7")
+"""The first digit of anything that begins as JSON does, a byte-order mark or white space first."""
 
 _BLANKS = b" \t\r\n"
 _STEPS = frozenset(
     first ^ second
-    for first, follow in ((0x7B, b'"' + _BLANKS), (0x5B, b"{" + _BLANKS))
+    for first, follow in (
+        (0x7B, b'"' + _BLANKS),
+        (0x5B, b"{" + _BLANKS),
+        (0xEF, b"\xbb"),
+        *((blank, b"{[" + _BLANKS) for blank in _BLANKS),
+    )
     for second in follow
 )
-"""What exclusive or cannot hide: how an object's first two bytes differ, or a list's."""
+"""What exclusive or cannot hide: how the first two bytes of what JSON begins with differ."""
 
 
 def may_be_armoured(data: bytes) -> bool:

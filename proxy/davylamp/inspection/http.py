@@ -13,6 +13,7 @@ import re
 
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
+from davylamp.inspection.httphead import told_by
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
@@ -29,10 +30,6 @@ from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
 _WEBSOCKET = "websocket"
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
 _NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
-_DNS_MESSAGE = re.compile(
-    rb"\n(?:accept|content-type):[^\r\n]{0,1000}\bapplication/dns-(?:message|json)\b", re.IGNORECASE
-)
-"""DNS over HTTPS says so in its media type (RFC 8484 section 6; resolvers' own JSON interfaces)."""
 
 
 class HttpExchange:
@@ -137,6 +134,7 @@ class _Messages:
         """Note a message's head."""
         self._place.context.app_proto = AppProto.HTTP
         self._headed = True
+        self._tell(head)
         if head.framing not in _NO_BODY:
             self._body.begin(head.raw)
         if isinstance(head, RequestHead):
@@ -145,16 +143,17 @@ class _Messages:
                 self._exchange.switching = True
                 self._exchange.websocket = _WEBSOCKET in head.upgrade
             self._name(head)
-            if _DNS_MESSAGE.search(head.raw):
-                self._notice("http.dns-message", head)
         else:
             self._exchange.answered(head)
 
-    def _notice(self, event: str, head: RequestHead) -> None:
+    def _tell(self, head: RequestHead | ResponseHead) -> None:
+        """Report what a head alone says of mining."""
         place = self._place
-        layers = (*place.layers, AppProto.HTTP.value)
-        at = self._base + head.offset
-        place.context.noticed(event, place.direction, at, head.raw, layers)
+        for event in told_by(head):
+            layers = (*place.layers, AppProto.HTTP.value)
+            place.context.noticed(
+                event, place.direction, self._base + head.offset, head.raw, layers
+            )
 
     def _name(self, head: RequestHead) -> None:
         """Look up the host that a request is for."""

@@ -92,7 +92,7 @@ class Inspector:
     def gap(self, direction: Direction, size: int) -> None:
         """Note that ``size`` bytes of one direction will never come; read on after them."""
         self._offsets[direction is Direction.RESPONDER] += size
-        self._conversation.restart(direction)
+        self._conversation.resume(direction)
 
     def rewind(self, direction: Direction, offset: int) -> None:
         """Note that the next bytes of one direction go before those that were received.

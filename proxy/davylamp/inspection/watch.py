@@ -7,7 +7,13 @@ magic, so the bytes are searched for messages all the same. It goes as soon as i
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.wire.duino import CONCLUSIVE, MAX_MESSAGE, DuinoMessage, DuinoSession
+from davylamp.inspection.wire.duino import (
+    CONCLUSIVE,
+    MAX_MESSAGE,
+    DuinoKind,
+    DuinoMessage,
+    DuinoSession,
+)
 from davylamp.inspection.wire.noise_shape import NoiseShape, NoiseStage
 
 DUINO_STARTS = b"0123456789abcdefJ"
@@ -17,7 +23,6 @@ _STAGES = {
     NoiseStage.HANDSHAKE: "stratum-v2.noise-handshake",
     NoiseStage.ACCEPTED: "stratum-v2.noise-session",
 }
-_WORTH_TELLING = 2  # of a Duino-Coin message's weight
 
 
 class Watch:
@@ -43,11 +48,8 @@ class Watch:
     def held(self) -> int:
         """Bytes kept for the next call, at most."""
         duino = self._duino.held if self._duino is not None else 0
-        return (
-            duino
-            + sum(len(tail.data) for tail in self._tails.values())
-            + (256 if self._noise else 0)
-        )
+        noise = self._noise.held if self._noise is not None else 0
+        return noise + duino + sum(len(tail.data) for tail in self._tails.values())
 
     def begin_noise(self, data: bytes, offset: int) -> None:
         """Watch for Noise, from the originator's first bytes on."""
@@ -97,8 +99,8 @@ class Watch:
     def _tell(self, message: DuinoMessage) -> None:
         """Report a message that adds to what is known of the session."""
         conclusive = message.score >= CONCLUSIVE
-        if not conclusive and message.weight < _WORTH_TELLING:
-            return
+        if not conclusive and message.kind is not DuinoKind.REQUEST:
+            return  # a table may hold a pair of hashes, and a person be a miner
         context, tail = self._context, self._tails[message.direction]
         if conclusive:
             context.app_proto = AppProto.DUINO_COIN

@@ -128,6 +128,8 @@ def is_miner_agent(text: str) -> bool:
     The name must end there: ``gminer/3.4`` is one, ``gminerals`` is not.
     """
     head = text[:32].casefold()
+    if not head.startswith(_AGENTS):  # nearly all; one call asks for every name
+        return False
     return any(
         head.startswith(name) and not head[len(name) : len(name) + 1].isalpha() for name in _AGENTS
     )

@@ -1,10 +1,11 @@
 r"""JSON behind base64 or a single-byte exclusive or, in a stream that is otherwise opaque.
 
 Strategy: the first `LOOK` bytes decide, once. They are JSON in armour if, unwrapped, they are the
-beginning of an object, or of an array of objects, with a quoted first key that is a word; for
-exclusive or that needs no search, since the first byte of the stream against ``{`` or ``[`` is
-the key. After that every byte is unwrapped as it comes and handed on as one decoded stream: where
-messages end is for the reader behind it.
+beginning of an object, or of an array of objects, with a quoted first key that is a word, behind at
+most a byte-order mark and eight blanks; for exclusive or that needs no search, since the first byte
+of the stream against each of those that JSON may begin with is the key. After that every byte is
+unwrapped as it comes and handed on as one decoded stream: where messages end is for the reader
+behind it.
 
     state      first bytes                                      goes to
     undecided  base64 digits that decode to JSON so far         base64, when there are 24
@@ -41,11 +42,13 @@ _WRAPPED = frozenset({64, 76})
 _DIGITS = re.compile(rb"[A-Za-z0-9+/]*\Z")
 _TEXT = re.compile(rb"[A-Za-z0-9+/=]*")
 _GROUPS = re.compile(rb"(?:[^=]{4})+|.{4}")
-_JSON = re.compile(  # an object, or an array of them, up to anywhere behind its first key
-    rb"[ \t\r\n]{0,4}(?:\[[ \t\r\n]{0,4})?(?:\{[ \t\r\n]{0,4}"
+_JSON = re.compile(  # an object, or an array of them, up to anywhere behind its first key;
+    # a byte-order mark and white space may come before it
+    rb"(?:\xef\xbb?\xbf?)?[ \t\r\n]{0,8}(?:\[[ \t\r\n]{0,4})?(?:\{[ \t\r\n]{0,4}"
     rb"(?:\"[\w.\\-]*(?:\"[ \t\r\n]*(?::[ -~\t\r\n]*)?)?)?)?\Z"
 )
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_BEGINNINGS = b"{[ \t\r\n\xef"
 _TABLES = tuple(bytes(byte ^ key for byte in range(256)) for key in range(256))
 
 
@@ -184,7 +187,7 @@ def _is_base64(head: bytes) -> bool:
 
 def _key(head: bytes) -> int:
     """Return the key under which the bytes are JSON so far, 0 if there is none."""
-    for first in b"{[":
+    for first in _BEGINNINGS:
         key = head[0] ^ first
         if key and _JSON.match(head.translate(_TABLES[key])):
             return key

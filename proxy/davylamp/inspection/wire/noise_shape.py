@@ -68,6 +68,9 @@ SUCCESS_SIZE = FRAME_OVERHEAD + 6
 _SETUP_SIZES = range(FRAME_OVERHEAD + 17, FRAME_OVERHEAD + 1291 + 1)
 _OPEN_SIZES = range(FRAME_OVERHEAD + 42, FRAME_OVERHEAD + 298 + 1)
 
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_MOST_PRINTABLE = 44  # of the 64 bytes of a key
+
 
 class NoiseStage(IntEnum):
     """How far the shape was followed; each is evidence as far as the head of this file says."""
@@ -102,6 +105,11 @@ class NoiseShape:
         self._size = 0  # bytes of the present flight
         self._first = bytearray()  # of the first two flights, for the test of randomness
 
+    @property
+    def held(self) -> int:
+        """Bytes kept for the next call."""
+        return len(self._first)
+
     def observe(self, direction: Direction, data: bytes) -> NoiseStage:
         """Take the next bytes of a direction, in the order in which both spoke.
 
@@ -122,7 +130,8 @@ class NoiseShape:
             self._first += data[: ANSWER_SIZE + 1 - len(self._first)]
         if self._flight == 0 and self._size == KEY_SIZE and _is_random(bytes(self._first)):
             self.stage = NoiseStage.KEY
-        if self._size >= _FLIGHTS[self._flight][0].stop:
+        text = self._flight == 0 and _printable(self._first) > _MOST_PRINTABLE
+        if text or self._size >= _FLIGHTS[self._flight][0].stop:
             self._rule_out()
 
     def _end_flight(self) -> None:
@@ -152,10 +161,15 @@ def _is_random(data: bytes) -> bool:
 
     Each bound fails random bytes with a probability under 1e-6: different values (at least 45 of
     64, 120 of 234), bits set (within 60 of 256, 120 of 936) and, for the shorter, bytes of
-    printable ASCII (at most 44).
+    printable ASCII (at most `_MOST_PRINTABLE`).
     """
     long = len(data) > KEY_SIZE
     bits = int.from_bytes(data).bit_count()
     if len(set(data)) < (120 if long else 45) or abs(bits - 4 * len(data)) > (120 if long else 60):
         return False
-    return long or sum(0x20 <= byte <= 0x7E for byte in data) <= 44
+    return long or _printable(data) <= _MOST_PRINTABLE
+
+
+def _printable(data: bytes | bytearray) -> int:
+    """Count the bytes that are printable ASCII."""
+    return len(data) - len(data.translate(None, _PRINTABLE))

@@ -1,0 +1,44 @@
+"""What an HTTP head alone tells: programs, fields and paths that only miners use, and DNS in HTTP.
+
+Sources: XMRig src/net/http (agent, ``X-Hash-Difficulty``) and DaemonClient; Bitcoin wiki "Getwork"
+(``X-Mining-Extensions``, ``X-Stratum``); Sia doc/api (``/miner/header``); DERO's and Xelis's
+getwork servers (a WebSocket at ``/ws/ADDRESS`` and ``/getwork/ADDRESS/WORKER``); Chia pool protocol
+1.0 (``/farmer?launcher_id=``); RFC 8484 section 6, and the JSON interfaces of public resolvers.
+
+Nearly every head tells nothing, and every connection has one: so what an expression looks for is
+looked for as plain bytes first, which costs a tenth.
+"""
+
+import re
+from collections.abc import Iterator
+
+from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
+from davylamp.signatures.vocabulary import is_miner_agent
+
+_FIELD = re.compile(rb"\nx-(?:mining-extensions|hash-difficulty|stratum)[ \t]*:")
+_AGENT = re.compile(rb"\nuser-agent[ \t]*:[ \t]*([^\r\n]{1,64})")
+_DNS = re.compile(rb"\n(?:accept|content-type)[ \t]*:[^\r\n]*?\bapplication/dns-(?:message|json)\b")
+_PATH = re.compile(
+    rb"[A-Z]{3,7} (?:[a-z]+://[^/ ]+)?(?:"
+    rb"(?P<sia>/miner/header)(?=[ ?])|"
+    rb"(?P<socket>/(?:ws/(?:dero|deto)|getwork/(?:xel|xet):?)[a-z0-9]{40,120})(?=[/ ?])|"
+    rb"(?P<farmer>/farmer\?(?:[^ ]*&)?launcher_id=(?:0x)?[0-9a-f]{64})(?=[& ]))"
+)
+_EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": "http.chia-farmer"}
+
+
+def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
+    """Yield the events that a head is, each once."""
+    lower = head.raw.lower()
+    if b"\nx-" in lower and _FIELD.search(lower):
+        yield "http.mining-field"
+    if isinstance(head, ResponseHead):
+        return
+    agent = _AGENT.search(lower, lower.find(b"\nuser-agent")) if b"\nuser-agent" in lower else None
+    if agent and is_miner_agent(agent[1].decode("latin-1")):
+        yield "http.miner-agent"
+    if b"application/dns-" in lower and _DNS.search(lower):
+        yield "http.dns-message"
+    path = _PATH.match(head.raw)
+    if path and path.lastgroup:
+        yield _EVENTS[path.lastgroup]
