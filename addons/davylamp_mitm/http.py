@@ -14,7 +14,6 @@ from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.framing import MAX_MESSAGE
 from davylamp_mitm.edge import guarded
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.exchange import Exchange
 from davylamp_mitm.httptext import request_head, response_head
 from davylamp_mitm.lamp import Lamp, Sight
@@ -72,7 +71,8 @@ class HttpExchanges:
         if self._refused(flow):
             return
         if flow.response.status_code == 101:
-            self.lamp.watched(flow.client_conn).upgraded = flow.websocket is None
+            if flow.websocket is None:
+                self.lamp.watched(flow.client_conn).enter(flow.client_conn, "http")
         else:
             self._whole(flow, Direction.RESPONDER, flow.response)
         self.lamp.connections.drop(flow.id)
@@ -129,7 +129,7 @@ class HttpExchanges:
     def conclude(self, flow: HTTPFlow, found: tuple[Finding, ...]) -> bool:
         """Report what was found and carry out the verdict; tell whether the flow was stopped."""
         lamp, client = self.lamp, flow.client_conn
-        outer = outer_layers(client, tunnelled=False)
+        outer = lamp.watched(client).outer(client, tunnelled=False)
         verdict = lamp.judge(Sight(found, client, flow.server_conn, AppProto.HTTP, outer))
         if verdict is None or not verdict.blocks:
             return False

@@ -78,8 +78,7 @@ class Lamp:
         self.connections = Connections()
         self.stats = Stats()
         self.behind: object | None = None
-        """An addon that comes after mitmproxy's own, which decide on layers and make TLS contexts:
-        a script's come before, where there is nothing yet to look at or to change."""
+        """An addon that comes after mitmproxy's own (`behind`)."""
         self._settings: Settings | None = None
         self._reporter: Reporter | None = None
         self._recorder: Recorder | GatewayLink | None = None
