@@ -1,5 +1,6 @@
 """What the addons share: settings, connections, verdicts, and what follows from a verdict."""
 
+import gc
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -120,6 +121,7 @@ class Lamp:
     def running(self) -> None:
         """Say what is in force, and to the gateway that we listen."""
         settings = self.settings()
+        gc.freeze()  # what there is by now stays: a collector that goes through it finds nothing
         if isinstance(self._recorder, GatewayLink):
             self._recorder.start(self._summary)
         logger.info(
