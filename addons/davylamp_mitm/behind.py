@@ -33,8 +33,8 @@ class Behind:
             if foreign is None:
                 layer.layer = None  # asked again when there is more
             elif foreign:
-                layer.layer = Tunnel(context, self.lamp)
-        if context.client.tls_established and layer.layer is not None:
+                layer.layer = Tunnel(layer, self.lamp)
+        if context.client.tls_established:
             self._unverified.next_layer(layer, refused=refused)
 
     def tls_start_server(self, data: TlsData) -> None:

@@ -9,7 +9,6 @@ import time
 
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.commands import CloseConnection, OpenConnection, SendData
-from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, Start
 from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer
 from mitmproxy.proxy.layers import HttpLayer, TCPLayer
@@ -17,8 +16,8 @@ from mitmproxy.proxy.layers.http import HTTPMode
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.inspector import Inspector
 from davylamp_mitm.lamp import Lamp, Sight
+from davylamp_mitm.strand import ByteStrand
 
 _BEGIN = b"CONNECT "
 _END = b"\r\n\r\n"
@@ -34,6 +33,8 @@ def foreign_connect(layer: NextLayer) -> bool | None:
         return False
     if isinstance(chosen, HttpLayer) and chosen.mode is not HTTPMode.transparent:
         return False
+    if isinstance(chosen, TCPLayer) and chosen.flow is None:  # somebody wants it ignored
+        return False
     if data.startswith(_BEGIN):
         return True
     return None if data and _BEGIN.startswith(data) else False
@@ -46,9 +47,11 @@ class Tunnel(Layer):
     addons: what a client says too early waits for the answer.
     """
 
-    def __init__(self, context: Context, lamp: Lamp) -> None:
-        super().__init__(context)
+    def __init__(self, asked: NextLayer, lamp: Lamp) -> None:
+        super().__init__(asked.context)
+        self._subject = asked
         self._lamp = lamp
+        self._strand = ByteStrand(lamp.settings().pack)
         self._said = bytearray()
         self._answered = bytearray()
         self._asked = False
@@ -59,6 +62,8 @@ class Tunnel(Layer):
         match event:
             case _ if self._inner is not None:
                 yield from self._inner.handle_event(event)
+            case DataReceived() if self._lamp.watched(client).stopped:
+                pass
             case Start():
                 if server.state is ConnectionState.CLOSED and (yield OpenConnection(server)):
                     yield CloseConnection(client)
@@ -83,7 +88,7 @@ class Tunnel(Layer):
             return
         head, _, rest = bytes(self._said).partition(_END)
         head += _END
-        if self._stops(head):
+        if self._stops(Direction.ORIGINATOR, head):
             return
         self._said = bytearray(rest)
         self._asked = True
@@ -92,7 +97,8 @@ class Tunnel(Layer):
     def _answer(self, data: bytes) -> CommandGenerator[None]:
         """Send an answer on; what follows a yes is the tunnel, what follows a no is its text."""
         if not self._asked:
-            yield SendData(self.context.client, data)
+            if not self._stops(Direction.RESPONDER, data):
+                yield SendData(self.context.client, data)
             return
         self._answered += data
         head, end, rest = bytes(self._answered).partition(_END)
@@ -101,6 +107,8 @@ class Tunnel(Layer):
                 yield from self._close()
             return
         self._answered.clear()
+        if self._stops(Direction.RESPONDER, head + end):
+            return
         yield SendData(self.context.client, head + end)
         match head.split(b" ", 2)[1:2]:
             case [status] if status.startswith(b"1"):
@@ -111,7 +119,7 @@ class Tunnel(Layer):
             case _:
                 self._asked = False
                 if rest:
-                    yield SendData(self.context.client, rest)
+                    yield from self._answer(rest)
                 yield from self._ask()
 
     def _enter(self, rest: bytes) -> CommandGenerator[None]:
@@ -133,13 +141,17 @@ class Tunnel(Layer):
             self._said.clear()
             yield from inner.handle_event(DataReceived(self.context.client, said))
 
-    def _stops(self, head: bytes) -> bool:
-        """Judge whom a tunnel is asked for to."""
+    def _stops(self, direction: Direction, data: bytes) -> bool:
+        """Judge what is said before there is a tunnel: whom it is for, and what a no goes on to."""
         lamp, client, server = self._lamp, self.context.client, self.context.server
-        lamp.count(head)
-        found = Inspector(lamp.settings().pack).receive(Direction.ORIGINATOR, head, time.time())
-        outer = lamp.watched(client).outer(client)
-        verdict = lamp.judge(Sight(found, client, server, AppProto.HTTP, outer))
+        try:
+            lamp.count(data)
+            found = self._strand.receive(direction, data, time.time())
+            outer = lamp.watched(client).outer(client)
+            verdict = lamp.judge(Sight(found, client, server, AppProto.HTTP, outer))
+        except Exception as error:  # noqa: BLE001 - as at the edge of a hook
+            lamp.failed("a tunnel", self._subject, error)
+            return lamp.watched(client).stopped
         if verdict is None or not verdict.blocks:
             return False
         lamp.stop(client, server, None, verdict.reason)

@@ -5,10 +5,11 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.addons.conftest import Start
-from tests.addons.mitm import LOGIN, Heard, RecordingServer, connect, free_port, read_to_end
+from tests.addons.mitm import LOGIN, SCRIPT, Heard, RecordingServer, connect, free_port, read_to_end
 
 from davylamp_mitm.tunnel import MAX_EARLY
 
@@ -49,7 +50,7 @@ def proxy() -> Iterator[int]:
                     if b"proxy-authorization: basic" in head.lower():
                         break
                     peer.sendall(_NO)
-                host, port = head.split(b" ")[1].split(b":")
+                host, port = head.split(b" ")[1].decode().split(":")
                 with socket.create_connection((host, int(port))) as behind:
                     peer.sendall(_YES)
                     back = threading.Thread(target=carry, args=(behind, peer), daemon=True)
@@ -141,6 +142,40 @@ def test_a_job_right_behind_the_answer_is_cut(start: Start) -> None:
         assert _JOB[:20] not in outcome.data
         [alert] = mitm.alerts()
         assert alert["mining"]["role"] == "pool"
+
+
+def test_a_job_behind_a_no_is_cut(start: Start) -> None:
+    """A server that refuses the tunnel, and then talks like a pool all the same, is not heard."""
+    refusal = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"
+    with answering(refusal + _JOB) as server:
+        port = free_port()
+        mitm = start(f"reverse:http://127.0.0.1:{server.port}@{port}")
+        with connect(port) as peer:
+            peer.sendall(_ASK)
+            outcome = read_to_end(peer)
+        assert outcome.reset
+        assert _JOB[:20] not in outcome.data
+        [alert] = mitm.alerts()
+        assert alert["mining"]["role"] == "pool"
+
+
+def test_a_fault_follows_the_policy(start: Start, tmp_path: Path) -> None:
+    """What could not be judged is stopped, in the relay as in a hook."""
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        "from davylamp_mitm.strand import ByteStrand\n"
+        "def fail(*_):\n    raise ZeroDivisionError('nobody foresaw this')\n"
+        "ByteStrand.receive = fail\n"
+    )
+    with answering(_YES) as server:
+        port = free_port()
+        mode = f"reverse:http://127.0.0.1:{server.port}@{port}"
+        mitm = start(mode, scripts=(SCRIPT, broken))
+        with connect(port) as peer:
+            peer.sendall(_ASK)
+            assert read_to_end(peer).reset
+        assert server.data == b""
+        assert mitm.summary()["failures"] == 1
 
 
 @pytest.mark.parametrize(
