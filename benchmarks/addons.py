@@ -1,13 +1,14 @@
 """What the mitmproxy addons add to mitmproxy: bare and with them, in turns, in one run.
 
-    .venv/bin/python benchmarks/addons.py [--rounds 5] [--json]
+    .venv/bin/python benchmarks/addons.py [--rounds 15] [--json]
 
 A peer of its own process answers small requests, and large ones with a body of known length, over
 HTTP, and floods raw TCP. mitmdump stands before it in reverse mode, once as it is (with
 stream_large_bodies, so that both stream) and once with the addons, and wrk or a plain socket is the
-client. Each measure is taken in alternation, its median given, and the ratio of the medians: above
-1 is a cost. The rates are what a user sees; where the machine has other work the processor time of
-mitmdump for one request, or one MB, says more. Memory is that of mitmdump at the end of all.
+client. Each measure is taken of both, one right after the other, in turns as to who is first. The
+cost is the median of the rounds' ratios, with the middle half of them: above 1 is a cost. The rates
+are what a user sees; where the machine has other work the processor time of mitmdump for one
+request, or one MB, says more. Memory is that of mitmdump at the end of all.
 """
 
 # ruff: noqa: INP001, T201, S603 - a script, whose output is its purpose
@@ -32,9 +33,16 @@ from pathlib import Path
 from davylamp.paths import ADDONS
 
 _BLOCK = bytes(range(256)) * 256
-_BULK = 256 << 20
-_SECONDS = 5
+_BULK = 128 << 20
+_SECONDS = 2
 _MITMDUMP = Path(sys.executable).with_name("mitmdump")
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing of clients that end their connection as wrk does."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
 
 
 class Web(BaseHTTPRequestHandler):
@@ -112,7 +120,7 @@ def serve(ports: Ports) -> None:
     raw = socketserver.ThreadingTCPServer(("127.0.0.1", ports.raw), Flood)
     raw.daemon_threads = True
     threading.Thread(target=raw.serve_forever, daemon=True).start()
-    ThreadingHTTPServer(("127.0.0.1", ports.http), Web).serve_forever()
+    Server(("127.0.0.1", ports.http), Web).serve_forever()
 
 
 def start(name: str, behind: Ports, folder: Path, *more: str) -> Proxy:
@@ -181,26 +189,34 @@ MEASURES = {
 }
 
 
-def measure(proxies: list[Proxy], rounds: int) -> dict[str, dict[str, float]]:
-    """Take every measure of every proxy in turns; return the medians."""
-    taken: dict[str, dict[str, list[float]]] = {
-        name: {proxy.name: [] for proxy in proxies}
-        for rate in MEASURES
-        for name in (rate, _cost_name(rate))
-    }
+@dataclass(frozen=True)
+class Taken:
+    """One measure's values of both, a pair a round."""
+
+    bare: list[float]
+    addons: list[float]
+
+    def costs(self, *, rate: bool) -> tuple[float, float, float]:
+        """Return the first quartile, the median and the third of what the addons cost."""
+        pairs = zip(self.bare, self.addons, strict=True)
+        ratios = [bare / addons if rate else addons / bare for bare, addons in pairs]
+        first, median, third = statistics.quantiles(ratios, n=4)
+        return first, median, third
+
+
+def measure(proxies: list[Proxy], rounds: int) -> dict[str, Taken]:
+    """Take every measure of both proxies in turns."""
+    taken = {name: Taken([], []) for rate in MEASURES for name in (rate, _cost_name(rate))}
     for number in range(rounds):
         for name, take in MEASURES.items():
             for proxy in proxies if number % 2 == 0 else reversed(proxies):
                 before, began = proxy.seconds(), time.perf_counter()
                 rate = take(proxy.ports)
                 units = rate * (time.perf_counter() - began)
-                taken[name][proxy.name].append(rate)
                 microseconds = (proxy.seconds() - before) / units * 1e6
-                taken[_cost_name(name)][proxy.name].append(microseconds)
-    return {
-        name: {proxy: statistics.median(values) for proxy, values in by_proxy.items()}
-        for name, by_proxy in taken.items()
-    }
+                getattr(taken[name], proxy.name).append(rate)
+                getattr(taken[_cost_name(name)], proxy.name).append(microseconds)
+    return taken
 
 
 def _cost_name(rate: str) -> str:
@@ -211,7 +227,7 @@ def _cost_name(rate: str) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     behind = Ports(free_port(), free_port())
@@ -224,7 +240,7 @@ def main() -> None:
             proxies.append(start("bare", behind, Path(folder)))
             script = str(ADDONS / "davylamp_addon.py")
             proxies.append(start("addons", behind, Path(folder), "-s", script))
-            medians = measure(proxies, options.rounds)
+            taken = measure(proxies, options.rounds)
             memory = {proxy.name: proxy.memory() for proxy in proxies}
         finally:
             for proxy in proxies:
@@ -232,13 +248,15 @@ def main() -> None:
                 proxy.process.wait()
             peer.terminate()
     if options.json:
-        print(json.dumps({**medians, "memory, MB": memory}))
+        rows = {name: {"bare": one.bare, "addons": one.addons} for name, one in taken.items()}
+        print(json.dumps({**rows, "memory, MB": memory}))
         return
-    print(f"{'':24}{'bare':>10}{'addons':>10}{'cost':>8}")
-    for name, values in medians.items():
-        bare, ours = values["bare"], values["addons"]
-        cost = ours / bare if name.endswith("us") else bare / ours
-        print(f"{name:24}{bare:10,.0f}{ours:10,.0f}{cost:8.3f}")
+    print(f"{'':24}{'bare':>10}{'addons':>10}{'cost':>8}   middle half")
+    for name, one in taken.items():
+        first, median, third = one.costs(rate=not name.endswith("us"))
+        medians = (statistics.median(one.bare), statistics.median(one.addons))
+        print(f"{name:24}{medians[0]:10,.0f}{medians[1]:10,.0f}{median:8.3f}", end="")
+        print(f"   {first:.3f} - {third:.3f}")
     print(f"{'memory, MB':24}{memory['bare']:10,.0f}{memory['addons']:10,.0f}")
 
 

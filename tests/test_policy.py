@@ -14,6 +14,7 @@ from davylamp.signatures.model import Category, Maturity, SignatureId
 
 KEY = FlowKey(Proto.TCP, bytes((10, 0, 0, 2)), 40_000, bytes((203, 0, 113, 9)), 3333)
 SSH = replace(KEY, resp_port=22)
+OWN_NODE = replace(KEY, resp_addr=bytes((192, 168, 7, 7)))
 
 
 def finding(identity: str, layers: tuple[str, ...] = ("tcp",)) -> Finding:
@@ -42,7 +43,8 @@ CASES = [
     ("SSH to port 22 passes", BANNER, SSH, Action.PASS, False),
     ("SSH elsewhere is rejected", BANNER, KEY, Action.REJECT, True),
     ("peer-to-peer is told", of(Category.P2P), KEY, Action.ALERT, False),
-    ("solo mining is told", of(Category.SOLO), KEY, Action.ALERT, False),
+    ("solo mining is stopped", of(Category.SOLO), KEY, Action.REJECT, True),
+    ("a node of the site's own", of(Category.SOLO), OWN_NODE, Action.ALERT, False),
     ("an anomaly is told", CONFLICT, KEY, Action.ALERT, False),
 ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from mitmproxy.hooks import all_hooks
 
+from davylamp_mitm.behind import Behind
 from davylamp_mitm.dns import DnsMessages
 from davylamp_mitm.http import HttpExchanges
 from davylamp_mitm.lamp import Lamp
@@ -15,7 +16,6 @@ from davylamp_mitm.redirected import Redirected
 from davylamp_mitm.refusals import Refusals
 from davylamp_mitm.tcp import TcpStreams
 from davylamp_mitm.tls import TlsHandshakes
-from davylamp_mitm.unverified import UnverifiedServers
 from davylamp_mitm.websocket import WebSockets
 
 __all__ = ["hooks"]
@@ -28,7 +28,7 @@ def hooks() -> dict[str, Callable[..., object]]:
     more of them would cost more than what they do. No two parts take the same hook.
     """
     lamp = Lamp()
-    lamp.behind = UnverifiedServers(lamp)
+    lamp.behind = Behind(lamp)
     parts = (
         lamp,
         Redirected(lamp),

@@ -9,6 +9,7 @@ from davylamp.flow import FlowKey
 from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
 from davylamp.fusion import Suspicion
 from davylamp.inspection.wire.tls import ClientHello
+from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.strand import Strand
 
 _SERVERS = 64
@@ -19,21 +20,35 @@ class Watched:
     """One connection of a client to the proxy, behind which there may be several servers.
 
     ``begin`` is when it was accepted, in seconds since the epoch. ``stopped`` says that it was cut.
-    ``upgraded`` says that a server switched protocols on it, so that raw bytes on it are inside
-    HTTP. ``opened`` is when TLS with the client was established, or 0, and ``server`` the one
-    behind it then; ``spoken`` that bytes were exchanged in it, or that the server left. ``judged``
-    says that something was found, and that policy lets it pass.
+    ``around`` is what stands around the bytes on it, outermost first, once it led into something
+    that HTTP made: a tunnel, or another protocol. ``opened`` is when TLS with the client was
+    established, or 0, and ``server`` the one behind it then; ``spoken`` that bytes were exchanged
+    in it, or that the server left. ``judged`` says that something was found, and that policy lets
+    it pass.
     """
 
     begin: float
     hello: ClientHello | None = None
     stopped: bool = False
-    upgraded: bool = False
+    around: tuple[str, ...] = ()
     opened: float = 0.0
     server: Server | None = None
     spoken: bool = False
     judged: bool = False
+    _tls_around: float | None = None
     _suspicions: OrderedDict[FlowKey, Suspicion] = field(default_factory=OrderedDict)
+
+    def outer(self, client: Client, *, tunnelled: bool = True) -> tuple[str, ...]:
+        """Return what stands around the bytes that mitmproxy shows; see `outer_layers`."""
+        if not self.around:
+            return outer_layers(client, tunnelled=tunnelled)
+        inner_tls = client.timestamp_tls_setup not in {None, self._tls_around}
+        return (*self.around, "tls") if inner_tls else self.around
+
+    def enter(self, client: Client, layer: str) -> None:
+        """Note that what comes next on the connection is inside of one more layer."""
+        self.around = (*self.outer(client), layer)
+        self._tls_around = client.timestamp_tls_setup
 
     def suspicion(self, key: FlowKey) -> Suspicion:
         """Return what was found so far of what is said to this server; it is kept."""

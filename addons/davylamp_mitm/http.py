@@ -8,16 +8,16 @@ stays flat, and a stream of events arrives when it is sent.
 import time
 
 from mitmproxy.http import HTTPFlow, Message
-from mitmproxy.net.http.http1 import expected_http_body_size
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.bodylength import body_length
 from davylamp_mitm.edge import guarded
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.exchange import Exchange
 from davylamp_mitm.httptext import request_head, response_head
 from davylamp_mitm.lamp import Lamp, Sight
+from davylamp_mitm.plain import is_plain
 from davylamp_mitm.tap import Tap
 
 MAX_KEPT_BODY = MAX_MESSAGE
@@ -45,7 +45,7 @@ class HttpExchanges:
         """Judge a request's head; have a body stream that is not to be kept."""
         if self._refused(flow):
             return
-        length = _length(flow, Direction.ORIGINATOR)
+        length = body_length(flow, Direction.ORIGINATOR)
         if flow.response is None and _must_stream(flow.request, length):
             self._begin(flow, Direction.ORIGINATOR, length)
 
@@ -61,7 +61,7 @@ class HttpExchanges:
         assert flow.response is not None
         if self._refused(flow):
             return
-        length = _length(flow, Direction.RESPONDER)
+        length = body_length(flow, Direction.RESPONDER)
         if flow.response.status_code != 101 and _must_stream(flow.response, length):
             self._begin(flow, Direction.RESPONDER, length)
 
@@ -72,7 +72,8 @@ class HttpExchanges:
         if self._refused(flow):
             return
         if flow.response.status_code == 101:
-            self.lamp.watched(flow.client_conn).upgraded = flow.websocket is None
+            if flow.websocket is None:
+                self.lamp.watched(flow.client_conn).enter(flow.client_conn, "http")
         else:
             self._whole(flow, Direction.RESPONDER, flow.response)
         self.lamp.connections.drop(flow.id)
@@ -94,11 +95,19 @@ class HttpExchanges:
         return stopped
 
     def _whole(self, flow: HTTPFlow, direction: Direction, message: Message) -> None:
-        exchange = self._exchange(flow)
-        if direction in exchange.bodies:  # it was streamed
-            return
+        lamp = self.lamp
         content = message.raw_content or b""
-        self.lamp.count(content)
+        known = lamp.connections.strand(flow.id)
+        if isinstance(known, Exchange) and direction in known.bodies:  # it was streamed
+            return
+        lamp.count(content)
+        if known is None and is_plain(lamp.settings().pack, message, content):
+            return
+        exchange = self._exchange(flow)
+        if known is None and direction is Direction.RESPONDER and not flow.request.stream:
+            asked = flow.request.raw_content or b""  # plain, but what is answered is read with it
+            text = request_head(flow.request, len(asked)) + asked
+            exchange.feed(Direction.ORIGINATOR, text, time.time())
         text = _head(flow, direction, len(content)) + content
         found = exchange.feed(direction, text, time.time())
         if direction is Direction.ORIGINATOR:  # its response is read knowing what it answers
@@ -129,7 +138,7 @@ class HttpExchanges:
     def conclude(self, flow: HTTPFlow, found: tuple[Finding, ...]) -> bool:
         """Report what was found and carry out the verdict; tell whether the flow was stopped."""
         lamp, client = self.lamp, flow.client_conn
-        outer = outer_layers(client, tunnelled=False)
+        outer = lamp.watched(client).outer(client, tunnelled=False)
         verdict = lamp.judge(Sight(found, client, flow.server_conn, AppProto.HTTP, outer))
         if verdict is None or not verdict.blocks:
             return False
@@ -142,21 +151,6 @@ def _head(flow: HTTPFlow, direction: Direction, length: int | None) -> bytes:
         return request_head(flow.request, length)
     assert flow.response is not None
     return response_head(flow.response, length)
-
-
-def _length(flow: HTTPFlow, direction: Direction) -> int | None:
-    """Return how long a body will be, or None where only its end tells."""
-    request, response = flow.request, flow.response
-    answer = response if direction is Direction.RESPONDER else None
-    try:
-        length = expected_http_body_size(request, answer)
-    except ValueError:
-        return None
-    if length is None or length < 0:
-        return None
-    message = answer or request
-    framed = "content-length" in message.headers or message.http_version.startswith("HTTP/1")
-    return length if framed or answer is not None else None  # later versions frame it themselves
 
 
 def _must_stream(message: Message, length: int | None) -> bool:

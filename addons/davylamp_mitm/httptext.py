@@ -8,8 +8,9 @@ a field that could is left out.
 """
 
 import re
+from collections.abc import Sequence
 
-from mitmproxy.http import Headers, Request, Response
+from mitmproxy.http import Request, Response
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -42,7 +43,7 @@ def request_head(request: Request, length: int | None) -> bytes:
         path or b"/",
         host[:_MAX_TARGET],
         framed(length) if length != 0 else b"",
-        _fields(request.headers),
+        _fields(request.headers.fields),
     )
 
 
@@ -53,7 +54,7 @@ def response_head(response: Response, length: int | None) -> bytes:
     signature asks for another.
     """
     status = min(max(response.status_code, 100), 999)
-    about = Headers([field for field in response.headers.fields if field[0].lower() in _BODY])
+    about = [field for field in response.headers.fields if field[0].lower() in _BODY]
     return b"HTTP/1.1 %03d -\r\n%s%s" % (status, framed(length), _fields(about))
 
 
@@ -69,11 +70,11 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def _fields(headers: Headers) -> bytes:
+def _fields(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the fields that are not about framing, as far as there is room, and the head's end."""
     lines: list[bytes] = []
     room = _MAX_HEAD
-    for name, value in headers.fields[:_MAX_FIELDS]:
+    for name, value in fields[:_MAX_FIELDS]:
         room -= len(name) + len(value)
         if room > 0 and name.lower() not in _FRAMING:
             lines.append(b"%s: %s\r\n" % (name, value.strip()))

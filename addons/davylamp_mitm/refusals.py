@@ -16,7 +16,7 @@ from mitmproxy.tls import TlsData
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp_mitm.connections import Watched
-from davylamp_mitm.endpoints import outer_layers, server_name
+from davylamp_mitm.endpoints import server_name
 from davylamp_mitm.lamp import Lamp, Sight
 
 _EVENT = "tls.pinned-client"
@@ -83,7 +83,7 @@ class Refusals:
             layers=("tcp", "tls"),
             detail=f"{signature.detail}: {how}",
         )
-        outer = outer_layers(client, tunnelled=True)
+        outer = watched.outer(client)
         if outer[-1] == "tls":  # established, but it is what stands around it that counts
             outer = outer[:-1]
         lamp.judge(Sight((finding,), client, server, AppProto.TLS, outer))

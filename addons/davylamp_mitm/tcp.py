@@ -7,7 +7,6 @@ from mitmproxy.udp import UDPFlow
 
 from davylamp.flow import Direction
 from davylamp_mitm.edge import guarded
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.history import trim
 from davylamp_mitm.lamp import Lamp, Sight, take_away
 from davylamp_mitm.strand import ByteStrand
@@ -38,9 +37,7 @@ class TcpStreams:
         lamp.connections.keep(client, flow.id, strand)
         if not found:
             return
-        outer = outer_layers(client, tunnelled=True)
-        if watched.upgraded:
-            outer = (*outer, "http")
+        outer = watched.outer(client)
         verdict = lamp.judge(Sight(found, client, flow.server_conn, strand.app_proto, outer))
         if verdict is not None and verdict.blocks:
             take_away(flow)

@@ -8,7 +8,6 @@ from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import Inspector
 from davylamp_mitm.edge import guarded_async
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.lamp import Lamp, Sight
 
 
@@ -31,8 +30,8 @@ class TlsHandshakes:
         inspector = Inspector(lamp.settings().pack)
         found = inspector.receive(Direction.ORIGINATOR, record, time.time())
         watched.hello = inspector.hello or watched.hello
-        outer = outer_layers(client, tunnelled=True)
-        verdict = lamp.judge(Sight(found, client, server, AppProto.TLS, outer))
+        sight = Sight(found, client, server, AppProto.TLS, watched.outer(client))
+        verdict = lamp.judge(sight)
         if verdict is not None and verdict.blocks:
             lamp.stop(client, server, None, verdict.reason)
         elif inspector.hello is not None and await lamp.may_pass(

@@ -10,7 +10,6 @@ lets it pass (observe mode): then, and only then, the server is taken for what i
 
 import time
 
-from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import ServerTLSLayer, TCPLayer
@@ -19,28 +18,22 @@ from OpenSSL import SSL
 
 from davylamp.flow import Direction
 from davylamp.inspection.framing import MAX_MESSAGE
-from davylamp_mitm.edge import guarded
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.lamp import Lamp, Sight
 from davylamp_mitm.strand import ByteStrand
 
 
 class UnverifiedServers:
-    """Stands between a client's TLS and what comes next in it."""
+    """Stands between a client's TLS and what comes next in it; `Behind` asks it."""
 
     def __init__(self, lamp: Lamp) -> None:
         self.lamp = lamp
 
-    @guarded
-    def next_layer(self, layer: NextLayer) -> None:
+    def next_layer(self, layer: NextLayer, *, refused: bool) -> None:
         """Judge what a client says to a server that is not there, before it is decided on."""
         context, data = layer.context, layer.data_client()
         client, server = context.client, context.server
-        if not client.tls_established:
-            return
         watched = self.lamp.watched(client)
         watched.spoken = watched.spoken or bool(data) or bool(layer.data_server())
-        refused = bool(server.error) and server.state is ConnectionState.CLOSED
         if not (refused and data and isinstance(layer.layer, TCPLayer)):
             return  # of HTTP a request is judged before a server is looked for
         if watched.stopped:
@@ -52,7 +45,7 @@ class UnverifiedServers:
             layer.layer = None  # asked again when there is more
             return
         self.lamp.count(data)
-        outer = outer_layers(client, tunnelled=True)
+        outer = watched.outer(client)
         verdict = self.lamp.judge(Sight(found, client, server, strand.app_proto, outer))
         if verdict is not None and not verdict.blocks:
             watched.judged = True

@@ -7,7 +7,6 @@ from mitmproxy.http import HTTPFlow
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp_mitm.edge import guarded
-from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.history import trim
 from davylamp_mitm.lamp import Lamp, Sight, take_away
 from davylamp_mitm.strand import MessageStrand
@@ -38,7 +37,8 @@ class WebSockets:
         lamp.connections.keep(client, flow.id, strand)
         if not found:
             return
-        outer = (*outer_layers(client, tunnelled=False), "http", "websocket")
+        around = lamp.watched(client).outer(client, tunnelled=False)
+        outer = (*around, "http", "websocket")
         app_proto = strand.app_proto or AppProto.HTTP
         verdict = lamp.judge(Sight(found, client, flow.server_conn, app_proto, outer))
         if verdict is not None and verdict.blocks:

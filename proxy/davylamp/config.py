@@ -56,6 +56,7 @@ class PolicyConfig(Section, frozen=True, kw_only=True):
     actions: dict[str, ActionName] = {}
     dns: ActionName = "alert"
     ssh: SshConfig = SshConfig()
+    nodes: tuple[str, ...] | None = None
     block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
     block_seconds: Seconds = 3600.0
     trusted: tuple[str, ...] = ()

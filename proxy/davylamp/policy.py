@@ -9,7 +9,7 @@ says what would have been.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 
 from davylamp.events import Action
@@ -38,11 +38,23 @@ DEFAULT_ACTIONS: Mapping[Category, Action] = MappingProxyType(
         Category.POOL: Action.REJECT,
         Category.TUNNEL: Action.REJECT,
         Category.P2P: Action.ALERT,
-        Category.SOLO: Action.ALERT,
+        Category.SOLO: Action.REJECT,
         Category.ANOMALY: Action.ALERT,
         Category.RESOLVER: Action.ALERT,
     }
 )
+
+
+PRIVATE_NETWORKS: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+            *("127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"),
+        ),
+    )
+)
+"""Where a site's own machines are: RFC 1918, RFC 6598, RFC 3927, RFC 4193 and their like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +95,22 @@ class SshPolicy:
         """Tell whether an SSH flow to this responder is expected."""
         if key.resp_port not in self.ports:
             return False
-        address = ip_address(key.resp_addr)
-        return not self.networks or any(address in network for network in self.networks)
+        return not self.networks or _within(key.resp_addr, self.networks)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A site's answers: ``actions`` by category, ``dns`` for a pool's name in a DNS query."""
+    """A site's answers: ``actions`` by category, ``dns`` for a pool's name in a DNS query.
+
+    ``nodes`` are the networks where a blockchain's node may be the site's own: asking it for block
+    templates is its operator's business, and only told.
+    """
 
     mode: Mode = Mode.ENFORCE
     actions: Mapping[Category, Action] = field(default=DEFAULT_ACTIONS)
     dns: Action = Action.ALERT
     ssh: SshPolicy = field(default_factory=SshPolicy)
+    nodes: tuple[Network, ...] = PRIVATE_NETWORKS
     block_confidence: int = 80
 
     def judge(self, finding: Finding, key: FlowKey, together: Sum = _NOTHING) -> Verdict:
@@ -104,11 +120,9 @@ class Policy:
         judged alone.
         """
         category = finding.signature.category
-        if category is Category.TUNNEL and self.ssh.allows(key):
-            return Verdict(Action.PASS, f"ssh to port {key.resp_port} is allowed by policy")
         wanted = self.dns if AppProto.DNS in finding.layers else self.actions[category]
-        if wanted in (Action.PASS, Action.ALERT):
-            return Verdict(wanted, f"policy for {category} is {wanted}")
+        if lenient := self._lenient(category, key, wanted):
+            return lenient
         doubt = self._doubt(finding)
         fused = bool(doubt) and counts(finding) and together.reaches(self.block_confidence)
         if doubt and not fused:
@@ -123,6 +137,16 @@ class Policy:
         shared = category in _SHARED
         return Verdict(wanted, f"conclusive: {reason}", block_endpoint=not shared)
 
+    def _lenient(self, category: Category, key: FlowKey, wanted: Action) -> Verdict | None:
+        """Return the verdict where the site has nothing blocked, however sure the finding is."""
+        if category is Category.TUNNEL and self.ssh.allows(key):
+            return Verdict(Action.PASS, f"ssh to port {key.resp_port} is allowed by policy")
+        if wanted in (Action.PASS, Action.ALERT):
+            return Verdict(wanted, f"policy for {category} is {wanted}")
+        if category is Category.SOLO and _within(key.resp_addr, self.nodes):
+            return Verdict(Action.ALERT, "the node may be the site's own, by its address")
+        return None
+
     def _doubt(self, finding: Finding) -> str:
         """Return why a finding is not conclusive, or nothing if it is."""
         if finding.signature.maturity is not Maturity.STABLE:
@@ -136,6 +160,11 @@ class Policy:
         if not counts(finding) or len(together.parts) < _SEVERAL:
             return doubt
         return f"{doubt}, and so is {_together(together, self.block_confidence)}"
+
+
+def _within(address: bytes, networks: tuple[Network, ...]) -> bool:
+    ip = ip_address(address)
+    return any(ip in network for network in networks)
 
 
 def _together(together: Sum, needed: int) -> str:

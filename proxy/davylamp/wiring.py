@@ -16,7 +16,7 @@ from davylamp.flowtable import FlowLimits
 from davylamp.inspection.inspector import InspectionLimits
 from davylamp.marks import MarkField
 from davylamp.pipeline import PipelineLimits
-from davylamp.policy import DEFAULT_ACTIONS, Mode, Network, Policy, SshPolicy
+from davylamp.policy import DEFAULT_ACTIONS, PRIVATE_NETWORKS, Mode, Network, Policy, SshPolicy
 from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
 from davylamp.signatures.pack import Pack
@@ -50,6 +50,9 @@ def policy_of(config: GatewayConfig) -> Policy:
             frozenset(config.policy.ssh.ports),
             networks_of(config.policy.ssh.networks, "policy.ssh.networks"),
         ),
+        nodes=PRIVATE_NETWORKS
+        if config.policy.nodes is None
+        else networks_of(config.policy.nodes, "policy.nodes"),
         block_confidence=config.policy.block_confidence,
     )
 

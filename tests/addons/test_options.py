@@ -27,13 +27,15 @@ pytestmark = pytest.mark.programs
 
 _BROKEN = """
 from davylamp.inspection.inspector import Inspector
+from davylamp_mitm import http
 
 
-def receive(self, direction, data, now):
+def fail(*_):
     raise ZeroDivisionError("a fault that nobody foresaw")
 
 
-Inspector.receive = receive
+Inspector.receive = fail
+http.is_plain = fail
 """
 
 

@@ -10,6 +10,7 @@ from tests.gateway.world import World
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.gateway import LabGateway
+from davylamp.lab.programs.certs import Authority
 
 type Build = Callable[..., World]
 
@@ -46,3 +47,11 @@ def build(can_lab: None, lab_name: str, tmp_path: Path) -> Iterator[Build]:
 def world(build: Build) -> World:
     """Give a lab with a gateway that enforces and fails closed, as it does by default."""
     return build()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """Give an authority that the gateway's host trusts, and nobody else."""
+    authority = Authority.create(tmp_path / "site")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    return authority

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from tests.gateway.conftest import Build
+from tests.gateway.intercepting import FIRST, INTERCEPT, WORKERS, authority, mitmproxies
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
 
 from davylamp.events import AlertEvent, TlsEvent
-from davylamp.interception.ca import CERTIFICATE_FILE
 from davylamp.lab.programs.certs import Authority, self_signed
 from davylamp.lab.programs.content import digest
 from davylamp.lab.topology import GATEWAY, GATEWAY_INSIDE, GATEWAY_UPLINK, OUTSIDE
@@ -22,43 +22,13 @@ from davylamp.lineage import Client
 pytest.importorskip("mitmproxy")
 pytestmark = [pytest.mark.lab, pytest.mark.programs]
 
-FIRST, WORKERS = 19080, 2
-INTERCEPT: dict[str, Any] = {
-    "enabled": True,
-    "workers": WORKERS,
-    "first_port": FIRST,
-    "ports": [80, 443, 3333, 14433],
-}
 _PINNED = Path(__file__).with_name("pinned.py")
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """Give an authority that the gateway's host trusts, and nobody else."""
-    authority = Authority.create(tmp_path / "site")
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    return authority
 
 
 @pytest.fixture
 def world(build: Build, site: Authority) -> World:
     """Give a lab whose gateway opens what comes to some ports."""
     return build(intercept=INTERCEPT)
-
-
-def authority(world: World) -> Path:
-    """Return the certificate that clients of this gateway are to trust."""
-    return world.gateway.directory / "state" / "ca" / CERTIFICATE_FILE
-
-
-def mitmproxies(world: World) -> set[int]:
-    """Return the pids of the gateway's mitmproxy workers."""
-    found = set()
-    for pid in world.lab._directory.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"davylamp.interception" in words:
-            found.add(pid)
-    return found
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

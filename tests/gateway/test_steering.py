@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from tests.gateway.conftest import Build
+from tests.gateway.intercepting import authority
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
 
 from davylamp.events import TlsEvent
-from davylamp.interception.ca import CERTIFICATE_FILE
 from davylamp.lab.programs.certs import Authority
 from davylamp.lab.topology import DNS_ADDRESSES, OUTSIDE
 
@@ -24,14 +24,6 @@ TRUSTED = ["www.example", "api.example"]
 API = "203.0.113.21"
 _HERE = Path(__file__).parent
 _ASKER = ("env", f"PYTHONPATH={_HERE.parents[1]}", sys.executable, str(_HERE / "asker.py"))
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """Give an authority that the gateway's host trusts."""
-    authority = Authority.create(tmp_path / "site")
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    return authority
 
 
 def steering(build: Build, **changes: Any) -> World:
@@ -71,7 +63,7 @@ class Client:
         self._world = world
         self._host = host
         self._site = str(site.bundle)
-        self._ours = str(world.gateway.directory / "state" / "ca" / CERTIFICATE_FILE)
+        self._ours = str(authority(world))
 
     def straight(self, url: str, *words: str) -> int:
         """Fetch, and take only the server's own certificate; return curl's exit status."""

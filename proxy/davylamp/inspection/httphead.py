@@ -10,7 +10,7 @@ looked for as plain bytes first, which costs a tenth.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
 from davylamp.signatures.vocabulary import is_miner_agent
@@ -24,6 +24,8 @@ _PATH = re.compile(
     rb"(?P<socket>/(?:ws/(?:dero|deto)|getwork/(?:xel|xet):?)[a-z0-9]{40,120})(?=[/ ?])|"
     rb"(?P<farmer>/farmer\?(?:[^ ]*&)?launcher_id=(?:0x)?[0-9a-f]{64})(?=[& ]))"
 )
+_PATHS = ("/miner/header", "/ws/", "/getwork/", "/farmer")
+_LENGTHS = frozenset({6, 9, 10, 12, 17, 19})  # of the names that are asked about
 _EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": "http.chia-farmer"}
 
 
@@ -42,3 +44,24 @@ def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
     path = _PATH.match(head.raw)
     if path and path.lastgroup:
         yield _EVENTS[path.lastgroup]
+
+
+def may_tell(fields: Iterable[tuple[bytes, bytes]], path: str) -> bool:
+    """Tell whether a head that was parsed already could be one that `told_by` has a word for.
+
+    Cheaper, and never wrong about one that is; ``path`` is a request's, or empty.
+    """
+    if path.startswith(_PATHS):
+        return True
+    for name, value in fields:
+        if len(name) in _LENGTHS:
+            match name.lower():
+                case b"user-agent":
+                    if is_miner_agent(value.decode("latin-1")):
+                        return True
+                case b"accept" | b"content-type":
+                    if b"application/dns-" in value.lower():
+                        return True
+                case b"x-mining-extensions" | b"x-hash-difficulty" | b"x-stratum":
+                    return True
+    return False

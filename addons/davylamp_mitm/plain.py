@@ -1,0 +1,43 @@
+"""Messages that tell nothing, which nearly all are: known by two questions to the pack.
+
+An Inspector reads an HTTP message as bytes, which pays where there is something to find. Of one
+that mitmproxy has whole it looks at no more than the head and at a body that is one JSON value
+(`davylamp.inspection.http`, `.httphead`, `.httpbody`), so those are asked about first. What is not
+plain is shown to an Inspector, whose word counts.
+"""
+
+from mitmproxy.http import Message, Request
+
+from davylamp.inspection.httphead import may_tell
+from davylamp.inspection.jsontext import read_objects
+from davylamp.inspection.wire.http_head import split_authority
+from davylamp.signatures.pack import Pack
+
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_CODED = b"content-encoding"
+
+
+def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
+    """Tell whether nothing of the pack is in a whole message."""
+    path = ""
+    if isinstance(message, Request):
+        path = message.path
+        if not _plain_target(pack, message):
+            return False
+    if may_tell(message.headers.fields, path):
+        return False
+    text = body.lstrip(_BLANK)
+    if not body or (text and text[0] not in b"{[" and not _coded(message)):
+        return True
+    if _coded(message):
+        return False
+    return not any(pack.match_message(value) for value in read_objects(text))
+
+
+def _plain_target(pack: Pack, request: Request) -> bool:
+    host, _ = split_authority((request.host_header or request.host).lower())
+    return request.path.startswith("/") and pack.match_name("http.host", host) is None
+
+
+def _coded(message: Message) -> bool:
+    return any(name.lower() == _CODED for name, _ in message.headers.fields)
