@@ -20,6 +20,10 @@ PACKAGE = str(Path(__file__).resolve().parents[1] / "proxy" / "davylamp")
 MAX_INPUT = 16 * 1024
 MAX_CORPUS = 2000
 SECONDS_PER_INPUT = 5.0
+SECONDS_PER_PASS = 0.010
+"""Processor time that one pass over one input may take, at the best of a few tries."""
+_TRIES = 5
+_TIMED = 8  # one input in so many is timed, and each that is kept
 MEMORY = 4 << 30
 
 type Target = Callable[[bytes], None]
@@ -29,13 +33,21 @@ class Hang(Exception):  # noqa: N818 - a fuzzer's word
     """One input took longer than ``SECONDS_PER_INPUT``."""
 
 
+class Slow(Exception):  # noqa: N818 - likewise
+    """One pass over an input took longer than ``SECONDS_PER_PASS``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found: inputs tried, inputs kept, lines reached, and the failure if any."""
+    """What a run found: inputs tried, inputs kept, lines reached, and the failure if any.
+
+    ``slowest`` is the longest pass in seconds of processor time, 0 where none was timed.
+    """
 
     tried: int
     kept: int
     lines: int
+    slowest: float = 0.0
     failing: bytes | None = None
     error: Exception | None = None
 
@@ -67,12 +79,22 @@ class Coverage:
         return sys.monitoring.DISABLE
 
 
-def fuzz(target: Target, seeds: Sequence[bytes], *, seconds: float, seed: int) -> Outcome:
-    """Run ``target`` on the seeds and on mutants of them until it raises or time is up."""
+def fuzz(
+    target: Target,
+    seeds: Sequence[bytes],
+    *,
+    seconds: float,
+    seed: int,
+    one_pass: Target | None = None,
+) -> Outcome:
+    """Run ``target`` on the seeds and on mutants of them until it raises or time is up.
+
+    ``one_pass`` takes an input once, as davylamp itself would, and is what is timed.
+    """
     chance = random.Random(seed)
     corpus: list[bytes] = []
     coverage = Coverage()
-    tried = 0
+    tried, slowest = 0, 0.0
     deadline = time.monotonic() + seconds
     with coverage.on(), limits():
         while time.monotonic() < deadline:
@@ -80,13 +102,18 @@ def fuzz(target: Target, seeds: Sequence[bytes], *, seconds: float, seed: int) -
             tried += 1
             before = coverage.lines
             error = attempt(target, data)
+            new = coverage.lines > before or tried <= len(seeds)
+            if error is None and one_pass is not None and (new or not tried % _TIMED):
+                slowest = max(slowest, took := pass_seconds(one_pass, data))
+                if took > SECONDS_PER_PASS:
+                    error = Slow(f"{1000 * took:.1f} ms for {len(data)} bytes")
             if error is not None:
-                return Outcome(tried, len(corpus), coverage.lines, data, error)
-            if coverage.lines > before or tried <= len(seeds):
+                return Outcome(tried, len(corpus), coverage.lines, slowest, data, error)
+            if new:
                 if len(corpus) >= MAX_CORPUS:
                     corpus.pop(chance.randrange(len(corpus)))
                 corpus.append(data)
-    return Outcome(tried, len(corpus), coverage.lines)
+    return Outcome(tried, len(corpus), coverage.lines, slowest)
 
 
 def attempt(target: Target, data: bytes) -> Exception | None:
@@ -99,6 +126,18 @@ def attempt(target: Target, data: bytes) -> Exception | None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return None
+
+
+def pass_seconds(one_pass: Target, data: bytes) -> float:
+    """Return the processor time of one pass; more are made only where the first is too long."""
+    best = float("inf")
+    for _ in range(_TRIES):
+        began = time.process_time()
+        one_pass(data)
+        best = min(best, time.process_time() - began)
+        if best <= SECONDS_PER_PASS:
+            break
+    return best
 
 
 @contextmanager

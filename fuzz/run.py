@@ -5,7 +5,8 @@
     python fuzz/run.py --reproduce fuzz/failures/inspector-1a2b3c4d
 
 A target is a file with ``SEEDS`` (bytes that reach deep) and ``fuzz_one(data)``, which raises
-where davylamp is wrong. Exit status: 0 nothing was found, 1 an input failed and was kept.
+where davylamp is wrong. One with ``one_pass(data)`` is also timed: over 10 ms of processor time for
+an input is a failure. Exit status: 0 nothing was found, 1 an input failed and was kept.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from types import ModuleType
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from fuzz.engine import Outcome, attempt, fuzz, limits  # noqa: E402 - after the path is set
+from fuzz.engine import Outcome, attempt, fuzz, limits, pass_seconds  # noqa: E402 - after the path is set
 
 FAILURES = HERE / "failures"
 
@@ -48,8 +49,11 @@ def main() -> int:
 def run(path: Path, seconds: float, seed: int) -> bool:
     """Fuzz one target and say how it went; return whether nothing was found."""
     module = load(path)
-    outcome = fuzz(module.fuzz_one, module.SEEDS, seconds=seconds, seed=seed)
+    one_pass = getattr(module, "one_pass", None)
+    outcome = fuzz(module.fuzz_one, module.SEEDS, seconds=seconds, seed=seed, one_pass=one_pass)
     summary = f"{outcome.tried} inputs, {outcome.lines} lines, {outcome.kept} kept"
+    if one_pass is not None:
+        summary += f", {1000 * outcome.slowest:.1f} ms at most"
     print(f"{path.stem:<12} {summary}{'' if outcome.error is None else ', FAILED'}", flush=True)
     if outcome.error is not None:
         keep(path.stem, outcome)
@@ -73,6 +77,8 @@ def reproduce(path: Path) -> int:
     module = load(HERE / "targets" / f"{name}.py")
     with limits():
         error = attempt(module.fuzz_one, path.read_bytes())
+    if error is None and (one_pass := getattr(module, "one_pass", None)) is not None:
+        print(f"{1000 * pass_seconds(one_pass, path.read_bytes()):.1f} ms in one pass")
     if error is None:
         print(f"{path.name} passes now")
         return 0

@@ -79,3 +79,10 @@ def fuzz_one(data: bytes) -> None:
     for pipeline in pipelines:
         pipeline.sweep(now + 100_000)
         pipeline.finish(now)
+
+
+def one_pass(data: bytes) -> None:
+    """Judge every record once, inline."""
+    pipeline = Pipeline(PACK, Policy(mode=Mode.ENFORCE), vantage=Vantage.INLINE)
+    for control, raw in split(data):
+        pipeline.packet(raw, 1_700_000_000.0, triggered=bool(control & 1))

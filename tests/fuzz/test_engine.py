@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fuzz.engine import MAX_INPUT, attempt, fuzz, limits, mutate
+from fuzz.engine import MAX_INPUT, Slow, attempt, fuzz, limits, mutate
 from fuzz.records import join, split
 from fuzz.run import load
 
@@ -81,3 +81,16 @@ def test_records_survive_their_round_trip() -> None:
     data = join(*records)
     assert list(split(data)) == records
     assert list(split(data[:-1])) == [*records[:2], (7, b"\0" * 299)]
+
+
+def test_a_pass_that_takes_too_long_is_found() -> None:
+    """What raises nothing, and keeps the processor busy for longer than it may, is a failure."""
+
+    def busy(data: bytes) -> None:
+        end = time.process_time() + 0.02 * (len(data) > 8)
+        while time.process_time() < end:
+            pass
+
+    outcome = fuzz(lambda _: None, [b"short"], seconds=60, seed=1, one_pass=busy)
+    assert isinstance(outcome.error, Slow)
+    assert outcome.slowest >= 0.02
