@@ -11,6 +11,7 @@ from typing import Any
 
 import dpkt
 import pytest
+from tests.gateway.conftest import Build
 from tests.gateway.test_outage import own_server
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
@@ -144,6 +145,25 @@ def test_an_open_incident_goes_on_after_the_gateway_was_restarted(world: World) 
     ids = {alert.incident_id for alert in world.gateway.alerts()}
     found = [json.loads(incidents(world, "show", one, "--json").stdout)["id"] for one in ids]
     assert set(found) == {before["id"]}
+
+
+def test_where_policy_only_watches_the_incident_says_what_the_pool_got(
+    build: Build, tmp_path: Path
+) -> None:
+    """Messages went through: that makes it graver; the login is in the packets, byte for byte."""
+    world = build(mode="observe")
+    world.pool(4000, families=(4,))
+    pool = endpoint(POOL[4], 4000)
+    world.miner("sandbox-1", pool, dialect="cryptonote", wire="bytewise", user=WALLET, shares=1)
+    assert wait_until(lambda: listed(world))
+    [incident] = listed(world)
+    assert incident["delivered"] > 0
+    assert incident["severity"] == "critical"
+    assert "went through" in incidents(world, "show", incident["id"]).stdout
+    bundle = tmp_path / "bundle.zip"
+    assert incidents(world, "export", incident["id"], "--output", str(bundle)).returncode == 0
+    # The login came a byte at a time: all but its last byte is rebuilt from the stream.
+    assert WALLET.encode() in packets(bundle)
 
 
 def packets(bundle: Path) -> bytes:
