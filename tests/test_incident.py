@@ -1,13 +1,12 @@
-"""Alerts: their shape, their redaction, their number; and incidents, which fold them."""
+"""Alerts: their shape, their redaction, their number; and whose wallet."""
 
 import msgspec
-import pytest
 from tests.streams import LOGIN, POOL_NAME, SSH_CLIENT, client_hello, core_pack
 
-from davylamp.events import Action, AlertEvent, LineageInfo, decode, encode
+from davylamp.events import Action, AlertEvent, decode, encode
 from davylamp.flow import Direction, FlowKey, Proto
 from davylamp.fusion import Suspicion
-from davylamp.incident import IncidentBook, Reporter, Sighting, flow_id
+from davylamp.incident import Reporter, Sighting, flow_id
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.inspector import Inspector
 from davylamp.policy import Mode, Policy
@@ -126,41 +125,3 @@ def test_a_flow_id_names_one_connection() -> None:
     assert one_id != other_id
     assert one_id == flow_id(KEY.community_id(), BEGIN)
     assert 0 <= one_id < 2**53
-
-
-class TestIncidentBook:
-    """Alerts of one subject fold into one incident while they keep coming."""
-
-    @pytest.fixture
-    def alert(self) -> AlertEvent:
-        """Return an alert without lineage."""
-        return one(reported(LOGIN), "cryptonote-login")
-
-    def test_alerts_of_one_address_are_one_incident(self, alert: AlertEvent) -> None:
-        """While no longer than the window passes between two."""
-        book = IncidentBook(window=100.0)
-        first = book.file(alert, 1000.0).incident_id
-        assert first.startswith("inc-")
-        assert book.file(alert, 1099.0).incident_id == first
-        assert book.file(alert, 1199.0).incident_id == first
-        assert book.file(alert, 1300.0).incident_id != first
-
-    def test_a_container_is_one_incident_whatever_its_address(self, alert: AlertEvent) -> None:
-        """Where lineage names the lifecycle, that is the subject; a reused address is not."""
-        book = IncidentBook()
-        owned = [
-            msgspec.structs.replace(
-                alert, src_ip=ip, lineage=LineageInfo(grade="bound", lifecycle_id=lifecycle)
-            )
-            for ip, lifecycle in (("10.0.0.1", "a"), ("10.0.0.2", "a"), ("10.0.0.1", "b"))
-        ]
-        ids = [book.file(one, 1000.0).incident_id for one in owned]
-        assert ids[0] == ids[1] != ids[2]
-
-    def test_no_more_incidents_are_remembered_than_may_be(self, alert: AlertEvent) -> None:
-        """The longest idle is forgotten, so its next alert opens a new one."""
-        book = IncidentBook(capacity=2)
-        first = book.file(alert, 1.0).incident_id
-        for number in range(2):
-            book.file(msgspec.structs.replace(alert, src_ip=f"10.0.0.{number}"), 2.0)
-        assert book.file(alert, 3.0).incident_id != first

@@ -248,7 +248,9 @@ class Lamp:
     def _judge_by(self, settings: Settings) -> None:
         self._settings = settings
         alerts_per_flow = PipelineLimits().alerts_per_flow
-        self._reporter = Reporter(settings.policy, settings.pack.version, alerts_per_flow)
+        self._reporter = Reporter(
+            settings.policy, settings.pack.version, alerts_per_flow, settings.wallet_key
+        )
 
     def _publish(self, alert: AlertEvent, name: str) -> None:
         self.stats.alerts += 1

@@ -12,6 +12,7 @@ from mitmproxy.addonmanager import Loader
 from davylamp.config import GatewayConfig, PolicyConfig
 from davylamp.enforcement.spec import ExceptionPolicy
 from davylamp.errors import ConfigError
+from davylamp.incidents.place import state_folder, wallet_key
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.pack import Pack
 from davylamp.steering import TrustedNames
@@ -35,12 +36,16 @@ class Options(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options ask for: the TLS of ``trusted`` names is not opened."""
+    """What the options ask for: the TLS of ``trusted`` names is not opened.
+
+    Wallets are marked with ``wallet_key``, as the gateway's other workers do.
+    """
 
     pack: Pack
     policy: Policy
     exception_policy: ExceptionPolicy
     trusted: TrustedNames
+    wallet_key: bytes = b""
 
     @property
     def fails_closed(self) -> bool:
@@ -108,6 +113,7 @@ def settings_of(config: GatewayConfig) -> Settings:
         policy_of(config),
         ExceptionPolicy(config.exception_policy),
         TrustedNames(config.policy.trusted),
+        wallet_key(state_folder(config)),
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent
-from davylamp.incident import IncidentBook
+from davylamp.incidents.book import IncidentBook
 
 SETTLE_SECONDS = 0.1
 """What is written at the same moment as the packet was judged is waited for this long."""

@@ -15,6 +15,7 @@ Examples:
   davylamp replay trace.pcap --json      the same inspection over a capture
   davylamp lab up                        a lab to put your own workload behind the gateway
   davylamp lineage show CONTAINER        who is, or was, behind an address or container
+  davylamp incidents list --open         what was found, and who did it
 """
 
 

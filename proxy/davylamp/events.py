@@ -39,20 +39,30 @@ class AlertInfo(Struct, frozen=True, kw_only=True):
 
 
 class VerdictInfo(Struct, frozen=True, kw_only=True):
-    """EVE's ``verdict`` object, with the reason in words."""
+    """EVE's ``verdict`` object, with the reason in words.
+
+    ``delivered`` says that the packet which completed the evidence went on to its receiver: policy
+    only watches, or the packet was seen after the fact.
+    """
 
     action: Action
     reason: str = ""
     mode: str = ""
+    delivered: bool = False
 
 
 class MiningInfo(Struct, frozen=True, kw_only=True):
-    """What kind of mining; ``role`` is the evidence's speaker, ``layers`` outermost first."""
+    """What kind of mining; ``role`` is the evidence's speaker, ``layers`` outermost first.
+
+    ``wallet`` is whom it pays, masked; ``wallet_digest`` is the same for the same wallet.
+    """
 
     dialect: str
     coin: str = ""
     role: str = ""
     layers: tuple[str, ...] = ()
+    wallet: str = ""
+    wallet_digest: str = ""
 
 
 class EvidenceInfo(Struct, frozen=True, kw_only=True):
@@ -110,6 +120,7 @@ class CandidateInfo(Struct, frozen=True, kw_only=True):
     tool: str = ""
     step: int | None = None
     trajectory_id: str = ""
+    traceparent: str = ""
     started: str = ""
     ended: str = ""
 

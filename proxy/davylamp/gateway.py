@@ -25,6 +25,7 @@ from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
 from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent, decode
+from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.outputs.console import ConsoleSink
@@ -58,6 +59,7 @@ class Gateway:
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
+        self._incidents = IncidentOperations()
         self._table = LineageTable()
         self._sync = LineageSync(self._store, self._table)
         self._ending = asyncio.Event()
@@ -138,7 +140,10 @@ class Gateway:
         return sinks
 
     async def _deliver(self, line: bytes) -> None:
-        await self._store.record(decode(line))
+        event = decode(line)
+        await self._store.record(event)
+        if isinstance(event, AlertEvent):
+            await self._store.run(self._incidents.record(event))
 
     async def _keep_lineage(self) -> None:
         """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""

@@ -1,11 +1,6 @@
-"""Findings become alerts and a verdict, and many alerts one incident.
-
-An alert is one signature on one flow. An incident is what a person is woken for: everything that
-one container (or address, while the container is unknown) did within a window.
-"""
+"""Findings become alerts and a verdict: an alert is one signature on one flow."""
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import msgspec
@@ -23,8 +18,9 @@ from davylamp.events import (
     VerdictInfo,
     rfc3339,
 )
-from davylamp.flow import FlowKey
+from davylamp.flow import Direction, FlowKey
 from davylamp.fusion import Sum, Suspicion, counts
+from davylamp.identity import NO_WALLET, wallet_mark
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.policy import Mode, Policy, Verdict, gravity
@@ -49,15 +45,19 @@ class Sighting:
 class Reporter:
     """Judges findings by one policy and writes their alerts.
 
-    At most ``alerts_per_flow`` alerts are written about a flow, one for each signature.
+    At most ``alerts_per_flow`` alerts are written about a flow, one for each signature. Wallets are
+    marked with ``wallet_key``; without one they are only shown, masked.
     """
 
-    __slots__ = ("_alerts_per_flow", "_pack", "_policy")
+    __slots__ = ("_alerts_per_flow", "_pack", "_policy", "_wallet_key")
 
-    def __init__(self, policy: Policy, pack: str, alerts_per_flow: int) -> None:
+    def __init__(
+        self, policy: Policy, pack: str, alerts_per_flow: int, wallet_key: bytes = b""
+    ) -> None:
         self._policy = policy
         self._pack = pack
         self._alerts_per_flow = alerts_per_flow
+        self._wallet_key = wallet_key
 
     def report(
         self, found: tuple[Finding, ...], sighting: Sighting, suspicion: Suspicion
@@ -88,7 +88,14 @@ class Reporter:
     ) -> AlertEvent:
         """Return the alert on a finding, with what it was added to if it counts there."""
         policy = self._policy
-        alert = alert_event(finding, verdict, sighting, mode=policy.mode, pack=self._pack)
+        alert = alert_event(
+            finding,
+            verdict,
+            sighting,
+            mode=policy.mode,
+            pack=self._pack,
+            wallet_key=self._wallet_key,
+        )
         if len(together.parts) < _SEVERAL or not counts(finding):
             return alert
         others = tuple(
@@ -101,8 +108,14 @@ class Reporter:
         )
 
 
-def alert_event(
-    finding: Finding, verdict: Verdict, sighting: Sighting, *, mode: Mode, pack: str
+def alert_event(  # noqa: PLR0913 - an alert is all of these
+    finding: Finding,
+    verdict: Verdict,
+    sighting: Sighting,
+    *,
+    mode: Mode,
+    pack: str,
+    wallet_key: bytes = b"",
 ) -> AlertEvent:
     """Return the alert for one finding, its evidence redacted; ``pack`` is the pack's version."""
     key, signature = sighting.key, finding.signature
@@ -126,15 +139,13 @@ def alert_event(
             severity=signature.severity,
             confidence=finding.confidence,
         ),
-        verdict=VerdictInfo(action=verdict.action, reason=verdict.reason, mode=mode.value),
-        mining=MiningInfo(
-            dialect=signature.dialect,
-            coin=finding.coin,
-            role=signature.role.value,
-            layers=finding.layers,
-        )
-        if signature.category in (Category.MINING, Category.POOL, Category.SOLO)
-        else None,
+        verdict=VerdictInfo(
+            action=verdict.action,
+            reason=verdict.reason,
+            mode=mode.value,
+            delivered=not verdict.blocks,
+        ),
+        mining=_mining(finding, wallet_key),
         evidence=(_evidence(finding),),
         tls=_tls_info(sighting.hello),
         pack=pack,
@@ -169,6 +180,23 @@ def tls_event(  # noqa: PLR0913 - an event is all of these
         refusal=refusal,
         diversion=diversion,
         tls=_tls_info(hello),
+    )
+
+
+def _mining(finding: Finding, wallet_key: bytes) -> MiningInfo | None:
+    """Return what kind of mining a finding tells, and for whom where a miner said it."""
+    signature = finding.signature
+    if signature.category not in {Category.MINING, Category.POOL, Category.SOLO}:
+        return None
+    outward = finding.direction is Direction.ORIGINATOR
+    wallet = wallet_mark(finding.excerpt, wallet_key) if outward else NO_WALLET
+    return MiningInfo(
+        dialect=signature.dialect,
+        coin=finding.coin or wallet.coin,
+        role=signature.role.value,
+        layers=finding.layers,
+        wallet=wallet.shown,
+        wallet_digest=wallet.digest,
     )
 
 
@@ -220,38 +248,3 @@ def _tls_info(hello: ClientHello | None) -> TlsInfo | None:
     return TlsInfo(
         sni=hello.sni, ja4=hello.ja4, alpn=hello.alpn, version=hello.version_name, ech=hello.ech
     )
-
-
-class IncidentBook:
-    """Gives every alert the id of the incident that it belongs to.
-
-    Alerts of one subject fold into one incident while no more than ``window`` seconds pass between
-    them. At most ``capacity`` incidents are remembered, longest idle forgotten first.
-    """
-
-    __slots__ = ("_capacity", "_open", "_window")
-
-    def __init__(self, window: float = 600.0, capacity: int = 10_000) -> None:
-        self._window = window
-        self._capacity = capacity
-        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()
-
-    def file(self, event: AlertEvent, now: float) -> AlertEvent:
-        """Return the alert with its incident id; ``now`` is seconds since the epoch.
-
-        The subject is the container's lifecycle where lineage is sure enough to name one, else
-        the source address.
-        """
-        lineage = event.lineage
-        subject = lineage.lifecycle_id if lineage is not None else ""
-        subject = subject or event.src_ip
-        known = self._open.pop(subject, None)
-        if known is not None and now - known[1] <= self._window:
-            incident = known[0]
-        else:
-            digest = hashlib.sha256(f"{subject} {now:.6f} {event.flow_id}".encode())
-            incident = f"inc-{digest.hexdigest()[:12]}"
-        self._open[subject] = (incident, now)
-        while len(self._open) > self._capacity:
-            self._open.popitem(last=False)
-        return msgspec.structs.replace(event, incident_id=incident)

@@ -117,6 +117,12 @@ class Stream:
         """The sequence number of the first byte seen."""
         return (self.next_seq - self.next_offset) % _WRAP
 
+    @property
+    def history(self) -> tuple[int, bytes]:
+        """The bytes handed out that are still held, and the first one's sequence number."""
+        held = bytes(self._history)
+        return (self.next_seq - len(held)) % _WRAP, held
+
     def distance(self, seq: int) -> int:
         """Return how many bytes ``seq`` lies ahead of the stream (negative: behind)."""
         ahead = (seq - self.next_seq) % _WRAP

@@ -179,6 +179,7 @@ def candidate_info(call: ToolCall) -> CandidateInfo:
         tool=call.tool,
         step=call.step,
         trajectory_id=call.trajectory_id,
+        traceparent=call.traceparent,
         started=rfc3339(call.started),
         ended="" if call.ended is None else rfc3339(call.ended),
     )

@@ -10,6 +10,7 @@ from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
 from davylamp.packet import UDP, Packet, slice_packet
 from davylamp.pipeline.datagrams import DatagramFlows
+from davylamp.pipeline.evidence import rebuilt
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.pipeline.steered import Steering
@@ -33,11 +34,12 @@ class Pipeline:
         sandboxes: tuple[Network, ...] = (),
         limits: PipelineLimits | None = None,
         steering: Steering | None = None,
+        wallet_key: bytes = b"",
     ) -> None:
         limits = limits or PipelineLimits()
         self.stats = PipelineStats()
         self._pack = pack
-        self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow)
+        self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow, wallet_key)
         self._vantage = vantage
         self._steering = steering
         self._datagrams = DatagramFlows()
@@ -91,6 +93,18 @@ class Pipeline:
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
         """Say that no packet follows; return what the bytes behind holes still tell."""
         return self._tcp.finish(now)
+
+    def evidence(self, ip: bytes) -> tuple[bytes, ...]:
+        """Return what is still held of the flow that a packet was judged on, as IP packets.
+
+        Bytes that this very packet brought are left out. Asked only when a packet was alerted on,
+        so that no other pays for it.
+        """
+        packet = slice_packet(ip)
+        if packet is None or packet.proto == UDP:
+            return ()
+        known = self._tcp.table.find(packet.tuple_key)
+        return rebuilt(known[0], packet) if known is not None else ()
 
     def _datagram(self, ip: bytes, packet: Packet, now: float) -> Decision:
         if packet.dst_port == _DNS_PORT:

@@ -41,7 +41,7 @@ class InlineWorker(Worker):
             while self.running:
                 packets = queue.receive(_WAIT_SECONDS)
                 now = time.time()
-                consequences: list[Decision] = []
+                consequences: list[tuple[Decision, bytes]] = []
                 for packet in packets:
                     decision = self._judge(packet, now)
                     self.bind(decision)
@@ -50,11 +50,11 @@ class InlineWorker(Worker):
                     else:
                         queue.replace(packet.packet_id, decision.replacement, packet.mark)
                     if decision.has_consequences:
-                        consequences.append(decision)
+                        consequences.append((decision, packet.captured))
                 if consequences:
                     queue.flush()  # the packet's fate first, then everything that follows from it
-                    for decision in consequences:
-                        self.carry_out(decision)
+                    for decision, captured in consequences:
+                        self.carry_out(decision, captured, now)
                 self.housekeeping(now)
         self.close()
 

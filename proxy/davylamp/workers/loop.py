@@ -13,15 +13,19 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 
+import msgspec
+
 from davylamp.config import GatewayConfig
-from davylamp.decision import Decision
+from davylamp.decision import Decision, Fate
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.reset import ResetSender
 from davylamp.errors import KernelError
 from davylamp.events import StatsEvent, rfc3339
+from davylamp.incidents.place import evidence_folder, state_folder, wallet_key
 from davylamp.pipeline import Pipeline, Steering, Vantage
 from davylamp.policy import Mode
 from davylamp.wiring import limits_of, networks_of, pack_of, policy_of, steering_of
+from davylamp.workers.evidence import EvidenceFolder
 from davylamp.workers.link import EventLink
 
 _SUSPECT_SECONDS = 60.0
@@ -62,7 +66,9 @@ class Worker:
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
             limits=limits_of(config),
             steering=self._steering(vantage),
+            wallet_key=wallet_key(state_folder(config)),
         )
+        self._evidence = EvidenceFolder(evidence_folder(config) / name)
         self._resets = ResetSender()
         self._began = time.time()
         self._next_housekeeping = 0.0
@@ -87,10 +93,8 @@ class Worker:
         """Take packets until told to stop."""
         raise NotImplementedError
 
-    def carry_out(self, decision: Decision) -> None:
-        """Do in the kernel what a decision asks for, and report its alerts."""
-        for alert in decision.alerts:
-            self.link.send(alert)
+    def carry_out(self, decision: Decision, captured: bytes, now: float) -> None:
+        """Do in the kernel what the decision on a packet asks for, and report its alerts."""
         try:
             if self._enforcing and decision.block is not None:
                 self._sets.block(decision.block, self.config.policy.block_seconds)
@@ -106,6 +110,18 @@ class Worker:
             logger.exception("%s: the kernel refused a set element", self.name)
         if self._enforcing and decision.resets:
             self.counters.resets += self._resets.send(decision.resets)
+        if decision.alerts:
+            self._report(decision, captured, now)
+
+    def _report(self, decision: Decision, captured: bytes, now: float) -> None:
+        """Keep the packets behind alerts, then send the alerts."""
+        delivered = decision.fate is not Fate.DROP
+        first = decision.alerts[0]
+        earlier = self.pipeline.evidence(captured)
+        file = self._evidence.keep(first, earlier, captured, now)
+        for alert in decision.alerts:
+            verdict = msgspec.structs.replace(alert.verdict, delivered=delivered)
+            self.link.send(msgspec.structs.replace(alert, verdict=verdict, pcap_file=file))
 
     def bind(self, decision: Decision) -> None:
         """Tell the kernel what a DNS answer binds, before anybody can act on the answer."""
@@ -149,6 +165,7 @@ class Worker:
                 "conflicts": stats.conflicts,
                 "segments_refused": stats.refused,
                 "events_dropped": self.link.dropped,
+                "evidence_refused": self._evidence.refused,
                 **asdict(self.counters),
                 **self.capture_counters(),
             },

@@ -51,4 +51,4 @@ class Sampler(Worker):
                 logger.exception("%s: the inspection failed on a packet", self.name)
             return
         if decision.alerts or decision.suspect or decision.block:
-            self.carry_out(decision)
+            self.carry_out(decision, captured, now)

@@ -1,0 +1,227 @@
+"""An incident as a person reads it in the middle of the night, and a list of them."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from davylamp.events import AlertEvent
+from davylamp.incidents.folding import trace_ids
+from davylamp.incidents.model import Call, Incident, Level, Moment, Status
+
+_STYLES = {
+    Level.CRITICAL: "bold white on red",
+    Level.HIGH: "bold red",
+    Level.MEDIUM: "yellow",
+    Level.LOW: "cyan",
+    Level.INFO: "dim",
+}
+_SURENESS = {
+    "bound": "sure: the trainer bound the address before the container started",
+    "token": "sure: the sandbox proved who it is",
+    "observed": "sure: the container runtime said so",
+    "declared": "only labels or a person say so",
+    "stale": "NOT SURE: the best guess, which may be out of date",
+    "unknown": "NOT KNOWN: nobody is on record for the address",
+}
+_LAST_MOMENTS = 12
+_EVIDENCE_SHOWN = 5
+
+
+def listing(incidents: Iterable[Incident]) -> Table:
+    """Return incidents as a table, in the order given."""
+    table = Table(title="incidents", title_justify="left")
+    for heading in ("incident", "last", "severity", "who", "run", "what", "to", "alerts", "state"):
+        table.add_column(heading, overflow="fold")
+    for one in incidents:
+        who = one.who
+        name = who.container or who.lifecycle_id if who else ""
+        first = one.destinations[0] if one.destinations else None
+        more = f" and {len(one.destinations) - 1} more" if len(one.destinations) > 1 else ""
+        table.add_row(
+            Text(one.id),
+            _clock(one.last_seen),
+            _level(one.severity),
+            _text(name or " ".join(one.sources)),
+            _text(who.run_id if who else ""),
+            _text(one.title),
+            _text(f"{first.name or first.ip} {first.port}{more}" if first else ""),
+            Text(str(one.alerts)),
+            _state(one),
+        )
+    return table
+
+
+def view(incident: Incident, alerts: Sequence[AlertEvent]) -> RenderableType:
+    """Return one incident: who, what, how sure, what was done, and where to look on."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(incident):
+        facts.add_row(name, value)
+    title = Text.assemble(
+        (incident.id, "bold"), " ", _level(incident.severity), " ", _state(incident)
+    )
+    parts: list[RenderableType] = [Panel(facts, title=title, title_align="left", expand=False)]
+    if incident.calls:
+        parts.append(_calls(incident.calls))
+    parts.append(_timeline(incident))
+    evidence = _evidence(alerts)
+    if evidence.row_count:
+        parts.append(evidence)
+    return Group(*parts)
+
+
+def _facts(incident: Incident) -> list[tuple[str, Text]]:
+    who = incident.who
+    found: list[tuple[str, Text]] = [("what", _text(incident.title))]
+    if who is not None and who.container:
+        found.append(("who", _text(f"{who.container}  {who.image}".rstrip())))
+    found.append(("address", _text(", ".join(incident.sources))))
+    grade = who.grade if who else "unknown"
+    found.append(("how sure", _text(_SURENESS.get(grade, grade))))
+    if who is not None and who.reason:
+        found.append(("", _text(who.reason)))
+    if who is not None:
+        trace, span = trace_ids(who.traceparent)
+        step = "" if who.step is None else str(who.step)
+        for name, value in (
+            ("experiment", who.experiment_id),
+            ("run", who.run_id),
+            ("rollout", who.rollout_id),
+            ("trajectory", who.trajectory_id),
+            ("step", step),
+            ("tool call", f"{who.tool_call_id}  {who.tool}".strip()),
+            ("trace id", trace),
+            ("span id", span),
+            ("lifecycle", who.lifecycle_id),
+        ):
+            if value:
+                found.append((name, _text(value)))
+    if who is not None and not who.tool_call_id:
+        one_of = f"one of the {len(incident.calls)} below" if incident.calls else "none on record"
+        found.append(("tool call", _text(f"NOT SURE: {one_of}")))
+    found += [
+        ("to", _text(f"{place.ip} {place.port}  {place.name}  ({place.alerts} alerts)"))
+        for place in incident.destinations[:8]
+    ]
+    found += [
+        ("wallet", _text(f"{wallet.shown}  {wallet.coin}".rstrip())) for wallet in incident.wallets
+    ]
+    found += [("again", Text(line, style="bold")) for line in _again(incident)]
+    found.append(("done", _text(_done(incident))))
+    found.append(("pool got", _received(incident)))
+    found.append(("why " + incident.severity, _text("; ".join(incident.why))))
+    if incident.resolution is not None and incident.status is Status.RESOLVED:
+        said = incident.resolution
+        found.append(("resolved", _text(f"{said.timestamp} by {said.by}: {said.note}")))
+    return found
+
+
+def _again(incident: Incident) -> list[str]:
+    lines: list[str] = []
+    for one in incident.recurrence:
+        times = {2: "second", 3: "third"}.get(one.times, f"{one.times}th")
+        what = "wallet" if one.kind == "wallet" else f"destination {one.value}"
+        runs = f"; runs {', '.join(one.runs)}" if one.runs else ""
+        earlier = ", ".join(one.incidents)
+        lines.append(_plain(f"{times} time this experiment, same {what} ({earlier}{runs})"))
+    return lines
+
+
+def _done(incident: Incident) -> str:
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(incident.actions.items()))
+    flows = f"{incident.flows} flow{'' if incident.flows == 1 else 's'}"
+    kept = "" if incident.alerts == incident.kept else f", the first {incident.kept} kept in full"
+    return f"{counted} ({incident.alerts} alerts on {flows}{kept})"
+
+
+def _received(incident: Incident) -> Text:
+    if not incident.delivered:
+        return Text("nothing: each packet that completed the evidence was dropped", style="green")
+    return Text(
+        f"{incident.delivered} of {incident.alerts} messages that were alerted on went through",
+        style="bold red",
+    )
+
+
+def _calls(calls: Sequence[Call]) -> Table:
+    sure = all(one.sure for one in calls)
+    table = Table(
+        title="tool calls" if sure else "tool calls: candidates, not sure", title_justify="left"
+    )
+    for heading in ("tool call", "tool", "step", "trajectory", "trace id", "span id", "is it"):
+        table.add_column(heading, overflow="fold")
+    for one in calls:
+        table.add_row(
+            _text(one.tool_call_id),
+            _text(one.tool),
+            "" if one.step is None else str(one.step),
+            _text(one.trajectory_id),
+            _text(one.trace_id),
+            _text(one.span_id),
+            Text("yes", style="green") if one.sure else Text("maybe", style="yellow"),
+        )
+    return table
+
+
+def _timeline(incident: Incident) -> Table:
+    table = Table(title="timeline", title_justify="left")
+    for heading in ("time", "what", "to", "done", "tool call"):
+        table.add_column(heading, overflow="fold")
+    for one in incident.timeline[-_LAST_MOMENTS:]:
+        table.add_row(
+            _clock(one.at), _text(one.what), _text(one.to), _outcome(one), _text(one.tool_call_id)
+        )
+    return table
+
+
+def _outcome(moment: Moment) -> Text:
+    if moment.by:
+        return _text(f"by {moment.by}")
+    gone = " (went through)" if moment.delivered else ""
+    return Text(f"{moment.action}{gone}", style="red" if moment.delivered else "")
+
+
+def _evidence(alerts: Sequence[AlertEvent]) -> Table:
+    table = Table(title="evidence (secrets masked)", title_justify="left")
+    for heading in ("signature", "sure", "from", "bytes"):
+        table.add_column(heading, overflow="fold")
+    shown: set[str] = set()
+    for alert in alerts:
+        for one in alert.evidence[:1]:
+            if one.signature_id in shown or len(shown) >= _EVIDENCE_SHOWN:
+                continue
+            shown.add(one.signature_id)
+            table.add_row(
+                _text(one.signature_id),
+                f"{alert.alert.confidence} %",
+                _text(one.direction),
+                _text(one.excerpt),
+            )
+    return table
+
+
+def _level(level: Level) -> Text:
+    return Text(level.value.upper(), style=_STYLES[level])
+
+
+def _state(incident: Incident) -> Text:
+    if incident.status is Status.RESOLVED:
+        return Text("resolved", style="green")
+    return Text("open, again" if incident.reopened else "open", style="yellow")
+
+
+def _clock(timestamp: str) -> Text:
+    return _text(timestamp[:23].replace("T", " ") + "Z")
+
+
+def _text(value: str) -> Text:
+    return Text(_plain(value))
+
+
+def _plain(value: str) -> str:
+    """Return text that does nothing to a terminal: what a sandbox says may hold anything."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in value)
