@@ -125,6 +125,7 @@ def alert_event(
             category=signature.category.value,
             severity=signature.severity,
             confidence=finding.confidence,
+            technique=signature.technique,
         ),
         verdict=VerdictInfo(action=verdict.action, reason=verdict.reason, mode=mode.value),
         mining=MiningInfo(
