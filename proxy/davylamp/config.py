@@ -17,6 +17,7 @@ _MAX_FILE = 1 << 20
 type ActionName = Literal["pass", "alert", "drop", "reject"]
 type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
+type FormatName = Literal["eve", "ecs", "ocsf"]
 type Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -76,9 +77,13 @@ class LineageConfig(Section, frozen=True, kw_only=True):
 
 
 class OutputConfig(Section, frozen=True, kw_only=True):
-    """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream."""
+    """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
+
+    ``format`` is the file's.
+    """
 
     file: str = ""
+    format: FormatName = "eve"
     redis: bool = True
     console: bool = True
     spool_bytes: Count = 64 * 1024 * 1024
