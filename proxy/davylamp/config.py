@@ -76,6 +76,22 @@ class LineageConfig(Section, frozen=True, kw_only=True):
     redis: str = ""
 
 
+class SyslogConfig(Section, frozen=True, kw_only=True):
+    """A syslog receiver: ``udp://``, ``tcp://``, ``tls://`` or ``unix://``; none where empty.
+
+    ``ca`` verifies it, ``certificate`` and ``key`` say who we are; PEM files.
+    """
+
+    address: str = ""
+    format: FormatName = "eve"
+    facility: str = "local0"
+    enterprise: Count = 32473
+    max_bytes: Annotated[int, msgspec.Meta(ge=2048, le=65000)] = 8192
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
 class OutputConfig(Section, frozen=True, kw_only=True):
     """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
 
@@ -88,6 +104,7 @@ class OutputConfig(Section, frozen=True, kw_only=True):
     console: bool = True
     spool_bytes: Count = 64 * 1024 * 1024
     stats_seconds: Seconds = 10.0
+    syslog: SyslogConfig = SyslogConfig()
 
 
 class RulesConfig(Section, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import rich.console
 
-from davylamp.config import OutputConfig
-from davylamp.events import AlertEvent, LineageEvent
+from davylamp.config import OutputConfig, SyslogConfig
+from davylamp.events import AlertEvent, LineageEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
 from davylamp.outputs.redis_stream import Deliver, RedisStream
@@ -14,6 +14,13 @@ from davylamp.outputs.renderings.render import Format, renderer
 from davylamp.outputs.select import Only
 from davylamp.outputs.sink import Sink
 from davylamp.outputs.spool import Spool
+from davylamp.outputs.syslog import (
+    SyslogSink,
+    Transport,
+    facility_number,
+    parse_address,
+    verifying,
+)
 
 
 def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, Sink]:
@@ -31,6 +38,8 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
         stream = RedisStream(Spool(spool, max_bytes=config.spool_bytes), deliver)
         stream.start()
         sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
+    if config.syslog.address:
+        sinks["syslog"] = Only(_syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent)
     return sinks
 
 
@@ -39,3 +48,16 @@ def _file_of(config: OutputConfig) -> Sink:
     if config.file == "-":
         return JsonLinesStream(sys.stdout.buffer, render=render)
     return JsonLinesFile(Path(config.file), render=render)
+
+
+def _syslog_of(config: SyslogConfig) -> Sink:
+    address = parse_address(config.address)
+    secure = address.transport is Transport.TLS
+    return SyslogSink(
+        address,
+        renderer(Format(config.format)),
+        facility=facility_number(config.facility),
+        enterprise=config.enterprise,
+        limit=config.max_bytes,
+        tls=verifying(config.ca, config.certificate, config.key) if secure else None,
+    )
