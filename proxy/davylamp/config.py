@@ -92,6 +92,18 @@ class SyslogConfig(Section, frozen=True, kw_only=True):
     key: str = ""
 
 
+class WebhookConfig(Section, frozen=True, kw_only=True):
+    """A webhook: an https URL, and the file with the secret that signs what is sent there."""
+
+    url: str = ""
+    secret_file: str = ""
+    format: FormatName = "eve"
+    batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    timeout_seconds: Seconds = 10.0
+    spool_bytes: Count = 64 * 1024 * 1024
+    ca: str = ""
+
+
 class OutputConfig(Section, frozen=True, kw_only=True):
     """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
 
@@ -105,6 +117,7 @@ class OutputConfig(Section, frozen=True, kw_only=True):
     spool_bytes: Count = 64 * 1024 * 1024
     stats_seconds: Seconds = 10.0
     syslog: SyslogConfig = SyslogConfig()
+    webhook: WebhookConfig = WebhookConfig()
 
 
 class RulesConfig(Section, frozen=True, kw_only=True):

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import rich.console
 
-from davylamp.config import OutputConfig, SyslogConfig
+from davylamp.config import OutputConfig, SyslogConfig, WebhookConfig
+from davylamp.errors import ConfigError
 from davylamp.events import AlertEvent, LineageEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
+from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
 from davylamp.outputs.redis_stream import Deliver, RedisStream
 from davylamp.outputs.renderings.render import Format, renderer
 from davylamp.outputs.select import Only
 from davylamp.outputs.sink import Sink
 from davylamp.outputs.spool import Spool
+from davylamp.outputs.spooled import Pace, SpooledSink
 from davylamp.outputs.syslog import (
     SyslogSink,
     Transport,
@@ -21,6 +24,7 @@ from davylamp.outputs.syslog import (
     parse_address,
     verifying,
 )
+from davylamp.outputs.webhook import Webhook, checked_secret
 
 
 def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, Sink]:
@@ -40,6 +44,9 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
         sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
     if config.syslog.address:
         sinks["syslog"] = Only(_syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent)
+    if config.webhook.url:
+        webhook = _webhook_of(config.webhook, spool.with_name(f"{spool.name}-webhook"))
+        sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent)
     return sinks
 
 
@@ -61,3 +68,25 @@ def _syslog_of(config: SyslogConfig) -> Sink:
         limit=config.max_bytes,
         tls=verifying(config.ca, config.certificate, config.key) if secure else None,
     )
+
+
+def _webhook_of(config: WebhookConfig, folder: Path) -> Sink:
+    path = Path(config.secret_file)
+    try:
+        secret = checked_secret(path.read_bytes(), config.secret_file)
+    except OSError as error:
+        raise ConfigError(
+            f"outputs.webhook.secret_file: {error}; name the file with the shared secret"
+        ) from error
+    url = checked_url(config.url, "outputs.webhook.url")
+    post = HttpPost(url, verifying(config.ca), config.timeout_seconds)
+    webhook = Webhook(post, secret, renderer(Format(config.format)))
+    sink = SpooledSink(
+        "the webhook",
+        Spool(folder, max_bytes=config.spool_bytes),
+        webhook.deliver,
+        pace=Pace(batch=config.batch),
+        release=post.close,
+    )
+    sink.start()
+    return sink
