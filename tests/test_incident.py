@@ -46,6 +46,7 @@ def test_an_alert_says_what_who_and_why() -> None:
     assert alert.community_id == KEY.community_id()
     assert (alert.app_proto, alert.pack) == ("cryptonote", "2026.1")
     assert (alert.alert.category, alert.alert.severity) == ("mining", 1)
+    assert alert.alert.technique == "T1496.001"
     assert alert.verdict.action is Action.REJECT
     assert alert.verdict.mode == "enforce"
     assert alert.mining is not None

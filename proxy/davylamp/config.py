@@ -17,6 +17,7 @@ _MAX_FILE = 1 << 20
 type ActionName = Literal["pass", "alert", "drop", "reject"]
 type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
+type FormatName = Literal["eve", "ecs", "ocsf"]
 type Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -76,14 +77,48 @@ class LineageConfig(Section, frozen=True, kw_only=True):
     redis: str = ""
 
 
+class SyslogConfig(Section, frozen=True, kw_only=True):
+    """A syslog receiver: ``udp://``, ``tcp://``, ``tls://`` or ``unix://``; none where empty.
+
+    ``ca`` verifies it, ``certificate`` and ``key`` say who we are; PEM files.
+    """
+
+    address: str = ""
+    format: FormatName = "eve"
+    facility: str = "local0"
+    enterprise: Count = 32473
+    max_bytes: Annotated[int, msgspec.Meta(ge=2048, le=65000)] = 8192
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class WebhookConfig(Section, frozen=True, kw_only=True):
+    """A webhook: an https URL, and the file with the secret that signs what is sent there."""
+
+    url: str = ""
+    secret_file: str = ""
+    format: FormatName = "eve"
+    batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    timeout_seconds: Seconds = 10.0
+    spool_bytes: Count = 64 * 1024 * 1024
+    ca: str = ""
+
+
 class OutputConfig(Section, frozen=True, kw_only=True):
-    """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream."""
+    """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
+
+    ``format`` is the file's.
+    """
 
     file: str = ""
+    format: FormatName = "eve"
     redis: bool = True
     console: bool = True
     spool_bytes: Count = 64 * 1024 * 1024
     stats_seconds: Seconds = 10.0
+    syslog: SyslogConfig = SyslogConfig()
+    webhook: WebhookConfig = WebhookConfig()
 
 
 class RulesConfig(Section, frozen=True, kw_only=True):

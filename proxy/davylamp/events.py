@@ -28,7 +28,10 @@ class Struct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class AlertInfo(Struct, frozen=True, kw_only=True):
-    """EVE's ``alert`` object; ``severity`` runs from 1 (worst) to 4, ``confidence`` 0 to 100."""
+    """EVE's ``alert`` object; ``severity`` runs from 1 (worst) to 4, ``confidence`` 0 to 100.
+
+    ``technique`` is an ATT&CK technique id such as ``T1496.001``, or empty.
+    """
 
     signature_id: str
     rev: int
@@ -36,6 +39,7 @@ class AlertInfo(Struct, frozen=True, kw_only=True):
     category: str
     severity: int
     confidence: int
+    technique: str = ""
 
 
 class VerdictInfo(Struct, frozen=True, kw_only=True):

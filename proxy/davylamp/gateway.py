@@ -8,12 +8,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import rich.console
 
 from davylamp.alerts import AlertDesk
 from davylamp.attribution.place import Place, default_place, place_under
@@ -28,13 +25,8 @@ from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsE
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
-from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.fanout import FanOut
-from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
-from davylamp.outputs.redis_stream import RedisStream
-from davylamp.outputs.select import Only
-from davylamp.outputs.sink import Sink
-from davylamp.outputs.spool import Spool
+from davylamp.sinks import sinks_of
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
 from davylamp.workers.process import WorkerProcess
 
@@ -70,7 +62,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
-        fanout = FanOut(self._sinks())
+        spool = _spool_of(self._config, self._place)
+        fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         desk = AlertDesk(self._table, fanout.publish, time.time)
 
         def on_event(worker: str, event: AnyEvent) -> None:
@@ -122,22 +115,6 @@ class Gateway:
         """Have the kernel lead connections to those proxies that listen."""
         while True:
             await asyncio.to_thread(self._kernel.lead_to, await self._ports.get())
-
-    def _sinks(self) -> dict[str, Sink]:
-        outputs = self._config.outputs
-        sinks: dict[str, Sink] = {}
-        if outputs.console:
-            sinks["console"] = Only(ConsoleSink(rich.console.Console()), AlertEvent)
-        if outputs.file == "-":
-            sinks["file"] = JsonLinesStream(sys.stdout.buffer)
-        elif outputs.file:
-            sinks["file"] = JsonLinesFile(Path(outputs.file))
-        if outputs.redis:
-            spool = Spool(_spool_of(self._config, self._place), max_bytes=outputs.spool_bytes)
-            stream = RedisStream(spool, self._deliver)
-            stream.start()
-            sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
-        return sinks
 
     async def _deliver(self, line: bytes) -> None:
         event = decode(line)

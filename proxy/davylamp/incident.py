@@ -138,6 +138,7 @@ def alert_event(  # noqa: PLR0913 - an alert is all of these
             category=signature.category.value,
             severity=signature.severity,
             confidence=finding.confidence,
+            technique=signature.technique,
         ),
         verdict=VerdictInfo(
             action=verdict.action,

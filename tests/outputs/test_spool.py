@@ -264,3 +264,52 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpoolMachine = SpoolMachine.TestCase
 TestSpoolMachine.settings = settings(max_examples=50, deadline=None)
+
+
+def test_several_are_forgotten_together(tmp_path: Path) -> None:
+    """What peek_many showed, ack forgets at once, also for the next start."""
+    with Spool(tmp_path) as spool:
+        for number in range(5):
+            spool.append(b"line %d" % number)
+        assert spool.peek_many(3) == [b"line 0", b"line 1", b"line 2"]
+        assert len(spool) == 5
+        spool.ack()
+        assert len(spool) == 2
+        spool.ack()
+        assert spool.peek_many(9) == [b"line 3", b"line 4"]
+    with Spool(tmp_path) as spool:
+        assert spool.peek_many(9, max_bytes=1) == [b"line 3"]
+        spool.ack()
+        assert spool.peek() == b"line 4"
+        spool.ack()
+        assert (spool.peek_many(9), len(spool)) == ([], 0)
+
+
+def test_a_damaged_record_ends_a_batch_and_is_counted_once(tmp_path: Path) -> None:
+    """Whole records around a damaged one are shown, each once, however often one looks."""
+    with Spool(tmp_path) as spool:
+        for number in range(5):
+            spool.append(b"line %d" % number)
+    [segment] = tmp_path.glob("*.spool")
+    segment.write_bytes(segment.read_bytes().replace(b"line 2", b"lime 2"))
+    with Spool(tmp_path) as spool:
+        assert spool.peek_many(9) == spool.peek_many(9) == [b"line 0", b"line 1"]
+        spool.ack()
+        assert spool.peek_many(9) == spool.peek_many(9) == [b"line 3", b"line 4"]
+        assert (spool.damaged, len(spool)) == (1, 2)
+        spool.ack()
+        assert (spool.peek(), len(spool)) == (None, 0)
+
+
+def test_a_batch_does_not_cross_segments(tmp_path: Path) -> None:
+    """Over many segments every line comes once and in order, in batches of one segment each."""
+    lines = [b"line %03d" % number for number in range(100)]
+    with Spool(tmp_path, max_bytes=8 * 18 * 20) as spool:
+        for line in lines:
+            spool.append(line)
+        found: list[bytes] = []
+        while batch := spool.peek_many(7):
+            found += batch
+            spool.ack()
+        assert found == lines
+        assert len(spool) == 0

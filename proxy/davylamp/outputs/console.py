@@ -20,6 +20,7 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
+from davylamp.outputs.renderings.text import endpoint, printable
 
 _STYLES = {
     Action.PASS: "green",
@@ -51,21 +52,21 @@ class ConsoleSink:
 def one_line(event: AnyEvent) -> Text:
     """Return the event as one line of text, with styles."""
     line = Text(no_wrap=True)
-    line.append(f"{_clean(event.timestamp[11:19])}Z ", style="dim")
+    line.append(f"{printable(event.timestamp[11:19])}Z ", style="dim")
     match event:
         case AlertEvent():
             _alert(line, event)
         case LineageEvent():
             line.append("lineage ", style="cyan")
-            line.append(f"{_clean(event.change)} ")
-            line.append(f"{_clean(event.ip)} " if event.ip else "")
+            line.append(f"{printable(event.change)} ")
+            line.append(f"{printable(event.ip)} " if event.ip else "")
             line.append(describe(event.lineage))
         case TlsEvent():
-            line.append("refused " if event.refusal else "diverted", style="cyan")
-            source = _endpoint(event.src_ip, event.src_port)
-            line.append(f" {source} > {_endpoint(event.dest_ip, event.dest_port)} ")
+            line.append("refused" if event.refusal else "diverted", style="cyan")
+            source = _shown(event.src_ip, event.src_port)
+            line.append(f" {source} > {_shown(event.dest_ip, event.dest_port)} ")
             refused = f"would not have our certificate: {event.refusal}"
-            line.append(_clean(refused if event.refusal else event.diversion))
+            line.append(printable(refused if event.refusal else event.diversion))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(
@@ -94,30 +95,25 @@ def describe(lineage: LineageInfo) -> str:
     if lineage.candidates:
         parts.append(f"one of {len(lineage.candidates)} tool calls")
     parts.append(f"[{lineage.grade}]")
-    return _clean(" ".join(parts))
+    return printable(" ".join(parts))
 
 
 def _alert(line: Text, event: AlertEvent) -> None:
     action = event.verdict.action
     line.append(f"{action.value:<8}", style=_STYLES[action])
     source, target = (
-        _endpoint(event.src_ip, event.src_port),
-        _endpoint(event.dest_ip, event.dest_port),
+        _shown(event.src_ip, event.src_port),
+        _shown(event.dest_ip, event.dest_port),
     )
     line.append(f"{source} > {target} ")
-    line.append(_clean(event.alert.signature), style="bold")
+    line.append(printable(event.alert.signature), style="bold")
     if event.mining is not None:
         coin = f" {event.mining.coin}" if event.mining.coin else ""
-        line.append(_clean(f" ({event.mining.dialect}{coin})"))
+        line.append(printable(f" ({event.mining.dialect}{coin})"))
     if event.lineage is not None:
         line.append(f"  {describe(event.lineage)}", style="cyan")
-    line.append(f"  {_clean(event.alert.signature_id)}", style="dim")
+    line.append(f"  {printable(event.alert.signature_id)}", style="dim")
 
 
-def _endpoint(address: str, port: int) -> str:
-    shown = _clean(address)
-    return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
-
-
-def _clean(text: str) -> str:
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+def _shown(address: str, port: int) -> str:
+    return endpoint(printable(address), port)

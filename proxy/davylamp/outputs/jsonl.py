@@ -1,4 +1,4 @@
-"""EVE JSON lines, to a file that rotates by size or to a stream.
+"""JSON lines in any of the renderings, to a file that rotates by size or to a stream.
 
 A line is written with one system call and no buffer of ours, so a reader that follows the file
 sees every event at once and a killed gateway leaves at most one torn line. The next line starts
@@ -14,6 +14,7 @@ from typing import BinaryIO
 from davylamp import events
 from davylamp.errors import ConfigError
 from davylamp.events import AnyEvent
+from davylamp.outputs.renderings.render import Render
 
 DEFAULT_MAX_BYTES = 64 << 20
 DEFAULT_KEEP = 8
@@ -28,9 +29,15 @@ class JsonLinesFile:
     """
 
     def __init__(
-        self, path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, keep: int = DEFAULT_KEEP
+        self,
+        path: Path,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        keep: int = DEFAULT_KEEP,
+        render: Render = events.encode,
     ) -> None:
         self._path = path
+        self._render = render
         self._max_bytes = max_bytes
         self._keep = keep
         self._lock = threading.Lock()
@@ -48,7 +55,7 @@ class JsonLinesFile:
 
     async def write(self, event: AnyEvent) -> None:
         """Append the event; raise OSError where the disk refuses it."""
-        line = events.encode(event) + b"\n"
+        line = self._render(event) + b"\n"
         await asyncio.to_thread(self._append, line)
 
     async def close(self) -> None:
@@ -119,13 +126,14 @@ class JsonLinesFile:
 class JsonLinesStream:
     """A sink on a stream that is already open, as standard output is; it is left open."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, render: Render = events.encode) -> None:
         self._stream = stream
+        self._render = render
         self._lock = threading.Lock()
 
     async def write(self, event: AnyEvent) -> None:
         """Write the event as one line and flush it; raise OSError where the reader is gone."""
-        line = events.encode(event) + b"\n"
+        line = self._render(event) + b"\n"
         await asyncio.to_thread(self._put, line)
 
     async def close(self) -> None:

@@ -42,9 +42,10 @@ class _Segment:
 class Spool:
     """A bounded first-in, first-out queue of lines in a directory of its own (created 0700).
 
-    ``peek`` shows the oldest line and ``ack`` forgets it. Counters: ``dropped`` lines lost to the
-    bound, ``damaged`` records that were torn or altered on disk. Not safe for several threads at
-    once; one process at a time holds the directory, a second gets ConfigError.
+    ``peek`` shows the oldest line, ``peek_many`` several, and ``ack`` forgets those shown last.
+    Counters: ``dropped`` lines lost to the bound, ``damaged`` records that were torn or altered on
+    disk. Not safe for several threads at once; one process at a time holds the directory, a second
+    gets ConfigError.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -59,6 +60,7 @@ class Spool:
         self._reader: BinaryIO | None = None
         self._writer: int | None = None
         self._peeked = 0
+        self._peeked_lines = 0
         self._offset = 0
         self._recover()
 
@@ -90,25 +92,40 @@ class Spool:
 
     def peek(self) -> bytes | None:
         """Return the oldest line without forgetting it, or None when there is none."""
-        while self._segments:
-            record = self._read_record()
+        return next(iter(self.peek_many(1)), None)
+
+    def peek_many(self, count: int, max_bytes: int = DEFAULT_MAX_BYTES) -> list[bytes]:
+        """Return at most ``count`` oldest lines, in order; one, and more within ``max_bytes``.
+
+        They are of one segment, so there may be more than were returned.
+        """
+        lines: list[bytes] = []
+        end, taken = self._offset, 0
+        while self._segments and len(lines) < count:
+            record = self._read_record(end)
             if record == b"":
-                if len(self._segments) == 1:
-                    return None
+                if lines or len(self._segments) == 1:
+                    break
                 self._finish_oldest()
+                end = self._offset
                 continue
-            self._peeked = self._offset + len(record)
             line = _check(record)
-            if line is not None:
-                return line
-            self.damaged += 1
-            self._move_to(self._peeked)
-        return None
+            if lines and (line is None or taken + len(line) > max_bytes):
+                break
+            end += len(record)
+            if line is None:
+                self.damaged += 1
+                self._move_to(end)
+                continue
+            lines.append(line)
+            taken += len(line)
+        self._peeked, self._peeked_lines = end, len(lines)
+        return lines
 
     def ack(self) -> None:
-        """Forget the line that ``peek`` showed last; without one, do nothing."""
+        """Forget the lines that were peeked at last; without any, do nothing."""
         if self._peeked > self._offset:
-            self._segments[0].pending -= 1
+            self._segments[0].pending -= self._peeked_lines
             self._move_to(self._peeked)
 
     def close(self) -> None:
@@ -204,10 +221,10 @@ class Spool:
 
     # Reading.
 
-    def _read_record(self) -> bytes:
+    def _read_record(self, offset: int) -> bytes:
         if self._reader is None:
             self._reader = self._path(self._segments[0].number).open("rb")
-        self._reader.seek(self._offset)
+        self._reader.seek(offset)
         return self._reader.readline()
 
     def _finish_oldest(self) -> None:

@@ -1,0 +1,1 @@
+"""One event, said in the words of other schemas: pure functions, an event in, a document out."""

@@ -1,0 +1,92 @@
+"""The sinks that a configuration asks for."""
+
+import sys
+from pathlib import Path
+
+import rich.console
+
+from davylamp.config import OutputConfig, SyslogConfig, WebhookConfig
+from davylamp.errors import ConfigError
+from davylamp.events import AlertEvent, LineageEvent, TlsEvent
+from davylamp.outputs.console import ConsoleSink
+from davylamp.outputs.http import HttpPost, checked_url
+from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
+from davylamp.outputs.redis_stream import Deliver, RedisStream
+from davylamp.outputs.renderings.render import Format, renderer
+from davylamp.outputs.select import Only
+from davylamp.outputs.sink import Sink
+from davylamp.outputs.spool import Spool
+from davylamp.outputs.spooled import Pace, SpooledSink
+from davylamp.outputs.syslog import (
+    SyslogSink,
+    Transport,
+    facility_number,
+    parse_address,
+    verifying,
+)
+from davylamp.outputs.webhook import Webhook, checked_secret
+
+
+def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, Sink]:
+    """Return the sinks by name, from within a running loop.
+
+    ``spool`` is the folder of what waits for Redis, ``deliver`` hands a line to it. Raises
+    ConfigError where one cannot be what is asked.
+    """
+    sinks: dict[str, Sink] = {}
+    if config.console:
+        sinks["console"] = Only(ConsoleSink(rich.console.Console()), AlertEvent)
+    if config.file:
+        sinks["file"] = _file_of(config)
+    if config.redis:
+        stream = RedisStream(Spool(spool, max_bytes=config.spool_bytes), deliver)
+        stream.start()
+        sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
+    if config.syslog.address:
+        sinks["syslog"] = Only(_syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent)
+    if config.webhook.url:
+        webhook = _webhook_of(config.webhook, spool.with_name(f"{spool.name}-webhook"))
+        sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent)
+    return sinks
+
+
+def _file_of(config: OutputConfig) -> Sink:
+    render = renderer(Format(config.format))
+    if config.file == "-":
+        return JsonLinesStream(sys.stdout.buffer, render=render)
+    return JsonLinesFile(Path(config.file), render=render)
+
+
+def _syslog_of(config: SyslogConfig) -> Sink:
+    address = parse_address(config.address)
+    secure = address.transport is Transport.TLS
+    return SyslogSink(
+        address,
+        renderer(Format(config.format)),
+        facility=facility_number(config.facility),
+        enterprise=config.enterprise,
+        limit=config.max_bytes,
+        tls=verifying(config.ca, config.certificate, config.key) if secure else None,
+    )
+
+
+def _webhook_of(config: WebhookConfig, folder: Path) -> Sink:
+    path = Path(config.secret_file)
+    try:
+        secret = checked_secret(path.read_bytes(), config.secret_file)
+    except OSError as error:
+        raise ConfigError(
+            f"outputs.webhook.secret_file: {error}; name the file with the shared secret"
+        ) from error
+    url = checked_url(config.url, "outputs.webhook.url")
+    post = HttpPost(url, verifying(config.ca), config.timeout_seconds)
+    webhook = Webhook(post, secret, renderer(Format(config.format)))
+    sink = SpooledSink(
+        "the webhook",
+        Spool(folder, max_bytes=config.spool_bytes),
+        webhook.deliver,
+        pace=Pace(batch=config.batch),
+        release=post.close,
+    )
+    sink.start()
+    return sink
