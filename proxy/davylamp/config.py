@@ -104,6 +104,16 @@ class WebhookConfig(Section, frozen=True, kw_only=True):
     ca: str = ""
 
 
+class OtlpConfig(Section, frozen=True, kw_only=True):
+    """An OpenTelemetry collector's OTLP/HTTP URL for logs, and the file with a token for it."""
+
+    url: str = ""
+    token_file: str = ""
+    timeout_seconds: Seconds = 10.0
+    spool_bytes: Count = 64 * 1024 * 1024
+    ca: str = ""
+
+
 class OutputConfig(Section, frozen=True, kw_only=True):
     """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
 
@@ -118,6 +128,7 @@ class OutputConfig(Section, frozen=True, kw_only=True):
     stats_seconds: Seconds = 10.0
     syslog: SyslogConfig = SyslogConfig()
     webhook: WebhookConfig = WebhookConfig()
+    otlp: OtlpConfig = OtlpConfig()
 
 
 class RulesConfig(Section, frozen=True, kw_only=True):
