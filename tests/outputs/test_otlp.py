@@ -168,7 +168,7 @@ def test_an_alert_is_a_record_in_the_trainers_trace(tmp_path: Path, make_alert: 
 
 
 def test_every_kind_of_event_is_exported(tmp_path: Path, make_alert: MakeAlert) -> None:
-    """Refused TLS and lineage come too, each under its own name, with a trace where one is known."""
+    """Refused TLS and lineage come too, each by its own name, in a trace where there is one."""
     alert = make_alert(1, lineage=None)
     lineage = LineageEvent(
         timestamp=alert.timestamp, change="bound", lineage=LINEAGE, ip="10.0.0.2"

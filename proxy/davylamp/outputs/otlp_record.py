@@ -2,8 +2,8 @@
 
 Attribute names are those of the semantic conventions where they have one (``source.address``,
 ``network.*``, ``container.*``, ``gen_ai.tool.*``, ``log.record.uid``); ours begin with
-``davylamp.``. A traceparent that the trainer gave becomes the record's trace and span, so that the alert shows in
-the trace of the tool call. ``davylamp.eve`` is the whole event.
+``davylamp.``. A traceparent that the trainer gave becomes the record's trace and span, so that the
+alert shows in the trace of the tool call. ``davylamp.eve`` is the whole event.
 """
 
 from collections.abc import Sequence
