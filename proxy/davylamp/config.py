@@ -131,6 +131,12 @@ class OutputConfig(Section, frozen=True, kw_only=True):
     otlp: OtlpConfig = OtlpConfig()
 
 
+class MetricsConfig(Section, frozen=True, kw_only=True):
+    """Where Prometheus may scrape: a loopback address and port; nowhere where empty."""
+
+    listen: str = ""
+
+
 class RulesConfig(Section, frozen=True, kw_only=True):
     """The kernel's part: the nftables table's name, and where in the mark our bits are."""
 
@@ -170,6 +176,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     inspection: InspectionConfig = InspectionConfig()
     lineage: LineageConfig = LineageConfig()
     outputs: OutputConfig = OutputConfig()
+    metrics: MetricsConfig = MetricsConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
     state_dir: str = ""
