@@ -105,6 +105,16 @@ class WebhookConfig(Section, frozen=True, kw_only=True):
     ca: str = ""
 
 
+class OtlpConfig(Section, frozen=True, kw_only=True):
+    """An OpenTelemetry collector's OTLP/HTTP URL for logs, and the file with a token for it."""
+
+    url: str = ""
+    token_file: str = ""
+    timeout_seconds: Seconds = 10.0
+    spool_bytes: Count = 64 * 1024 * 1024
+    ca: str = ""
+
+
 class OutputConfig(Section, frozen=True, kw_only=True):
     """Where events go: a JSON lines file (``-`` is standard output), and the Redis stream.
 
@@ -119,6 +129,13 @@ class OutputConfig(Section, frozen=True, kw_only=True):
     stats_seconds: Seconds = 10.0
     syslog: SyslogConfig = SyslogConfig()
     webhook: WebhookConfig = WebhookConfig()
+    otlp: OtlpConfig = OtlpConfig()
+
+
+class MetricsConfig(Section, frozen=True, kw_only=True):
+    """Where Prometheus may scrape: a loopback address and port; nowhere where empty."""
+
+    listen: str = ""
 
 
 class RulesConfig(Section, frozen=True, kw_only=True):
@@ -160,6 +177,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     inspection: InspectionConfig = InspectionConfig()
     lineage: LineageConfig = LineageConfig()
     outputs: OutputConfig = OutputConfig()
+    metrics: MetricsConfig = MetricsConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
     state_dir: str = ""

@@ -25,6 +25,8 @@ from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsE
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
+from davylamp.metrics.book import MetricsBook
+from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
 from davylamp.sinks import sinks_of
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
@@ -48,6 +50,8 @@ class Gateway:
         self._pack = pack_of(config)
         policy_of(config)
         steering_of(config)
+        if config.metrics.listen:
+            parse_listen(config.metrics.listen)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
@@ -64,14 +68,20 @@ class Gateway:
             loop.add_signal_handler(number, self._ending.set)
         spool = _spool_of(self._config, self._place)
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
-        desk = AlertDesk(self._table, fanout.publish, time.time)
+        book = MetricsBook(fanout.counters)
+
+        def publish(event: AnyEvent) -> None:
+            book.count(event)
+            fanout.publish(event)
+
+        desk = AlertDesk(self._table, publish, time.time)
 
         def on_event(worker: str, event: AnyEvent) -> None:
             match event:
                 case AlertEvent():
                     desk.take(worker, event)
                 case StatsEvent() | LineageEvent() | TlsEvent():
-                    fanout.publish(event)
+                    publish(event)
 
         workers = self._workers(on_event)
         interception = self._interception(on_event)
@@ -79,6 +89,9 @@ class Gateway:
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
+            if self._config.metrics.listen:
+                listen = self._config.metrics.listen
+                await stack.enter_async_context(serving(listen, book.exposition))
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             desk_task = asyncio.create_task(desk.run())

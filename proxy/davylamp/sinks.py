@@ -5,12 +5,13 @@ from pathlib import Path
 
 import rich.console
 
-from davylamp.config import OutputConfig, SyslogConfig, WebhookConfig
+from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
 from davylamp.errors import ConfigError
 from davylamp.events import AlertEvent, LineageEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
+from davylamp.outputs.otlp import ANSWER_BYTES, BATCH, Otlp, checked_token
 from davylamp.outputs.redis_stream import Deliver, RedisStream
 from davylamp.outputs.renderings.render import Format, renderer
 from davylamp.outputs.select import Only
@@ -47,6 +48,9 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
     if config.webhook.url:
         webhook = _webhook_of(config.webhook, spool.with_name(f"{spool.name}-webhook"))
         sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent)
+    if config.otlp.url:
+        otlp = _otlp_of(config.otlp, spool.with_name(f"{spool.name}-otlp"))
+        sinks["otlp"] = Only(otlp, AlertEvent, TlsEvent, LineageEvent)
     return sinks
 
 
@@ -71,13 +75,9 @@ def _syslog_of(config: SyslogConfig) -> Sink:
 
 
 def _webhook_of(config: WebhookConfig, folder: Path) -> Sink:
-    path = Path(config.secret_file)
-    try:
-        secret = checked_secret(path.read_bytes(), config.secret_file)
-    except OSError as error:
-        raise ConfigError(
-            f"outputs.webhook.secret_file: {error}; name the file with the shared secret"
-        ) from error
+    secret = checked_secret(
+        _read(config.secret_file, "outputs.webhook.secret_file"), config.secret_file
+    )
     url = checked_url(config.url, "outputs.webhook.url")
     post = HttpPost(url, verifying(config.ca), config.timeout_seconds)
     webhook = Webhook(post, secret, renderer(Format(config.format)))
@@ -90,3 +90,29 @@ def _webhook_of(config: WebhookConfig, folder: Path) -> Sink:
     )
     sink.start()
     return sink
+
+
+def _otlp_of(config: OtlpConfig, folder: Path) -> Sink:
+    token = ""
+    if config.token_file:
+        read = _read(config.token_file, "outputs.otlp.token_file")
+        token = checked_token(read, config.token_file)
+    url = checked_url(config.url, "outputs.otlp.url")
+    post = HttpPost(url, verifying(config.ca), config.timeout_seconds, answer_bytes=ANSWER_BYTES)
+    sink = SpooledSink(
+        "the collector",
+        Spool(folder, max_bytes=config.spool_bytes),
+        Otlp(post, token).deliver,
+        pace=Pace(batch=BATCH),
+        release=post.close,
+    )
+    sink.start()
+    return sink
+
+
+def _read(path: str, key: str) -> bytes:
+    """Return a file's bytes; raise ConfigError naming the key that named it."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{key}: {error}; name a file that can be read") from error

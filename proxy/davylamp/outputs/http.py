@@ -1,9 +1,10 @@
 """One POST to a receiver, and what its answer means for the events in it.
 
 TLS is verified, redirects are not followed (a signed event goes where it was configured to go), and
-no proxy is taken from the environment. Of an answer the status is read, and nothing of its body.
+no proxy is taken from the environment. Of an answer's body no more is read than was asked for.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -19,10 +20,16 @@ _BODY_REFUSED = frozenset({400, 413, 422})
 
 
 class HttpPost:
-    """Posts to ``url``, each attempt within ``seconds``; one connection, kept between posts."""
+    """Posts to ``url``, each attempt within ``seconds``; one connection, kept between posts.
 
-    def __init__(self, url: str, tls: ssl.SSLContext, seconds: float) -> None:
+    ``answer_bytes`` of an answer's body are read at most.
+    """
+
+    def __init__(
+        self, url: str, tls: ssl.SSLContext, seconds: float, *, answer_bytes: int = 0
+    ) -> None:
         self._url = url
+        self._answer_bytes = answer_bytes
         self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
@@ -41,9 +48,17 @@ class HttpPost:
             async with self._session.post(
                 self._url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return _outcome(response.status, response.headers.get("Retry-After", ""))
+                answer = await self._answer(response) if self._answer_bytes else b""
+                retry_after = response.headers.get("Retry-After", "")
+                return _outcome(response.status, retry_after, answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Outcome(Fate.AWAY, repr(error))
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await response.content.readexactly(self._answer_bytes)
+        except asyncio.IncompleteReadError as error:
+            return error.partial
 
     async def close(self) -> None:
         """Close the connection."""
@@ -75,13 +90,13 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _outcome(status: int, retry_after: str) -> Outcome:
+def _outcome(status: int, retry_after: str, answer: bytes) -> Outcome:
     """Return what a status means: 2xx taken, the body refused, or not now (RFC 9110, section 15).
 
     A wrong address or credential, 401 or 404, is a configuration that someone will mend.
     """
     if 200 <= status < 300:
-        return Outcome(Fate.TAKEN)
+        return Outcome(Fate.TAKEN, answer=answer)
     seconds = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else 0.0
     fate = Fate.REFUSED if status in _BODY_REFUSED else Fate.AWAY
     return Outcome(fate, f"HTTP {status}", seconds)

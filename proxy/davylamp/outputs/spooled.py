@@ -36,11 +36,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A delivery's fate, why, and in how many seconds the receiver would like the next."""
+    """A delivery's fate, why, and in how many seconds the receiver would like the next.
+
+    ``answer`` is the beginning of what it said beside that.
+    """
 
     fate: Fate
     why: str = ""
     retry_after: float = 0.0
+    answer: bytes = b""
 
 
 Deliver = Callable[[Sequence[bytes]], Awaitable[Outcome]]

@@ -1,0 +1,50 @@
+"""The endpoint that Prometheus scrapes: ``GET /metrics`` on a loopback address."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from davylamp.errors import ConfigError
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read ``127.0.0.1:9464`` or ``[::1]:9464``; raise ConfigError where it is not loopback."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port) if port.isascii() and port.isdecimal() else -1
+    except ValueError:
+        number = -1
+    else:
+        if address.is_loopback and 0 <= number <= 65535:
+            return str(address), number
+    raise ConfigError(
+        f"metrics.listen is {text!r}; write a loopback address and a port, as 127.0.0.1:9464: "
+        "there is no password, and a proxy of your own can add one"
+    )
+
+
+@asynccontextmanager
+async def serving(listen: str, exposition: Callable[[], bytes]) -> AsyncIterator[int]:
+    """Serve while entered, and give the port; raise ConfigError where it cannot be listened on."""
+    host, port = parse_listen(listen)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application(client_max_size=0)
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(f"metrics.listen {listen}: {error}; choose another port") from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,231 @@
+"""Metrics as Prometheus reads them, scraped over a real socket."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from davylamp.config import parse_config
+from davylamp.errors import ConfigError
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, StatsEvent, TlsEvent
+from davylamp.gateway import Gateway
+from davylamp.metrics.book import MAX_SIGNATURES, MAX_WORKERS, MetricsBook
+from davylamp.metrics.server import CONTENT_TYPE, parse_listen, serving
+from davylamp.outputs.fanout import FanOut
+
+MakeAlert = Callable[..., AlertEvent]
+WHEN = "2026-02-03T04:05:06+00:00"
+
+
+def stats(worker: str = "queue-40", packets: int = 10) -> StatsEvent:
+    """Return a worker's stats."""
+    return StatsEvent(
+        timestamp=WHEN,
+        packets=packets,
+        bytes=2000,
+        flows=3,
+        alerts=1,
+        seconds=12.5,
+        worker=worker,
+        counters={"cleared": 2, "blocked": 1},
+    )
+
+
+def tls(refusal: str = "", diversion: str = "") -> TlsEvent:
+    """Return a TLS event."""
+    return TlsEvent(
+        timestamp=WHEN,
+        flow_id=1,
+        flow_start=WHEN,
+        community_id="1:abc=",
+        src_ip="10.0.0.2",
+        src_port=1,
+        dest_ip="10.0.0.3",
+        dest_port=443,
+        proto="TCP",
+        refusal=refusal,
+        diversion=diversion,
+    )
+
+
+def book(*published: AnyEvent) -> MetricsBook:
+    """Return a book in which these events are counted, beside a file that lost one."""
+    made = MetricsBook(
+        lambda: {"file.written": 5, "file.dropped": 1, "file.failed": 0, "file.waiting": 7}
+    )
+    for event in published:
+        made.count(event)
+    return made
+
+
+def scraped(made: MetricsBook) -> dict[str, Metric]:
+    """Return the metric families that a scrape over HTTP gives, by name."""
+
+    async def scenario() -> str:
+        async with (
+            serving("127.0.0.1:0", made.exposition) as port,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+        ):
+            assert answer.status == 200
+            assert answer.headers["Content-Type"] == CONTENT_TYPE
+            return await answer.text()
+
+    text = asyncio.run(scenario())
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def value(families: dict[str, Metric], name: str, **labels: str) -> float:
+    """Return the one sample of that name and labels."""
+    [found] = [
+        sample.value
+        for family in families.values()
+        for sample in family.samples
+        if sample.name == name and sample.labels == labels
+    ]
+    return found
+
+
+def test_what_is_published_is_counted(make_alert: MakeAlert) -> None:
+    """A scrape shows alerts, TLS, lineage, the workers' newest stats, and how the outputs are."""
+    lineage = LineageEvent(timestamp=WHEN, change="bound", lineage=LineageInfo(grade="bound"))
+    families = scraped(
+        book(
+            make_alert(),
+            make_alert(address="10.0.0.3"),
+            tls(refusal="alert 48"),
+            tls(diversion="untrusted"),
+            tls(diversion="untrusted"),
+            lineage,
+            stats(packets=10),
+            stats(packets=30),
+            stats("sample-40"),
+        )
+    )
+    labels = {"action": "reject", "category": "mining", "signature": "cryptonote-login"}
+    assert value(families, "davylamp_alerts_total", **labels) == 2
+    assert value(families, "davylamp_tls_events_total", kind="refusal") == 1
+    assert value(families, "davylamp_tls_events_total", kind="diversion") == 2
+    assert value(families, "davylamp_lineage_events_total") == 1
+    assert value(families, "davylamp_packets_total", worker="queue-40") == 30
+    assert value(families, "davylamp_packets_total", worker="sample-40") == 10
+    assert value(families, "davylamp_inspected_bytes_total", worker="queue-40") == 2000
+    assert value(families, "davylamp_worker_uptime_seconds", worker="queue-40") == 12.5
+    assert value(families, "davylamp_worker_events_total", worker="queue-40", event="cleared") == 2
+    assert value(families, "davylamp_output_written_events_total", output="file") == 5
+    assert value(families, "davylamp_output_dropped_events_total", output="file") == 1
+    assert value(families, "davylamp_output_waiting_events", output="file") == 7
+
+
+def test_every_family_says_what_it_is(make_alert: MakeAlert) -> None:
+    """Each family has help and a type, counters end in _total, and all names are ours."""
+    families = scraped(book(make_alert(), tls(refusal="x"), stats()))
+    for family in families.values():
+        assert family.documentation.endswith((".", ")."))
+        assert family.type in {"counter", "gauge"}
+        assert family.name.startswith("davylamp_")
+        if family.type == "counter":
+            assert all(sample.name.endswith(("_total", "_created")) for sample in family.samples)
+
+
+def test_labels_are_bounded_whatever_is_seen(make_alert: MakeAlert) -> None:
+    """Addresses make no series; signatures and workers beyond the bound share one, or have none."""
+    made = book()
+    for number in range(MAX_SIGNATURES + 50):
+        made.count(make_alert(f"s-{number}", f"10.0.{number // 250}.{number % 250}"))
+    for number in range(MAX_WORKERS + 50):
+        made.count(stats(f"queue-{number}"))
+    families = scraped(made)
+    totals = [s for s in families["davylamp_alerts"].samples if s.name.endswith("_total")]
+    assert len(totals) == MAX_SIGNATURES + 1
+    labels = {"action": "reject", "category": "mining", "signature": "other"}
+    assert value(families, "davylamp_alerts_total", **labels) == 50
+    assert len(families["davylamp_packets"].samples) == MAX_WORKERS
+    names = {label for family in families.values() for s in family.samples for label in s.labels}
+    assert names == {
+        "action",
+        "category",
+        "signature",
+        "worker",
+        "event",
+        "output",
+        "version",
+    }
+
+
+def test_a_real_fanouts_counters_are_read(make_alert: MakeAlert) -> None:
+    """What the fan-out counts of each sink is what the outputs' series say."""
+
+    class Sink:
+        async def write(self, event: AnyEvent) -> None:
+            """Refuse it."""
+            raise OSError(f"no room for {event.timestamp}")
+
+        async def close(self) -> None:
+            """Do nothing."""
+
+    async def scenario() -> bytes:
+        fanout = FanOut({"file": Sink()})
+        fanout.publish(make_alert())
+        await fanout.close()
+        return MetricsBook(fanout.counters).exposition()
+
+    text = asyncio.run(scenario()).decode()
+    assert 'davylamp_output_failed_events_total{output="file"} 1.0' in text
+
+
+@pytest.mark.programs
+def test_promtool_finds_no_fault(make_alert: MakeAlert) -> None:
+    """Prometheus's own linter has nothing to say about the exposition."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool: install prometheus")
+    text = book(make_alert(), tls(refusal="x"), stats()).exposition()
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_only_metrics_are_served(make_alert: MakeAlert) -> None:
+    """Other paths and methods are refused, and a body is not taken."""
+
+    async def scenario() -> list[int]:
+        async with serving("127.0.0.1:0", book().exposition) as port:
+            root = f"http://127.0.0.1:{port}"
+            async with aiohttp.ClientSession() as session:
+                asked = [("GET", "/"), ("POST", "/metrics"), ("GET", "/metrics/x")]
+                statuses = []
+                for method, path in asked:
+                    async with session.request(method, root + path) as answer:
+                        statuses.append(answer.status)
+                return statuses
+
+    assert asyncio.run(scenario()) == [404, 405, 404]
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9464", "10.0.0.1:1", ":9464", "9464", "localhost:x"])
+def test_it_listens_on_loopback_only(listen: str) -> None:
+    """Any other address is refused when the gateway is made, before anything is touched."""
+    with pytest.raises(ConfigError, match=r"metrics\.listen"):
+        parse_listen(listen)
+    text = f"sandboxes: {{subnets: [10.0.0.0/8]}}\nmetrics: {{listen: '{listen}'}}"
+    with pytest.raises(ConfigError, match=r"metrics\.listen"):
+        Gateway(parse_config(text))
+
+
+def test_a_port_that_is_taken_is_said(make_alert: MakeAlert) -> None:
+    """Where another listens the error names the key."""
+
+    async def scenario() -> None:
+        async with serving("127.0.0.1:0", book().exposition) as port:
+            with pytest.raises(ConfigError, match=r"metrics\.listen"):
+                async with serving(f"127.0.0.1:{port}", book().exposition):
+                    pass
+
+    asyncio.run(scenario())
