@@ -29,11 +29,13 @@ def before(incident: Incident, alert: AlertEvent, *earlier: Earlier) -> Incident
 
 
 def test_an_incident_is_a_containers_in_one_run(make_alert: MakeAlert) -> None:
-    """Destinations do not divide it; another run, or a stranger's address, is another subject."""
+    """Destinations do not divide it; another run, a stranger or a guess is another subject."""
     one = make_alert()
     assert subject_of(one) == subject_of(make_alert(dest_ip="203.0.113.1", dest_port=1))
     assert subject_of(one) != subject_of(make_alert(run="run-2"))
-    assert subject_of(make_alert(lineage=LineageInfo(grade="unknown"))) == "10.0.0.7"
+    guess = LineageInfo(grade="stale", container="c-run-1", lifecycle_id="c-run-1@1")
+    for who in (guess, LineageInfo(grade="unknown"), None):
+        assert subject_of(make_alert(lineage=who)) == "10.0.0.7"
 
 
 def test_alerts_belong_together_within_the_window(make_alert: MakeAlert) -> None:

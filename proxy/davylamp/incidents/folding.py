@@ -1,10 +1,11 @@
 """Many alerts, one incident: what one more alert makes of it.
 
-An incident is what one container did in one run: its subject is the container's lifecycle and the
-run where lineage is sure enough to name them, else the source address. Where it went is in
-``destinations``: a miner that tries five pools is one reason to get up, not five. Alerts fold while
-no more than the window passes between them; one that comes within the window after an incident was
-resolved opens it again, because then it was not over.
+An incident is what one container did in one run. Its subject is the container's lifecycle and the
+run where lineage is sure of them, else the source address: what is only guessed to be a
+container's is not counted against it. Where it went is in ``destinations``: a miner that tries
+five pools is one reason to get up, not five. Alerts fold while no more than the window passes
+between them; one that comes within the window after an incident was resolved opens it again,
+because then it was not over.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +32,14 @@ from davylamp.incidents.recurrence import Earlier, Trait, recurrence
 from davylamp.incidents.severity import graver, severity
 from davylamp.inspection.finding import AppProto
 
+_GUESSES = ("stale", "unknown")
 _GRADES = ("bound", "token", "observed", "declared", "stale", "unknown")
 
 
 def subject_of(alert: AlertEvent) -> str:
     """Return whose incident an alert belongs to."""
     who = alert.lineage
-    if who is None or not who.lifecycle_id:
+    if who is None or not who.lifecycle_id or who.grade in _GUESSES:
         return alert.src_ip
     return f"{who.lifecycle_id} {who.run_id}".rstrip()
 
