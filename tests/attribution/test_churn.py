@@ -172,7 +172,7 @@ def test_every_answer_is_what_the_news_says(server: EmbeddedRedis) -> None:
             store = opened
 
         OnRedis.raw = raw
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it bare
+        run_state_machine_as_test(
             OnRedis,
             settings=settings(
                 max_examples=60,
