@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import NoPermissionError
 from tests.attribution.conftest import MakeAlert
 from tests.attribution.redis_world import ClusterWorld, SentinelWorld, Server, knows_tls
 
@@ -162,7 +163,7 @@ def test_readers_in_a_group_share_the_events(
             reader.xack(key, "trainers", *(each for each, _ in (*mine[:1], *others)))
             claimed = reader.xautoclaim(key, "trainers", "reader-2", 0)[1]
             assert claimed == mine[1:]
-            with pytest.raises(redis.exceptions.NoPermissionError):
+            with pytest.raises(NoPermissionError):
                 reader.xadd(key, {"event": "x"})
 
 
