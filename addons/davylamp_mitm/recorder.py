@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from davylamp.alerts import AlertDesk
-from davylamp.attribution.store import AsyncStore, checked_url
+from davylamp.attribution.endpoint import parse_url
+from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent, AnyEvent
@@ -41,7 +42,9 @@ class Recorder:
     """
 
     def __init__(self, events: str, redis: str) -> None:
-        self._redis = checked_url(redis) if redis else ""
+        if redis:
+            parse_url(redis)
+        self._redis = redis
         self._sinks: dict[str, Sink] = {}
         if events == "-":
             self._sinks["events"] = JsonLinesStream(sys.stdout.buffer)

@@ -16,8 +16,8 @@ from davylamp.attribution.keys import Keys, Retention
 from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.attribution.operations import Operations
 from davylamp.attribution.server import EmbeddedRedis
-from davylamp.attribution.store import AsyncStore, Store, checked_url, shown_url
-from davylamp.errors import ConfigError, LineageUnavailable
+from davylamp.attribution.store import AsyncStore, Store
+from davylamp.errors import LineageUnavailable
 from davylamp.events import AlertEvent, LineageEvent, LineageInfo, rfc3339
 
 IP = "10.0.0.7"
@@ -291,16 +291,3 @@ def test_a_wrong_type_is_lineage_unavailable(store: Store, raw: Any) -> None:
     raw.set("davylamp:address-past:10.0.0.7", "x")
     with pytest.raises(LineageUnavailable, match="WRONGTYPE"):
         store.run(store.operations.bind(hold("a", 10), 10))
-
-
-@pytest.mark.parametrize("url", ["http://x", "redis+sentinel://x", "/run/x.sock", "redis://h:port"])
-def test_other_urls_are_refused(url: str) -> None:
-    """A URL that cannot work is the user's error, with the ones that do."""
-    with pytest.raises(ConfigError, match="URL"):
-        Store(url).close()
-
-
-def test_passwords_stay_out_of_messages() -> None:
-    """A URL is shown without what is secret in it."""
-    assert checked_url("rediss://u:secret@h:6379/0").startswith("rediss://u:")
-    assert shown_url("rediss://u:secret@h:6379/0?password=x") == "rediss://h:6379/0"

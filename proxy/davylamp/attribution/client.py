@@ -33,8 +33,9 @@ _CLOSE_SECONDS = 2.0
 class Client:
     """A connection to the lineage store; safe to share between threads.
 
-    ``url`` is redis://, rediss:// or unix://; without it ``$DAVYLAMP_LINEAGE_URL``, else the
-    embedded store of the gateway on this host. ``source`` is what bindings say they come from.
+    ``url`` names a server, a Sentinel's service or a Cluster, as `endpoint` has the forms; without
+    it ``$DAVYLAMP_LINEAGE_URL``, else the embedded store of the gateway on this host.
+    ``source`` is what bindings say they come from.
     """
 
     def __init__(self, url: str | None = None, *, source: str = "trainer") -> None:

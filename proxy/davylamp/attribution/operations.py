@@ -27,6 +27,7 @@ type Operation[T] = Generator[Sequence[Command], list[Any], T]
 
 _ATTEMPTS = 32
 _LOAD_BATCH = 256
+_REPLICAS_MS = 1_000  # less than a command may take at all
 
 
 class _Touched(msgspec.Struct, frozen=True):
@@ -93,10 +94,14 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Every read and write of the store. ``now`` is seconds since the epoch."""
+    """Every read and write of the store. ``now`` is seconds since the epoch.
+
+    An event counts as recorded when that many ``replicas`` have it too.
+    """
 
     keys: Keys = field(default_factory=Keys)
     keep: Retention = field(default_factory=Retention)
+    replicas: int = 0
 
     # -- writes -----------------------------------------------------------------------------
 
@@ -172,7 +177,8 @@ class Operations:
     def record(self, event: events.AnyEvent) -> Operation[bool]:
         """Publish an event, and tag the container it names; once, however often repeated.
 
-        Says whether that was news.
+        Says whether that was news. Raises LineageUnavailable when too few replicas have it: what
+        the master alone has would go with it. Record it again until it does not raise.
         """
         line = events.encode(event)
         event_id = blake2b(line, digest_size=16).hexdigest()
@@ -339,8 +345,16 @@ class Operations:
             )
             arguments += (mark, repr(_epoch(event.timestamp)), who.lifecycle_id)
             arguments += (keep.incidents, keep.seconds)
-        [news] = yield (_script(scripts.RECORD, names, arguments),)
+        news, *held = yield (_script(scripts.RECORD, names, arguments), *self._replicated())
+        if held and int(held[0]) < self.replicas:
+            raise LineageUnavailable(
+                f"{held[0]} of {self.replicas} replicas have the event; it is kept until they do"
+            )
         return bool(news)
+
+    def _replicated(self) -> tuple[Command, ...]:
+        """Return what, on the connection of a write, waits until replicas have it."""
+        return (("WAIT", self.replicas, _REPLICAS_MS),) if self.replicas else ()
 
     def _named(self, history: History, binding: Binding) -> Operation[Binding]:
         """Return the bind with a lifecycle id; a container with two addresses has one."""

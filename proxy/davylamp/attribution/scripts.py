@@ -85,6 +85,9 @@ local fresh = 0
 if ARGV[2] == '1' and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[4]) then
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[1])
   fresh = 1
+elseif ARGV[2] == '1' then
+  -- A repeat is a write too: a replica that has it has what came before it.
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
 end
 if not KEYS[3] then return fresh end
 if redis.call('HSETNX', KEYS[3], ARGV[5], ARGV[1]) == 0 then return fresh end

@@ -32,7 +32,7 @@ arguments are wrong. The store is --url, else $DAVYLAMP_LINEAGE_URL, else the ga
 """
 
 _url_option = click.option(
-    "--url", metavar="URL", help="The store: redis://, rediss:// or unix:// (see below)."
+    "--url", metavar="URL", help="The store's URL, as docs/lineage.md has its forms (see below)."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
