@@ -55,7 +55,7 @@ class Gateway:
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
-        self._incidents = IncidentOperations()
+        self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
         self._sync = LineageSync(self._store, self._table)
         self._ending = asyncio.Event()

@@ -90,7 +90,7 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
 ) -> None:
     """List incidents, the one with the newest alert first; with --json one object a line."""
     with opened(url) as store:
-        known = store.run(IncidentOperations().listing())
+        known = store.run(IncidentOperations.beside(store.operations).listing())
     found = [
         one
         for one in known
@@ -118,7 +118,7 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
 def show(ctx: click.Context, incident_id: str, *, url: str | None, as_json: bool) -> None:
     """Show one incident: who, what, why, how sure, what was done, and its tool calls."""
     with opened(url) as store:
-        record = store.run(IncidentOperations().look_up(incident_id))
+        record = store.run(IncidentOperations.beside(store.operations).look_up(incident_id))
     if record is None:
         _not_found(ctx, incident_id, as_json=as_json)
         return
@@ -142,8 +142,8 @@ def resolve(  # noqa: PLR0913 - click gives each option a parameter
 ) -> None:
     """Put an incident to rest. Repeating it is harmless; a new alert within minutes reopens it."""
     with opened(url) as store:
-        operation = IncidentOperations().resolve(incident_id, by or _user(), note, time.time())
-        held = store.run(operation)
+        operations = IncidentOperations.beside(store.operations)
+        held = store.run(operations.resolve(incident_id, by or _user(), note, time.time()))
     if held is None:
         _not_found(ctx, incident_id, as_json=as_json)
     elif as_json:
@@ -172,8 +172,8 @@ def export(  # noqa: PLR0913 - click gives each option a parameter
     as_json: bool,
 ) -> None:
     """Write an incident to a zip file that shows later editing (see `verify`)."""
-    operations = IncidentOperations()
     with opened(url) as store:
+        operations = IncidentOperations.beside(store.operations)
         record = store.run(operations.look_up(incident_id))
         if record is None:
             _not_found(ctx, incident_id, as_json=as_json)
@@ -217,8 +217,9 @@ def verify(
         try:
             with opened(url) as store:
                 length = len(manifest.chain.digests)
-                operation = IncidentOperations().witness(manifest.incident_id, length)
-                faults += store_faults(checked, *store.run(operation))
+                operations = IncidentOperations.beside(store.operations)
+                witnessed = store.run(operations.witness(manifest.incident_id, length))
+                faults += store_faults(checked, *witnessed)
         except LineageUnavailable as error:
             message = f"{error}; --offline tells what the file itself can tell"
             raise LineageUnavailable(message) from error

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from itertools import batched
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from davylamp import events
-from davylamp.attribution.operations import Argument, Operation
+from davylamp.attribution.operations import Argument, Operation, Operations
 from davylamp.errors import LineageUnavailable
 from davylamp.incidents import folding, model
 from davylamp.incidents.keys import IncidentKeys, IncidentRetention
@@ -75,6 +75,11 @@ class IncidentOperations:
     keys: IncidentKeys = field(default_factory=IncidentKeys)
     keep: IncidentRetention = field(default_factory=IncidentRetention)
     bounds: Bounds = BOUNDS
+
+    @classmethod
+    def beside(cls, lineage: Operations) -> Self:
+        """Return the operations for where lineage is kept: on a Cluster, in its one slot."""
+        return cls(keys=IncidentKeys(lineage.keys.prefix))
 
     # -- writes -----------------------------------------------------------------------------
 

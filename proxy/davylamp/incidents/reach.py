@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from davylamp.attribution.place import Place, default_place, place_under
+from davylamp.attribution.endpoint import parse_url
+from davylamp.attribution.place import Place, default_place, default_url, place_under
 from davylamp.attribution.server import EmbeddedRedis
-from davylamp.attribution.store import Store, checked_url
+from davylamp.attribution.store import Store
 
 
 @contextmanager
@@ -18,7 +19,8 @@ def opened(url: str | None) -> Iterator[Store]:
     Where the URL is that of a private server whose records are on this disk and this user's, that
     server is joined, or started where its gateway is down and ended again afterwards.
     """
-    chosen = checked_url(url)
+    chosen = url or default_url()
+    parse_url(chosen)
     place = _private_place(chosen)
     if place is None:
         with Store(chosen) as store:
