@@ -249,3 +249,30 @@ def test_no_key_of_exclusive_or_hides_a_session(core: Pack, key: int) -> None:
         Inspector(core), [(C, xored(LOGIN, key)), (S, xored(JOB, key)), (C, xored(SUBMIT, key))]
     )
     assert {"cryptonote-login", "cryptonote-submit"} <= {one.signature.id for one in found}
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["client", "server"])
+@pytest.mark.parametrize("message", [LOGIN, JOB, SUBMIT], ids=["login", "job", "submit"])
+def test_frames_are_known_without_their_upgrade(
+    core: Pack, message: bytes, *, masked: bool
+) -> None:
+    """A WebSocket that is joined late, or whose other direction is not seen, tells as well."""
+    told: Conversation = [(C if masked else S, frame(FIN | TEXT, message.strip(), masked=masked))]
+    for word, feeding in feedings(told):
+        found = feed(Inspector(core), feeding)
+        assert {one.layers for one in found} == {("tcp", "websocket")}, word
+
+
+def test_what_only_begins_like_a_frame_is_none(core: Pack) -> None:
+    """Opaque bytes, and frames of other text, tell nothing."""
+    for data in (b"\x81", b"\x81\x7e\xff\xff{", b"\x81\x05hello", b"\x81\x02{}" * 50):
+        assert Inspector(core).receive(S, data, 0.0) == ()
+
+
+def test_a_tunnel_is_known_by_the_answer_that_opens_it(core: Pack) -> None:
+    """Where a CONNECT was not seen, all proxies answer it in the same words."""
+    answer = b"HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n"
+    found = Inspector(core).receive(S, answer + NOTIFY, 0.0)
+    assert [one.layers for one in found] == [("tcp", "http-connect")]
+    other = b"HTTP/1.0 200 OK\r\nServer: nginx\r\n\r\n"
+    assert Inspector(core).receive(S, other + b"see: " + NOTIFY, 0.0) == ()

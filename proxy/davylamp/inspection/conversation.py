@@ -402,6 +402,8 @@ class Conversation:
                 return HttpRequests(place, self._exchange())
             case Opening.HTTP_RESPONSE, Direction.RESPONDER:
                 return HttpResponses(place, self._exchange())
+            case Opening.WEBSOCKET, _:
+                return self._frames(direction)
             case _:
                 make = _READERS.get((opening, direction))
                 return None if make is None else make(place)

@@ -17,6 +17,7 @@ class Opening(StrEnum):
     PROXY_HEADER = "proxy header"
     PEER = "peer"
     BINARY = "length-prefixed binary"
+    WEBSOCKET = "websocket frame"
     REDIS = "redis"
     NATS = "nats"
     BEANSTALKD = "beanstalkd"
@@ -76,6 +77,8 @@ _LEVIN = b"\x01\x21" + b"\x01" * 6
 _VERSION = b"version".ljust(12, b"\0")  # behind the magic of any network of Bitcoin's family
 _SOCKS4_COMMANDS = b"\x01\x02"
 _MQTT_NAMES = (b"\0\4MQ", b"\0\6MQ")
+_TEXT_FRAME = 0x81  # whole, uncompressed
+_LONGER = {126: 2, 127: 8}  # bytes of a length that does not fit into seven bits
 _RESP_DIGITS = 4  # of how many strings a command has
 _P2POOL_SOLUTION = 17  # where a message of one byte's type follows a challenge of 16 bytes
 
@@ -149,7 +152,21 @@ def _high(first: int, data: bytes) -> Opening | None:
         return Opening.TLS_CLIENT if len(data) > 3 else None
     if first == 0x10 and (mqtt := _mqtt(data)) is not Opening.OTHER:
         return mqtt
+    if first == _TEXT_FRAME and (frame := _frame(data)) is not Opening.OTHER:
+        return frame
     return _peer(data)
+
+
+def _frame(data: bytes) -> Opening | None:
+    """Tell a WebSocket's text frame that holds JSON (RFC 6455 section 5.2), its upgrade unseen."""
+    if len(data) < 2:
+        return None
+    masked = data[1] & 0x80
+    at = 2 + _LONGER.get(data[1] & 0x7F, 0) + (4 if masked else 0)
+    if len(data) <= at:
+        return None
+    begun = data[at] ^ (data[at - 4] if masked else 0)
+    return Opening.WEBSOCKET if begun in b"{[" else Opening.OTHER
 
 
 def _redis(data: bytes) -> Opening | None:

@@ -380,7 +380,8 @@ class RequestReader(_MessageReader):
 class ResponseReader(_MessageReader):
     """Reads the server's direction; `expect` tells it the methods of the requests.
 
-    Without that every response is read as a GET's, which is wrong for HEAD and CONNECT only.
+    Without that every response is read as a GET's, which is wrong for HEAD, and for a CONNECT
+    unless it is answered in the words that all proxies use.
     """
 
     __slots__ = ("_pending",)
@@ -395,7 +396,7 @@ class ResponseReader(_MessageReader):
             self._pending.append(method)
 
     def _head(self, raw: bytes, offset: int) -> ResponseHead | Malformed:
-        method = self._pending[0] if self._pending else "GET"
+        method = self._pending[0] if self._pending else _unasked(raw)
         head = parse_response(raw, offset, method)
         # An interim response (RFC 9110 section 15.2) leaves its request waiting for the final one.
         final = isinstance(head, ResponseHead) and (head.status >= 200 or head.status == 101)
@@ -407,3 +408,9 @@ class ResponseReader(_MessageReader):
         if whole:
             return not isinstance(parse_response(line, 0, "GET"), Malformed)
         return line[:5].lower() == _STATUS_START[: len(line)]
+
+
+def _unasked(raw: bytes) -> str:
+    """Return the method that a response answers whose request was not seen."""
+    line = raw.split(b"\n", 1)[0].strip().lower()
+    return "CONNECT" if line.endswith(b" 200 connection established") else "GET"
