@@ -1,6 +1,5 @@
 """Mining inside TLS, HTTP and WebSocket, in any order, is stopped by the gateway's workers."""
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -72,19 +71,16 @@ def new(alerts: list[AlertEvent], seen: set[int], dialect: str) -> list[AlertEve
     return list({one.flow_id: one for one in told if one.flow_id not in seen}.values())
 
 
-_WEB = {
-    "coinhive": ("auth", "coinhive"),
-    "xelis": ("new_job", "xelis-getwork"),
-    "dero": ("blockhashing_blob", "dero-getwork"),
-}
+# What tells of each: a frame, or already the path that its upgrade is asked for at.
+_IN_FRAMES = {"coinhive": ("auth", "coinhive")}
+_BY_PATH = {"xelis": ("/getwork/xel", "dero-getwork"), "dero": ("/ws/dero", "dero-getwork")}
 
 
-def test_mining_over_websocket_is_stopped(lab: Opened) -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_mining_over_websocket_is_stopped(lab: Opened, scheme: str) -> None:
     """No login and no share arrives, no job comes back, and both ends are reset."""
-    secure = lab.leaf(_ADDRESS)
-    for scheme, dialect in itertools.product(("ws", "wss"), _WEB):
-        leaf = secure if scheme == "wss" else None
-        excerpt, named = _WEB[dialect]
+    leaf = lab.leaf(_ADDRESS) if scheme == "wss" else None
+    for dialect, (excerpt, named) in _IN_FRAMES.items():
         with websocket_pool(lab, dialect, leaf) as pool:
             miner = mined(lab, "webmining.py", dialect, f"{scheme}://{_ADDRESS}:{port_of(leaf)}")
             assert miner.process.returncode == 3, miner.lines
@@ -96,10 +92,28 @@ def test_mining_over_websocket_is_stopped(lab: Opened) -> None:
         assert_stopped(lab, layers, excerpt, named)
 
 
+@pytest.mark.parametrize("how", ["ws", "wss", "self-signed"])
+def test_a_miners_websocket_is_not_opened(lab: Opened, how: str) -> None:
+    """Where its path is a wallet, the pool is not even asked for an upgrade."""
+    leaf = None
+    if how != "ws":
+        names = [_ADDRESS]
+        verified = how == "wss"
+        leaf = lab.leaf(*names) if verified else self_signed(lab.world.directory / "pool", names)
+    scheme = "wss" if leaf else "ws"
+    for dialect, (excerpt, named) in _BY_PATH.items():
+        with websocket_pool(lab, dialect, leaf) as pool:
+            miner = mined(lab, "webmining.py", dialect, f"{scheme}://{_ADDRESS}:{port_of(leaf)}")
+            assert miner.process.returncode in {1, 3}, miner.lines
+            assert miner.events("connected") == miner.events("answered") == []
+            assert pool.events("opened") == pool.events("request") == []
+        assert_stopped(lab, ["tcp", *(["tls"] if leaf else []), "http"], excerpt, named)
+
+
 def test_a_websocket_pool_that_signs_for_itself_hears_nothing(lab: Opened) -> None:
     """Nobody vouches for it, so that not even the upgrade is asked for."""
     leaf = self_signed(lab.world.directory / "pool", [_ADDRESS])
-    for dialect in _WEB:
+    for dialect in _IN_FRAMES:
         with websocket_pool(lab, dialect, leaf) as pool:
             miner = mined(lab, "webmining.py", dialect, f"wss://{_ADDRESS}:443")
             assert miner.process.returncode == 1, miner.lines
