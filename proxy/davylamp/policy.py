@@ -95,7 +95,7 @@ class SshPolicy:
         """Tell whether an SSH flow to this responder is expected."""
         if key.resp_port not in self.ports:
             return False
-        return not self.networks or _within(key.resp_addr, self.networks)
+        return not self.networks or within(key.resp_addr, self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Policy:
             return Verdict(Action.PASS, f"ssh to port {key.resp_port} is allowed by policy")
         if wanted in (Action.PASS, Action.ALERT):
             return Verdict(wanted, f"policy for {category} is {wanted}")
-        if category is Category.SOLO and _within(key.resp_addr, self.nodes):
+        if category is Category.SOLO and within(key.resp_addr, self.nodes):
             return Verdict(Action.ALERT, "the node may be the site's own, by its address")
         return None
 
@@ -162,7 +162,8 @@ class Policy:
         return f"{doubt}, and so is {_together(together, self.block_confidence)}"
 
 
-def _within(address: bytes, networks: tuple[Network, ...]) -> bool:
+def within(address: bytes, networks: tuple[Network, ...]) -> bool:
+    """Tell whether a packed address is in one of the networks."""
     ip = ip_address(address)
     return any(ip in network for network in networks)
 

@@ -2,6 +2,7 @@
 
 import struct
 
+from davylamp.checksum import checksum
 from davylamp.packet import TCP, UDP
 
 _CHECKSUM_AT = {TCP: 16, UDP: 6}
@@ -29,14 +30,6 @@ def with_payload(ip: bytes, payload: bytes) -> bytes | None:
     segment[at : at + 2] = b"\0\0"
     pseudo = addresses + struct.pack(">HH", proto, len(segment))
     # For UDP over IPv4 a checksum of zero means none (RFC 768); all ones is the same number.
-    checksum = _checksum(pseudo + segment) or 0xFFFF
-    segment[at : at + 2] = checksum.to_bytes(2, "big")
+    found = checksum(pseudo + segment) or 0xFFFF
+    segment[at : at + 2] = found.to_bytes(2, "big")
     return ip[:start] + bytes(segment)
-
-
-def _checksum(data: bytes) -> int:
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -15,14 +15,13 @@ for all sandboxes.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Protocol
 
 from davylamp.decision import NameBinding
 from davylamp.flow import FlowKey
 from davylamp.inspection.wire.dns import DnsMessage
 from davylamp.inspection.wire.tls import ClientHello
-from davylamp.policy import Network
+from davylamp.policy import Network, within
 
 _LONGEST = 86_400.0  # seconds; no answer binds for more than a day
 MAX_BINDINGS = 64
@@ -97,7 +96,7 @@ class SteeringPolicy:
 
     def objection(self, key: FlowKey, hello: ClientHello, bindings: Bindings) -> str:
         """Return why a flow must not stay on the kernel's road, or nothing if it may."""
-        if not _within(key.orig_addr, self.inside) or _within(key.resp_addr, self.exempt):
+        if not within(key.orig_addr, self.inside) or within(key.resp_addr, self.exempt):
             return ""
         name = hello.sni
         if self.trusted.trusts(name) and bindings.bound(key.orig_addr, key.resp_addr, normal(name)):
@@ -106,8 +105,3 @@ class SteeringPolicy:
         if key.resp_port in self.ports:
             return f"fronting: TLS asks for {asked} at an address that was given out for another"
         return f"TLS on port {key.resp_port} asks for {asked}, which nobody vouched for"
-
-
-def _within(address: bytes, networks: tuple[Network, ...]) -> bool:
-    ip = ip_address(address)
-    return any(ip in network for network in networks)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Self
 
+from davylamp.checksum import checksum
 from davylamp.decision import Reset
 from davylamp.errors import KernelError
 from davylamp.flow import Proto, TcpFlag, format_address
@@ -37,8 +38,7 @@ def build_reset(reset: Reset) -> bytes:
         0,
     )
     pseudo = key.orig_addr + key.resp_addr + struct.pack(">II", len(segment), Proto.TCP)
-    checksum = _checksum(pseudo + segment)
-    segment = segment[:16] + checksum.to_bytes(2, "big") + segment[18:]
+    segment = segment[:16] + checksum(pseudo + segment).to_bytes(2, "big") + segment[18:]
     if len(key.orig_addr) == 16:
         flow_label = 6 << 28
         fixed = (flow_label, len(segment), Proto.TCP, _HOP_LIMIT)
@@ -47,15 +47,7 @@ def build_reset(reset: Reset) -> bytes:
     head = _ipv4.pack(
         0x45, 0, 40, 0, 0x4000, _HOP_LIMIT, Proto.TCP, 0, key.orig_addr, key.resp_addr
     )
-    return head[:10] + _checksum(head).to_bytes(2, "big") + head[12:] + segment
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071, over an even number of bytes."""
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + segment
 
 
 class ResetSender:

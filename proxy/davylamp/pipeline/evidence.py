@@ -9,6 +9,7 @@ fields, are not known any more. RFC 791 section 3.1, RFC 8200 section 3, RFC 929
 import struct
 from itertools import batched
 
+from davylamp.checksum import checksum
 from davylamp.flow import Direction
 from davylamp.flowtable import Flow
 from davylamp.packet import ACK, TCP, Packet, reverse_key
@@ -55,18 +56,9 @@ def tcp_packet(tuple_key: bytes, seq: int, ack: int, payload: bytes) -> bytes:
     fields = struct.pack(">IIBBHHH", seq, ack, 5 << 4, ACK | _PUSH, _WINDOW, 0, 0)
     segment = ports + fields + payload
     pseudo = addresses + struct.pack(">II", len(segment), TCP)
-    segment = segment[:16] + _checksum(pseudo + segment) + segment[18:]
+    segment = segment[:16] + checksum(pseudo + segment).to_bytes(2, "big") + segment[18:]
     if len(addresses) == 8:
         head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0, _HOPS, TCP, 0)
-        head = head[:10] + _checksum(head + addresses)
+        head = head[:10] + checksum(head + addresses).to_bytes(2, "big")
         return head + addresses + segment
     return struct.pack(">IHBB", 6 << 28, len(segment), TCP, _HOPS) + addresses + segment
-
-
-def _checksum(data: bytes) -> bytes:
-    """Return the Internet checksum (RFC 1071)."""
-    padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f">{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return struct.pack(">H", ~total & 0xFFFF)
