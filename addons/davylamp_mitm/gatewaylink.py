@@ -19,8 +19,8 @@ from mitmproxy.net import tls
 from davylamp.events import AlertEvent, Event, StatsEvent, rfc3339
 from davylamp.flow import FlowKey
 from davylamp.interception.ca import KEY_FILE
-from davylamp.interception.records import BlockRecord, QuestionRecord, read_configuration
-from davylamp.workers.link import EventLink
+from davylamp.interception.records import BlockRecord, QuestionRecord
+from davylamp.workers.link import EventLink, read_configuration
 from davylamp_mitm.answers import Answers
 
 _TICK_SECONDS = 0.25

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from davylamp.interception.records import LINE_LIMIT, AnswerRecord, Record, decode
+from davylamp.interception.records import AnswerRecord, Record, decode
+from davylamp.workers.link import LINE_LIMIT
 from davylamp.workers.supervised import Supervised
 
 READY_SECONDS = 60.0

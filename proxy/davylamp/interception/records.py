@@ -7,18 +7,13 @@ speak to the kernel itself. Its first line means that it listens. A line that is
 too long, is the end of that worker.
 """
 
-import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
 
-from davylamp.config import GatewayConfig
 from davylamp.decision import Block
 from davylamp.events import AlertEvent, Event, StatsEvent, TlsEvent
 from davylamp.flow import FlowKey, Proto
-
-LINE_LIMIT = 1 << 20
-"""Bytes that a line may have; an alert with all its evidence is a hundredth of that."""
 
 
 class BlockRecord(Event, tag="block", frozen=True, kw_only=True):
@@ -82,16 +77,6 @@ def decode(line: bytes) -> Record:
     """Read one line of a worker's; raise msgspec.DecodeError on anything else."""
     record: Record = _decoder.decode(line)
     return record
-
-
-def read_configuration(end: socket.socket) -> GatewayConfig:
-    """Read the gateway's line; raise EOFError where it does not come."""
-    line = bytearray()
-    while (byte := end.recv(1)) != b"\n":
-        if not byte or len(line) > LINE_LIMIT:
-            raise EOFError("the gateway ended before it said what to do")
-        line += byte
-    return msgspec.json.decode(line, type=GatewayConfig)
 
 
 def _one_host(address: IPv4Address | IPv6Address) -> bool:

@@ -7,11 +7,10 @@ import logging
 import socket
 import sys
 
-import msgspec
-
 from davylamp.config import GatewayConfig
 from davylamp.errors import DavylampError
 from davylamp.workers.inline import InlineWorker
+from davylamp.workers.link import read_configuration
 from davylamp.workers.loop import Worker, settle_in
 from davylamp.workers.sampler import Sampler
 
@@ -23,10 +22,10 @@ def main(arguments: list[str]) -> int:
     kind, number, descriptor = arguments
     logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
     end = socket.socket(fileno=int(descriptor))
-    config = _read_config(end)
     try:
+        config = read_configuration(end)
         worker = _worker(kind, int(number), config, end)
-    except DavylampError as error:
+    except (DavylampError, EOFError) as error:
         sys.stderr.write(f"davylamp: {kind} {number}: {error}\n")
         return _EXIT_CANNOT
     settle_in(worker)
@@ -38,15 +37,6 @@ def _worker(kind: str, number: int, config: GatewayConfig, end: socket.socket) -
     if kind == "queue":
         return InlineWorker(number, config, end)
     return Sampler(config, end)
-
-
-def _read_config(end: socket.socket) -> GatewayConfig:
-    line = bytearray()
-    while (byte := end.recv(1)) != b"\n":
-        if not byte:
-            raise SystemExit(_EXIT_CANNOT)
-        line += byte
-    return msgspec.json.decode(line, type=GatewayConfig)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,14 @@ The supervisor's side is an ordinary stream, whose end says that the worker is g
 import socket
 from collections import deque
 
+import msgspec
+
+from davylamp.config import GatewayConfig
 from davylamp.events import Event, encode
 
 BACKLOG = 10_000
+LINE_LIMIT = 1 << 20
+"""Bytes that a line may have; an alert with all its evidence is a hundredth of that."""
 
 
 class EventLink:
@@ -58,3 +63,13 @@ class EventLink:
         except OSError:
             self.lost = True
         return not self.lost
+
+
+def read_configuration(end: socket.socket) -> GatewayConfig:
+    """Read the gateway's first line; raise EOFError where it does not come."""
+    line = bytearray()
+    while (byte := end.recv(1)) != b"\n":
+        if not byte or len(line) > LINE_LIMIT:
+            raise EOFError("the gateway ended before it said what to do")
+        line += byte
+    return msgspec.json.decode(line, type=GatewayConfig)

@@ -11,9 +11,8 @@ import msgspec
 
 from davylamp.config import GatewayConfig
 from davylamp.events import AnyEvent, decode
+from davylamp.workers.link import LINE_LIMIT
 from davylamp.workers.supervised import Supervised
-
-_LINE_LIMIT = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class WorkerProcess(Supervised):
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
         writer.write(self._config + b"\n")
         try:
             await self._listen(reader)
