@@ -56,7 +56,10 @@ class Binding(Struct, frozen=True, kw_only=True):
     """One container's hold on one address from ``valid_from`` until before ``valid_to``.
 
     ``serial`` names the binding within its address and ``version`` grows with every change to
-    it; the store sets both, writers leave them 0.
+    it; the store sets both, and all below them, and writers leave them as they are. ``aliases``
+    are the ids that other sources have for the lifecycle. ``claims`` is what each source said,
+    where there was more than one. ``cut`` says that ``valid_to`` is where the next holder began,
+    and then ``released`` is the end that was said, if any was.
     """
 
     ip: str
@@ -77,6 +80,20 @@ class Binding(Struct, frozen=True, kw_only=True):
     source: str = ""
     serial: int = 0
     version: int = 0
+    aliases: tuple[str, ...] = ()
+    claims: tuple["Binding", ...] = ()
+    cut: bool = False
+    released: float | None = None
+
+    @property
+    def lifecycles(self) -> tuple[str, ...]:
+        """Every id of the lifecycle; the first is the one to call it by."""
+        return (self.lifecycle_id, *self.aliases)
+
+    @property
+    def said_end(self) -> float | None:
+        """When the address was given up, as far as anybody said, whoever took it before that."""
+        return self.released if self.cut else self.valid_to
 
     @property
     def empty(self) -> bool:
