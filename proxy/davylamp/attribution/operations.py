@@ -120,7 +120,10 @@ class Operations:
             named = yield from self._named(stored.history, checked)
             history = stored.history.bind(named, int(now * 1000))
             if (yield from self._commit(stored, history, now)):
-                return _outcome(history, named)
+                hold = _outcome(history, named)
+                if history != stored.history:
+                    yield from self._gather_calls(hold)
+                return hold
         raise LineageUnavailable(f"{checked.ip} is being changed by too many writers; try again")
 
     def release(self, ip: str, lifecycle: str, at: float, now: float) -> Operation[bool]:
@@ -166,14 +169,26 @@ class Operations:
     def put_call_of(self, call: ToolCall, container: str, ip: str) -> Operation[ToolCall | None]:
         """Record a call whose lifecycle is found from the container, lifecycle id or address.
 
-        Who held the name or address when the call started is what counts. Returns None, and
-        records nothing, when nobody is known to have.
+        Who held the name or address when the call started is what counts. Returns None when
+        nobody is known to have; then the call of a container waits to be found by its bind.
         """
         lifecycle = yield from self.resolve(container, ip, call.started)
         if not lifecycle:
-            return None
+            if container:
+                waiting = msgspec.structs.replace(call, lifecycle_id=_waiting_for(container))
+                yield from self.put_call(waiting)
+                # Bound in that moment, it may not have been found.
+                lifecycle = yield from self.resolve(container, ip, call.started)
+            if not lifecycle:
+                return None
         placed = msgspec.structs.replace(call, lifecycle_id=lifecycle)
         yield from self.put_call(placed)
+        # A bind gathers what was said of its container too early. What it did not see, because it
+        # came in between, is seen here.
+        again = yield from self.resolve(container, ip, call.started)
+        if again and again != lifecycle:
+            placed = msgspec.structs.replace(call, lifecycle_id=again)
+            yield from self.put_call(placed)
         return placed
 
     def record(self, event: events.AnyEvent) -> Operation[bool]:
@@ -299,6 +314,25 @@ class Operations:
             ("GET", self.keys.current(ip)),
             ("ZRANGE", self.keys.past(ip), -self.keep.bindings, -1),
         )
+
+    def _gather_calls(self, hold: Binding) -> Operation[None]:
+        """Move to a lifecycle the calls that were said of its container before it was known."""
+        if not hold.container:
+            return
+        before = f"({hold.valid_from!r}"
+        by_name = self.keys.lifecycles(hold.container)
+        [earlier] = yield (("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1),)
+        for other in (*map(_text, earlier), _waiting_for(hold.container)):
+            if other in hold.lifecycles:
+                continue
+            for call in (yield from self.calls([other])):
+                if hold.covers(call.started):
+                    placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
+                    yield from self.put_call(placed)
+                    yield (
+                        ("HDEL", self.keys.calls(other), call.tool_call_id),
+                        ("ZREM", self.keys.calls_order(other), call.tool_call_id),
+                    )
 
     def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
         if history == stored.history:
@@ -485,6 +519,11 @@ def _touched(binding: Binding) -> Iterator[_Touched]:
     yield _Touched(container, binding.lifecycle_id, start, released, fields)
     for alias in binding.aliases:
         yield _Touched("", alias, start, released, [])
+
+
+def _waiting_for(container: str) -> str:
+    """Return the id under which calls wait for a container that nobody has bound."""
+    return f"@{container}"
 
 
 def _shown(binding: Binding) -> Binding:
