@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.dockerd import Dockerd, Refused
+from tests.dockerd import Dockerd, RefusedError
 from tests.dockerd import why_not as why_no_engine
 
 from davylamp.lab import Lab, LabSpec
@@ -119,7 +119,7 @@ def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
     try:
         try:
             engine.create()
-        except Refused as error:
+        except RefusedError as error:
             pytest.skip(f"no Docker engine can be run here: {error}")
         yield engine
     finally:
