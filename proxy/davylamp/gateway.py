@@ -104,7 +104,7 @@ class Gateway:
                 await stack.enter_async_context(serving(listen, book.exposition))
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
-            stack.push_async_callback(_cancelled, asyncio.create_task(self._sources.run()))
+            stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
             desk_task = asyncio.create_task(desk.run())
             stack.push_async_callback(_cancelled, desk_task)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
@@ -151,6 +151,11 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_redis())
             group.create_task(self._sync.run())
+
+    async def _keep_sources(self) -> None:
+        """Have sources write once there is a store to write to."""
+        await self._sync.loaded.wait()
+        await self._sources.run()
 
     async def _keep_redis(self) -> None:
         if self._embedded is None:
