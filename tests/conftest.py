@@ -32,6 +32,16 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker run all that needs a lab, one test after the other.
+
+    What two gateways say of one machine's time, side by side, is about the machine.
+    """
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """Give the path of the corpora beside the checkout, or skip."""
