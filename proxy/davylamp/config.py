@@ -52,7 +52,11 @@ class SshConfig(Section, frozen=True, kw_only=True):
 
 
 class PolicyConfig(Section, frozen=True, kw_only=True):
-    """What is done about what is seen; ``actions`` by category override the defaults."""
+    """What is done about what is seen; ``actions`` by category override the defaults.
+
+    ``share`` tells other gateways over the same store whom this one blocks, and blocks whom they
+    do; nothing in the ``share_except`` networks is told or taken.
+    """
 
     actions: dict[str, ActionName] = {}
     dns: ActionName = "alert"
@@ -61,6 +65,8 @@ class PolicyConfig(Section, frozen=True, kw_only=True):
     block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
     block_seconds: Seconds = 3600.0
     trusted: tuple[str, ...] = ()
+    share: bool = False
+    share_except: tuple[str, ...] = ()
 
 
 class InspectionConfig(Section, frozen=True, kw_only=True):
@@ -169,6 +175,7 @@ class InterceptConfig(Section, frozen=True, kw_only=True):
 class GatewayConfig(Section, frozen=True, kw_only=True):
     """The whole."""
 
+    name: str = ""
     mode: Literal["observe", "enforce"] = "enforce"
     exception_policy: Literal["fail-closed", "fail-open"] = "fail-closed"
     sandboxes: SandboxConfig = SandboxConfig()

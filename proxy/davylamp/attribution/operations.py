@@ -143,7 +143,7 @@ class Operations:
     def release_container(self, subject: str, at: float, now: float) -> Operation[int]:
         """Release every address of a lifecycle, or of the newest one of that container name."""
         lifecycle = yield from self._lifecycle_of(subject, at)
-        addresses = yield from self._addresses_of(lifecycle)
+        addresses = yield from self.addresses_of(lifecycle)
         released = 0
         for ip in addresses:
             released += yield from self.release(ip, lifecycle, at, now)
@@ -210,6 +210,11 @@ class Operations:
         history = yield from self.history(ip)
         holder = history.holder(at)
         return holder.lifecycle_id if holder is not None else ""
+
+    def addresses_of(self, lifecycle: str) -> Operation[list[str]]:
+        """Return the addresses that a lifecycle holds, or has held."""
+        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
+        return sorted(_text(ip) for ip in ips)
 
     def look_up(self, subject: str) -> Operation[Dossier | None]:
         """Return all that is on record about a container, lifecycle id or address, or None.
@@ -366,7 +371,7 @@ class Operations:
         latest = repr(binding.valid_from)
         [found] = yield (("ZREVRANGEBYSCORE", by_name, latest, "-inf", "LIMIT", 0, 1),)
         for lifecycle in map(_text, found):
-            addresses = yield from self._addresses_of(lifecycle)
+            addresses = yield from self.addresses_of(lifecycle)
             holds = [each.history.current for each in (yield from self._stored_many(addresses))]
             live = [each for each in holds if each and each.lifecycle_id == lifecycle]
             if live and all(same_container(each, binding) for each in live):
@@ -385,10 +390,6 @@ class Operations:
             return _text((then or first)[0])
         return subject if known else ""
 
-    def _addresses_of(self, lifecycle: str) -> Operation[list[str]]:
-        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
-        return sorted(_text(ip) for ip in ips)
-
     def _bindings_about(self, subject: str) -> Operation[tuple[str, list[Binding]]]:
         try:
             history = yield from self.history(subject)
@@ -402,7 +403,7 @@ class Operations:
         found: dict[tuple[str, int], Binding] = {}
         ips: dict[str, None] = {}
         for lifecycle in sorted(wanted):
-            ips.update(dict.fromkeys((yield from self._addresses_of(lifecycle))))
+            ips.update(dict.fromkeys((yield from self.addresses_of(lifecycle))))
         for stored in (yield from self._stored_many(list(ips))):
             for each in stored.history.bindings:
                 if each.lifecycle_id in wanted and not each.empty:
