@@ -27,3 +27,7 @@ class KernelError(DavylampError):
 
 class LineageUnavailable(DavylampError):  # noqa: N818 - the design's own name for it
     """Redis cannot be reached; the caller goes on with its snapshot and tries again."""
+
+
+class EngineError(DavylampError):
+    """What runs the containers cannot be reached or refuses; the caller goes on and tries again."""
