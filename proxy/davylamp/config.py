@@ -15,6 +15,17 @@ from davylamp.errors import ConfigError
 _MAX_FILE = 1 << 20
 
 type ActionName = Literal["pass", "alert", "drop", "reject"]
+type ActionKind = Literal[
+    "tag",
+    "feedback",
+    "quarantine",
+    "docker-pause",
+    "docker-stop",
+    "docker-disconnect",
+    "kubernetes-label",
+    "kubernetes-delete",
+    "webhook",
+]
 type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
 type FormatName = Literal["eve", "ecs", "ocsf"]
@@ -172,6 +183,59 @@ class InterceptConfig(Section, frozen=True, kw_only=True):
     opened_seconds: Seconds = 3600.0
 
 
+class WhenConfig(Section, frozen=True, kw_only=True):
+    """Which incidents: at least this grave, whose container is at least this sure.
+
+    ``categories`` are of signatures that matched, any of them; without one, all are meant.
+    """
+
+    severity_at_least: Literal["info", "low", "medium", "high", "critical"] = "info"
+    grade_at_least: Literal["bound", "token", "observed", "declared"] = "observed"
+    categories: tuple[str, ...] = ()
+
+
+class IncidentRule(Section, frozen=True, kw_only=True):
+    """What to do about which incidents."""
+
+    when: WhenConfig = WhenConfig()
+    do: tuple[ActionKind, ...] = ()
+
+
+class DockerActionConfig(Section, frozen=True, kw_only=True):
+    """The engine whose containers are acted on."""
+
+    url: str = "unix:///var/run/docker.sock"
+
+
+class KubernetesActionConfig(Section, frozen=True, kw_only=True):
+    """The API server whose pods are acted on, and the files with a token for it and its authority.
+
+    ``label`` is what a pod in quarantine gets; a NetworkPolicy selects it.
+    """
+
+    url: str = ""
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    label: str = "davylamp.quarantine"
+
+
+class ActionConfig(Section, frozen=True, kw_only=True):
+    """What is done about incidents (docs/actions.md); ``on_incident`` are the rules, all of them.
+
+    ``in_observe`` has a gateway act that stops nothing. Each attempt may take ``timeout_seconds``.
+    """
+
+    on_incident: tuple[IncidentRule, ...] = (IncidentRule(do=("tag", "feedback")),)
+    dry_run: bool = False
+    in_observe: bool = False
+    quarantine_seconds: Seconds = 3600.0
+    timeout_seconds: Seconds = 10.0
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    docker: DockerActionConfig = DockerActionConfig()
+    kubernetes: KubernetesActionConfig = KubernetesActionConfig()
+    webhook: WebhookConfig = WebhookConfig()
+
+
 class GatewayConfig(Section, frozen=True, kw_only=True):
     """The whole."""
 
@@ -187,6 +251,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     metrics: MetricsConfig = MetricsConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
+    actions: ActionConfig = ActionConfig()
     state_dir: str = ""
     signatures: str = ""
 

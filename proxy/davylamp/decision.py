@@ -44,7 +44,6 @@ class Block:
     resp_addr: bytes
     resp_port: int
 
-
     @property
     def endpoint(self) -> "Endpoint":
         """Whom it keeps the sandbox from."""

@@ -54,8 +54,11 @@ return 1
 """
 
 GROUP = """
--- Make a consumer group where there is none. KEYS: feedback; ARGV: group, from
-redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')
+-- Make a consumer group, unless there is one of that name. KEYS: feedback; ARGV: group, from
+local answer = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')
+if type(answer) == 'table' and answer.err and not string.find(answer.err, 'BUSYGROUP') then
+  return answer
+end
 return 1
 """
 
@@ -129,17 +132,13 @@ class FeedbackOperations:
 
     def join(self, group: str, since: str) -> Operation[None]:
         """Make a consumer group that reads from a place on (``0``: all, ``$``: what is new)."""
-        [groups] = yield (("EVAL", _LISTED, 1, self.keys.feedback),)
-        if group not in map(_text, groups):
-            yield (("EVAL", GROUP, 1, self.keys.feedback, group, since),)
+        yield (("EVAL", GROUP, 1, self.keys.feedback, group, since),)
 
     def left(self, group: str, consumer: str, idle: float) -> Operation[list[News]]:
         """Take over what others of the group took, and did not finish, so many seconds ago."""
         milliseconds = int(idle * 1000)
         stream = self.keys.feedback
-        [answer] = yield (
-            ("XAUTOCLAIM", stream, group, consumer, milliseconds, "0", "COUNT", 100),
-        )
+        [answer] = yield (("XAUTOCLAIM", stream, group, consumer, milliseconds, "0", "COUNT", 100),)
         return list(_news(answer[1]))
 
     def own(self, group: str, consumer: str) -> Operation[list[News]]:
@@ -172,14 +171,6 @@ class FeedbackOperations:
         [done] = yield (("EVAL", MARK, len(names), *names, *arguments),)
         return bool(done)
 
-
-_LISTED = """
--- Return the names of a stream's consumer groups. KEYS: feedback
-local names = {}
-if redis.call('EXISTS', KEYS[1]) == 0 then return names end
-for _, one in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do names[#names + 1] = one[2] end
-return names
-"""
 
 _encoder = msgspec.json.Encoder()
 

@@ -216,6 +216,11 @@ class Operations:
         [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
         return sorted(_text(ip) for ip in ips)
 
+    def newest(self, container: str) -> Operation[str]:
+        """Return the newest lifecycle of a container name, or ''."""
+        [found] = yield (("HGET", self.keys.container(container), "lifecycle_id"),)
+        return _text(found) if found else ""
+
     def look_up(self, subject: str) -> Operation[Dossier | None]:
         """Return all that is on record about a container, lifecycle id or address, or None.
 

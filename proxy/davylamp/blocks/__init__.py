@@ -1,1 +1,1 @@
-"""What the kernels of all gateways over one store refuse: endpoints, and sandboxes in quarantine."""
+"""What the kernels of all gateways over one store refuse: endpoints, and whole sandboxes."""

@@ -1,8 +1,8 @@
 """The nouns of what gateways refuse together. Times are seconds since the epoch.
 
-An *endpoint block* keeps every sandbox from an address and port; a *quarantine* keeps one container's
-lifecycle from everything. Both end by themselves at ``until``, or when they are ``released``. A
-record that was released is kept for a time: a gateway that was away must hear of it.
+An *endpoint block* keeps every sandbox from an address and port; a *quarantine* keeps one
+container's lifecycle from everything. Both end by themselves at ``until``, or when they are
+``released``. A record that was released is kept for a time: a gateway that was away must hear of it.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from davylamp.flow import Proto
 class EndpointBlock(Struct, frozen=True, kw_only=True):
     """An endpoint, written ``tcp/203.0.113.10:3333``, and why it is refused to everybody.
 
-    ``gateway`` judged it, or ``by`` says which person did; ``released`` is when, by ``released_by``.
+    ``gateway`` judged it, or ``by`` says which person did. ``released`` is when that ended.
     """
 
     endpoint: str

@@ -30,7 +30,8 @@ PUT = """
 -- Write a record if it says more than what is there, and publish the change.
 -- KEYS: records, order, places, changes
 -- ARGV: id, record, change, at, until, released or '0', needed until, now, keep, keep changes
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', '(' .. ARGV[8], 'BYSCORE', 'LIMIT', 0, 64)) do
+local over = redis.call('ZRANGE', KEYS[2], '-inf', '(' .. ARGV[8], 'BYSCORE', 'LIMIT', 0, 64)
+for _, id in ipairs(over) do
   redis.call('ZREM', KEYS[2], id)
   redis.call('HDEL', KEYS[1], id)
   redis.call('HDEL', KEYS[3], id)
@@ -238,7 +239,9 @@ def _in_force(block: EndpointBlock, place: str, alive: Sequence[Report]) -> tupl
         sorted(
             one.name
             for one in alive
-            if (one.shares or block.by) and at is not None and (_place(one.position) or (0, 0)) >= at
+            if (one.shares or block.by)
+            and at is not None
+            and (_place(one.position) or (0, 0)) >= at
         )
     )
 

@@ -2,8 +2,8 @@
 
 Strategy. A block that one sandbox brings upon itself hurts nobody else, so policy may be generous
 with it. One that is shared keeps everybody from an endpoint: it must follow from a mining dialect,
-spoken to that very endpoint. Not from a name, and not behind one: where TLS asked for a name, or HTTP
-did, the address may be a CDN's; where the dialect came through a relay, it is the relay's.
+spoken to that very endpoint. Not from a name, and not behind one: where TLS or HTTP asked for a
+name the address may be a CDN's; where the dialect came through a relay, it is the relay's.
 """
 
 from davylamp.blocks.model import EndpointBlock
@@ -14,9 +14,9 @@ _DIRECT = frozenset({"tcp", "tls", "json", "noise", "stratum-v2", "duino-coin", 
 """Layers that only the two ends of a connection put there; all others may hide a third."""
 
 
-def shareable(alert: AlertEvent, gateway: str, needed: int, at: float, seconds: float) -> (
-    EndpointBlock | None
-):
+def shareable(
+    alert: AlertEvent, gateway: str, needed: int, at: float, seconds: float
+) -> EndpointBlock | None:
     """Return the block of an alert's endpoint for everybody, or None where it is not for everybody.
 
     ``needed`` is the confidence that blocks. ``at`` is now, and ``seconds`` how long it is to last.

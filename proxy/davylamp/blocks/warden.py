@@ -130,7 +130,7 @@ class Warden:
         return bool(block.by) or (self._shares and not self._spared.covers(endpoint))
 
     def _admit(self, endpoint: Endpoint, released: float) -> None:
-        """Lift all blocks of an endpoint that were there when it was released, whosever they are."""
+        """Lift all blocks of an endpoint that were there when it was released."""
         self._sets.admit(endpoint)
         now = self._clock()
         for one in self._sets.blocked():

@@ -1,4 +1,4 @@
-"""Blocked endpoints, suspects and sandboxes in quarantine, written into nftables' sets in a fraction of a millisecond.
+"""Blocks, suspects and quarantines, written into nftables' sets in a fraction of a millisecond.
 
 Why not the ``nft`` program: one call of it costs several milliseconds of fork and parse, and the
 reconnect that a block is for comes sooner. One transaction here is one netlink ``send``.

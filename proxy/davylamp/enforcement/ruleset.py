@@ -51,8 +51,8 @@ COUNTERS = (
 )
 """The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
-cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream; dropped
-because their sender is in quarantine."""
+cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream;
+sent from quarantine."""
 
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"

@@ -25,6 +25,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from davylamp import __version__
 from davylamp.events import (
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     FlowFields,
@@ -83,7 +84,8 @@ def log_record(line: bytes, observed: int) -> LogRecord:
         body=AnyValue(string_value=sentence(event)),
         attributes=_pairs(attributes),
     )
-    lineage = event.lineage if isinstance(event, AlertEvent | LineageEvent) else None
+    known = AlertEvent | LineageEvent | ActionEvent
+    lineage = event.lineage if isinstance(event, known) else None
     found = trace_of(lineage) if lineage is not None else None
     if found is not None:
         record.trace_id, record.span_id = bytes.fromhex(found[0]), bytes.fromhex(found[1])
@@ -118,6 +120,13 @@ def _describe(event: AnyEvent) -> tuple[str, _Attributes]:
         case LineageEvent():
             changed: _Attributes = {"davylamp.change": event.change, "source.address": event.ip}
             return "lineage", changed | _who(event.lineage)
+        case ActionEvent():
+            acted: _Attributes = {
+                "davylamp.action": event.action.kind,
+                "davylamp.status": event.action.status,
+                "davylamp.incident_id": event.incident_id,
+            }
+            return "action", acted | _who(event.lineage or LineageInfo(grade="unknown"))
         case StatsEvent():
             return "stats", {"davylamp.worker": event.worker}
         case _ as never:
