@@ -2,7 +2,8 @@
 
 An *endpoint block* keeps every sandbox from an address and port; a *quarantine* keeps one
 container's lifecycle from everything. Both end by themselves at ``until``, or when they are
-``released``. A record that was released is kept for a time: a gateway that was away must hear of it.
+``released``. A record that was released is kept for a time: gateways that were away must hear of
+it.
 """
 
 import ipaddress

@@ -56,8 +56,8 @@ def sentence(event: AnyEvent) -> str:
         case LineageEvent():
             return f"lineage {event.change}: {event.lineage.container or event.ip}"
         case ActionEvent():
-            action = event.action
-            return f"{action.kind} on {action.target} {action.status}: {action.outcome}"
+            done = event.action
+            return f"{done.kind} on {done.target} {done.status}: {done.outcome}"
         case StatsEvent():
             return f"{event.packets} packets, {event.flows} flows, {event.alerts} alerts"
         case _ as never:
