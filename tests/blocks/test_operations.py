@@ -1,5 +1,7 @@
 """What gateways refuse together, in a real Redis."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 from tests.blocks.conftest import MakeAlert
@@ -96,12 +98,21 @@ def test_what_is_kept_is_bounded_and_what_others_wrote_is_passed_over(
     for number in range(4):
         report = Report(name=f"gw-{number}", at=NOW + number, position="0-0")
         store.run(ops.report(report))
-    for line in (b"{", b"[]", b"\xff", encode(block)[:-9]):
+    reports = next(iter(store.run(_read(ops))))
+    assert set(reports) == {b"gw-2", b"gw-3"}
+    ops = BlockOperations()
+    for number, line in enumerate((b"{", b"[]", b"\xff", encode(block)[:-9])):
         store.run(_write(ops, block.endpoint, line))
         assert len(store.run(ops.listing(NOW))) == 3
         store.run(ops.changes("0-0", 0.01, 100))
-        assert store.run(ops.put(replace(block, until=NOW + 9000), NOW))
-        store.run(ops.release(block.endpoint, "ann", NOW))
+        again = replace(block, at=NOW + number, until=NOW + 9000)
+        assert store.run(ops.put(again, NOW))
+        store.run(ops.release(block.endpoint, "ann", NOW + number))
+
+
+def _read(ops: BlockOperations) -> Operation[list[Any]]:
+    """Return what gateways reported."""
+    return (yield (("HGETALL", ops.keys.gateways),))
 
 
 def _write(ops: BlockOperations, name: str, line: bytes) -> Operation[None]:

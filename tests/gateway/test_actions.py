@@ -52,8 +52,7 @@ def test_a_miner_is_cut_off_and_everybody_is_told(build: Build, tmp_path: Path) 
     record = tmp_path / "record"
     world.pool(4000, families=(4,))
     world.web("--bind", endpoint(WEB[6], 80))
-    hook = world.service(GATEWAY, "hook", PORT, str(record), script=HOOK)
-    assert hook
+    world.service(GATEWAY, "hook", PORT, str(record), script=HOOK)
     url = world.gateway.lineage_url
 
     def reaches(number: int, version: int = 4) -> str:

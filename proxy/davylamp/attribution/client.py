@@ -15,7 +15,7 @@ import inspect
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Self
 
 import msgspec
@@ -176,7 +176,7 @@ class Client:
         wait: float | None = None,
         since_start: bool = False,
         idle: float = _IDLE_SECONDS,
-    ) -> Iterator[RolloutVerdict]:
+    ) -> Generator[RolloutVerdict]:
         """Yield verdicts on rollouts as they come, each to one reader of the ``group``.
 
         A verdict is done with when the next one is asked for. What a reader (``consumer``; without

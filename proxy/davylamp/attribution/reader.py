@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from davylamp.attribution.feedback import FeedbackOperations, RolloutVerdict
 from davylamp.attribution.store import Store
@@ -23,7 +23,7 @@ def follow(  # noqa: PLR0913 - who reads, from where, for how long
     wait: float | None,
     since_start: bool,
     idle: float,
-) -> Iterator[RolloutVerdict]:
+) -> Generator[RolloutVerdict]:
     """Yield verdicts, each acknowledged when the next is asked for; see `Client.feedback`.
 
     A verdict comes again where its acknowledgement was lost with the connection.

@@ -126,12 +126,12 @@ def parse_endpoint(text: str) -> Endpoint:
     proto, slash, rest = text.strip().rpartition("/")
     host, _, port = rest.rpartition(":")
     name = proto.upper() if slash else Proto.TCP.name
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-        number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
     except ValueError:
-        number = 0
-    if name not in Proto.__members__ or not 0 < number <= 65535:
+        address = None
+    if address is None or name not in Proto.__members__ or not 0 < number <= 65535:
         raise ConfigError(
             f"{text[:80]!r} is no endpoint; write 203.0.113.10:3333, [2001:db8::10]:443 or "
             "udp/203.0.113.10:3333"

@@ -84,8 +84,8 @@ def log_record(line: bytes, observed: int) -> LogRecord:
         body=AnyValue(string_value=sentence(event)),
         attributes=_pairs(attributes),
     )
-    known = AlertEvent | LineageEvent | ActionEvent
-    lineage = event.lineage if isinstance(event, known) else None
+    has_lineage = isinstance(event, (AlertEvent, LineageEvent, ActionEvent))
+    lineage = event.lineage if has_lineage else None
     found = trace_of(lineage) if lineage is not None else None
     if found is not None:
         record.trace_id, record.span_id = bytes.fromhex(found[0]), bytes.fromhex(found[1])
