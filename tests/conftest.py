@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.dockerd import Dockerd, Refused
+from tests.dockerd import why_not as why_no_engine
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.lab import take_down
@@ -106,6 +108,22 @@ class Traces:
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert left == []
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+    """Give a Docker engine for the whole session, or skip with the reason why there is none."""
+    if reason := why_no_engine():
+        pytest.skip(reason)
+    engine = Dockerd(tmp_path_factory.mktemp("dockerd"))
+    try:
+        try:
+            engine.create()
+        except Refused as error:
+            pytest.skip(f"no Docker engine can be run here: {error}")
+        yield engine
+    finally:
+        engine.close()
 
 
 @pytest.fixture(scope="session")

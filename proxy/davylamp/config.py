@@ -88,10 +88,36 @@ class InspectionConfig(Section, frozen=True, kw_only=True):
     held_bytes: Count = 256 * 1024 * 1024
 
 
+type FactName = Literal[
+    "run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "traceparent"
+]
+
+
+class DockerConfig(Section, frozen=True, kw_only=True):
+    """A Docker engine that tells which container has which address.
+
+    ``networks`` are names or ids, all where none is named. ``labels`` gives, for a fact, the label
+    to read it from instead of ours. ``clock_offset_seconds`` is added to the engine's times.
+    """
+
+    enabled: bool = False
+    url: str = "unix:///var/run/docker.sock"
+    networks: tuple[str, ...] = ()
+    labels: dict[FactName, str] = {}
+    clock_offset_seconds: float | Literal["auto"] = "auto"
+
+
+class SourcesConfig(Section, frozen=True, kw_only=True):
+    """What tells lineage, besides trainers, what runs."""
+
+    docker: DockerConfig = DockerConfig()
+
+
 class LineageConfig(Section, frozen=True, kw_only=True):
     """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
 
     redis: str = ""
+    sources: SourcesConfig = SourcesConfig()
 
 
 class SyslogConfig(Section, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from pathlib import Path
 from davylamp.alerts import AlertDesk
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
+from davylamp.attribution.sources.source import StoreLedger
+from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
@@ -38,7 +40,14 @@ from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
 from davylamp.response import Response, action_policy_of, unshared_of
 from davylamp.sinks import sinks_of
-from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
+from davylamp.wiring import (
+    pack_of,
+    policy_of,
+    ruleset_of,
+    sources_of,
+    steering_of,
+    with_inside,
+)
 from davylamp.workers.process import WorkerProcess
 
 _REDIS_WATCH_SECONDS = 1.0
@@ -68,6 +77,7 @@ class Gateway:
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
+        self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -109,6 +119,7 @@ class Gateway:
                 await stack.enter_async_context(serving(listen, book.exposition))
             lineage = asyncio.create_task(self._keep_lineage(response))
             stack.push_async_callback(_cancelled, lineage)
+            stack.push_async_callback(_cancelled, asyncio.create_task(self._sources.run()))
             desk_task = asyncio.create_task(desk.run())
             stack.push_async_callback(_cancelled, desk_task)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
