@@ -228,9 +228,9 @@ class IncidentRule(Section, frozen=True, kw_only=True):
 
 
 class DockerActionConfig(Section, frozen=True, kw_only=True):
-    """The engine whose containers are acted on."""
+    """The engine whose containers are acted on; where empty, the one that lineage follows."""
 
-    url: str = "unix:///var/run/docker.sock"
+    url: str = ""
 
 
 class KubernetesActionConfig(Section, frozen=True, kw_only=True):

@@ -147,7 +147,8 @@ class Response:
             Kind.QUARANTINE: QuarantineExecutor(store, name),
             Kind.FEEDBACK: FeedbackExecutor(store, name),
         }
-        engine = DockerEngine(actions.docker.url, seconds=actions.timeout_seconds)
+        url = actions.docker.url or config.lineage.sources.docker.url
+        engine = DockerEngine(url, seconds=actions.timeout_seconds)
         self._stack.push_async_callback(engine.close)
         found |= dict.fromkeys(_DOCKER, DockerExecutor(store, engine))
         if actions.kubernetes.url:

@@ -16,7 +16,6 @@ from davylamp.engines.docker_model import Attachment, Container, Outcome
 from davylamp.errors import ActionRefused
 
 _NETWORK = "network "
-_SAME_START = 1.0  # seconds; an engine's clock is its own
 
 
 class DockerExecutor:
@@ -76,17 +75,18 @@ class DockerExecutor:
 
     async def _found(self, planned: Planned) -> Container:
         name = planned.container_id or planned.container
-        newest = await self._store.run(self._store.operations.newest(planned.container))
-        if newest not in {"", planned.lifecycle_id}:
+        known = self._store.operations
+        newest = await self._store.run(known.newest(planned.container))
+        ids = await self._store.run(known.names_of(planned.lifecycle_id))
+        if newest and newest not in ids:
             raise ActionRefused(f"container {name} is another's by now: {newest}")
         found = await self._engine.inspect(name)
         if found is None:
             raise ActionRefused(f"the engine has no container {name}")
-        began = _start_of(planned.lifecycle_id, found.id)
-        if began is not None:
-            started = datetime.fromisoformat(found.state.started_at).timestamp()
-            if abs(started - began) > _SAME_START:
-                raise ActionRefused(f"container {name} has been started anew since")
+        starts = [at for one in ids if (at := _start_of(one, found.id)) is not None]
+        started = datetime.fromisoformat(found.state.started_at).timestamp()
+        if starts and not any(_same(started, at) for at in starts):
+            raise ActionRefused(f"container {name} has been started anew since")
         return found
 
 
@@ -99,6 +99,11 @@ def _start_of(lifecycle_id: str, container_id: str) -> float | None:
         return float(began)
     except ValueError:
         return None
+
+
+def _same(started: float, told: float) -> bool:
+    """Tell whether a start is the one that an id tells, to the microsecond or the second."""
+    return abs(started - told) < (1.0 if told.is_integer() else 1e-3)
 
 
 def _fixed(attachment: Attachment) -> str:

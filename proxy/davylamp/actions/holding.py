@@ -9,7 +9,7 @@ async def addresses_held(store: AsyncStore, lifecycle_id: str) -> tuple[str, ...
     held: list[str] = []
     for ip in await store.run(store.operations.addresses_of(lifecycle_id)):
         current = (await store.run(store.operations.history(ip))).current
-        if current is not None and current.lifecycle_id == lifecycle_id:
+        if current is not None and lifecycle_id in current.lifecycles:
             held.append(ip)
     if not held:
         raise ActionRefused("it has no address any more")

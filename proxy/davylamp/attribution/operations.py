@@ -233,6 +233,11 @@ class Operations:
         [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
         return sorted(_text(ip) for ip in ips)
 
+    def names_of(self, lifecycle: str) -> Operation[frozenset[str]]:
+        """Return every id that a lifecycle goes by, the one asked about among them."""
+        _, bindings = yield from self._bindings_about(lifecycle)
+        return frozenset({lifecycle, *_ids_of(bindings)})
+
     def newest(self, container: str) -> Operation[str]:
         """Return the newest lifecycle of a container name, or ''."""
         [found] = yield (("HGET", self.keys.container(container), "lifecycle_id"),)

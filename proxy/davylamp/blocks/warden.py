@@ -98,9 +98,10 @@ class Warden:
         if not isinstance(change, lineage.BindingChange) or not self._quarantines:
             return
         binding = change.binding
-        known = self._quarantines.get(binding.lifecycle_id)
-        if known is not None and len(known[1]) < _ADDRESSES:
-            known[1].add(binding.ip)
+        for name in binding.lifecycles:
+            known = self._quarantines.get(name)
+            if known is not None and len(known[1]) < _ADDRESSES:
+                known[1].add(binding.ip)
         self.settle()
 
     def settle(self) -> None:
@@ -146,7 +147,7 @@ class Warden:
         for quarantine, addresses in self._quarantines.values():
             for ip in addresses:
                 holder = self._table.attribute(ip, now, now).binding
-                if holder is None or holder.lifecycle_id != quarantine.lifecycle_id:
+                if holder is None or quarantine.lifecycle_id not in holder.lifecycles:
                     continue
                 if holder.covers(now):
                     wanted[ip_address(ip).packed] = quarantine.until
