@@ -54,7 +54,10 @@ def _spoken_to(alert: AlertEvent) -> bool:
     layers = alert.mining.layers if alert.mining else ()
     if not layers or not _DIRECT.issuperset(layers):
         return False
-    return not (alert.tls and alert.tls.sni)
+    if "tls" not in layers:
+        return True
+    # Where nobody saw the ClientHello nobody knows whether it asked for a name.
+    return alert.tls is not None and not alert.tls.sni
 
 
 def _endpoint(alert: AlertEvent) -> str:

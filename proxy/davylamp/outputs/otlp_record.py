@@ -84,12 +84,19 @@ def log_record(line: bytes, observed: int) -> LogRecord:
         body=AnyValue(string_value=sentence(event)),
         attributes=_pairs(attributes),
     )
-    has_lineage = isinstance(event, (AlertEvent, LineageEvent, ActionEvent))
-    lineage = event.lineage if has_lineage else None
+    lineage = _lineage_of(event)
     found = trace_of(lineage) if lineage is not None else None
     if found is not None:
         record.trace_id, record.span_id = bytes.fromhex(found[0]), bytes.fromhex(found[1])
     return record
+
+
+def _lineage_of(event: AnyEvent) -> LineageInfo | None:
+    match event:
+        case AlertEvent() | LineageEvent() | ActionEvent():
+            return event.lineage
+        case _:
+            return None
 
 
 def _severity(event: AnyEvent) -> "tuple[SeverityNumber.ValueType, str]":
