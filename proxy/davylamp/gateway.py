@@ -23,13 +23,22 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent, decode
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    StatsEvent,
+    TlsEvent,
+    decode,
+)
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
+from davylamp.response import Response, action_policy_of, unshared_of
 from davylamp.sinks import sinks_of
 from davylamp.wiring import (
     pack_of,
@@ -59,6 +68,8 @@ class Gateway:
         self._pack = pack_of(config)
         policy_of(config)
         steering_of(config)
+        action_policy_of(config)
+        unshared_of(config)
         if config.metrics.listen:
             parse_listen(config.metrics.listen)
         self._place = _place_of(config)
@@ -66,7 +77,6 @@ class Gateway:
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
-        self._sync = LineageSync(self._store, self._table)
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
@@ -83,7 +93,11 @@ class Gateway:
         def publish(event: AnyEvent) -> None:
             book.count(event)
             fanout.publish(event)
+            if isinstance(event, AlertEvent):
+                response.take(event)
 
+        given = self._config, self._kernel, self._store, self._table, spool
+        self._response = response = Response(*given, publish)
         desk = AlertDesk(self._table, publish, time.time)
 
         def on_event(worker: str, event: AnyEvent) -> None:
@@ -96,13 +110,14 @@ class Gateway:
         workers = self._workers(on_event)
         interception = self._interception(on_event)
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
             if self._config.metrics.listen:
                 listen = self._config.metrics.listen
                 await stack.enter_async_context(serving(listen, book.exposition))
-            lineage = asyncio.create_task(self._keep_lineage())
+            lineage = asyncio.create_task(self._keep_lineage(response))
             stack.push_async_callback(_cancelled, lineage)
             stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
             desk_task = asyncio.create_task(desk.run())
@@ -117,6 +132,8 @@ class Gateway:
             await self._until_ready(workers, interception, tasks)
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
+            tasks.append(asyncio.create_task(response.run()))
+            stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
             await self._until_end(tasks)
             logger.info("ending")
@@ -143,14 +160,21 @@ class Gateway:
     async def _deliver(self, line: bytes) -> None:
         event = decode(line)
         await self._store.record(event)
-        if isinstance(event, AlertEvent):
-            await self._store.run(self._incidents.record(event))
+        match event:
+            case AlertEvent():
+                incident = await self._store.run(self._incidents.record(event))
+                await self._response.about(incident)
+            case ActionEvent():
+                await self._store.run(self._incidents.note(event))
+            case _:
+                pass
 
-    async def _keep_lineage(self) -> None:
+    async def _keep_lineage(self, response: Response) -> None:
         """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_redis())
-            group.create_task(self._sync.run())
+            sync = LineageSync(self._store, self._table, on_change=response.heard)
+            group.create_task(sync.run())
 
     async def _keep_sources(self) -> None:
         """Have sources write once there is a store to write to."""
