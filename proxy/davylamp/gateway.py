@@ -9,10 +9,14 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from davylamp.alerts import AlertDesk
+from davylamp.api.board import Board
+from davylamp.api.listening import listening_of
+from davylamp.api.server import serving_api
+from davylamp.api.sight import Sight
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import AsyncStore
@@ -31,6 +35,7 @@ from davylamp.outputs.fanout import FanOut
 from davylamp.sinks import sinks_of
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.supervised import Supervised
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -52,12 +57,15 @@ class Gateway:
         steering_of(config)
         if config.metrics.listen:
             parse_listen(config.metrics.listen)
+        if config.api.listen:
+            listening_of(config.api)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
-        self._sync = LineageSync(self._store, self._table)
+        self._board = Board(time.time)
+        self._sync = LineageSync(self._store, self._table, on_change=self._board.learn)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -73,6 +81,7 @@ class Gateway:
         def publish(event: AnyEvent) -> None:
             book.count(event)
             fanout.publish(event)
+            self._board.take(event)
 
         desk = AlertDesk(self._table, publish, time.time)
 
@@ -92,6 +101,9 @@ class Gateway:
             if self._config.metrics.listen:
                 listen = self._config.metrics.listen
                 await stack.enter_async_context(serving(listen, book.exposition))
+            if self._config.api.listen:
+                processes = (*workers, *(interception.workers if interception else ()))
+                await stack.enter_async_context(serving_api(self._sight(book, processes)))
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             desk_task = asyncio.create_task(desk.run())
@@ -109,6 +121,20 @@ class Gateway:
             logger.info("ready: %s", self._summary())
             await self._until_end(tasks)
             logger.info("ending")
+
+    def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
+        return Sight(
+            config=self._config,
+            pack=self._pack,
+            store=self._store,
+            sync=self._sync,
+            table=self._table,
+            book=book,
+            board=self._board,
+            rules=self._kernel,
+            processes=processes,
+            clock=time.time,
+        )
 
     def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
         queues = self._config.queues
