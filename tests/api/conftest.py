@@ -96,14 +96,12 @@ class Site:
     def publish(self, *events: AnyEvent) -> None:
         """Publish events as the gateway does."""
 
-        def all_of_them() -> None:
+        async def published() -> None:
             for event in events:
                 self.book.count(event)
                 self.board.take(event)
 
-        done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (all_of_them(), done.set()))
-        assert done.wait(10)
+        self.run(published())
 
     def run[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the server's loop."""

@@ -12,8 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from tests.api.conftest import Site
+from tests.api.stage import CHIEF, LOGIN, pcap, played
 from tests.api.talk import SPAN, TRACE, Answer, an_alert, ask, stats
 
+from davylamp.api.packets import PACKETS
+from davylamp.attribution.server import EmbeddedRedis
 from davylamp.incidents.bundle import check_bundle, store_faults
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.lineage import Client
@@ -237,6 +240,42 @@ def test_health_says_what_is_wrong(site: Site) -> None:
     health = ask(site, "GET", "/api/v1/health").json
     assert health["problems"] == ["queue-40 is not running"]
     assert not health["ok"]
+
+
+def test_a_store_that_is_away_is_said(site: Site, server: EmbeddedRedis) -> None:
+    """Health goes on answering and names it; what needs the store is a 503 that says when."""
+    server.stop()
+    health = ask(site, "GET", "/api/v1/health").json
+    assert not health["redis"]["answers"]
+    assert "does not answer" in " ".join(health["problems"])
+    for path in ("/api/v1/incidents", "/api/v1/lineage/box"):
+        answer = ask(site, "GET", path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    told = {"ip": "10.0.0.7", "container": "box"}
+    assert ask(site, "POST", "/api/v1/lineage/bind", told).status == 503
+    assert ask(site, "GET", "/api/v1/flows").status == 200
+
+
+def test_the_packets_are_what_was_sent(site: Site) -> None:
+    """The bytes behind an incident come as they were; a path that is no evidence is not read."""
+    stage = played(site)
+    page = ask(site, "GET", f"/api/v1/incidents/{CHIEF}/packets").json
+    [packet] = page["packets"]
+    assert bytes.fromhex(packet["payload"]) == LOGIN
+    assert (packet["src_ip"], packet["dest_port"], packet["proto"]) == ("10.0.0.7", 3333, "TCP")
+    assert packet["length"] == len(LOGIN)
+    secret = site.state / "secret.pcap"
+    pcap(secret, stage.at, b"secret")
+    stage.record(an_alert("inc-path", container="other", pcap_file=str(secret)))
+    page = ask(site, "GET", "/api/v1/incidents/inc-path/packets").json
+    assert page["packets"] == []
+    assert "not in an evidence folder" in page["missing"][0]
+    many = pcap(site.state / "evidence" / "many.pcap", stage.at, *([b"x" * 5000] * 70))
+    stage.record(an_alert("inc-many", container="third", pcap_file=many))
+    page = ask(site, "GET", "/api/v1/incidents/inc-many/packets").json
+    assert len(page["packets"]) == PACKETS
+    assert (len(page["packets"][0]["payload"]), page["packets"][0]["length"]) == (4096, 5000)
+    assert "the bundle has them" in page["missing"][0]
 
 
 def test_flows_and_statistics_are_what_was_published(site: Site) -> None:

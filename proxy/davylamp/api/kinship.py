@@ -1,5 +1,6 @@
 """Lineage as it is on record: who held what, and which tool calls ran."""
 
+import asyncio
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,9 @@ from davylamp.api.endpoint import Asked, Endpoint
 from davylamp.api.model import DossierView, LineagePage
 from davylamp.api.sight import Sight
 from davylamp.events import Struct
+
+_AT_A_TIME = 2
+"""Dossiers that are read at a time: that of a much used name has all its lifecycles' alerts."""
 
 
 class LineageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +26,7 @@ class KinshipDesk:
 
     def __init__(self, sight: Sight) -> None:
         self._store = sight.store
+        self._looking = asyncio.Semaphore(_AT_A_TIME)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the routes."""
@@ -52,7 +57,8 @@ class KinshipDesk:
     async def show(self, asked: Asked[LineageQuery, None]) -> DossierView:
         """Return a dossier, the newest members of each list."""
         subject, limit = asked.path["subject"], asked.query.limit
-        dossier = await self._store.run(self._store.operations.look_up(subject))
+        async with self._looking:
+            dossier = await self._store.run(self._store.operations.look_up(subject))
         if dossier is None:
             raise web.HTTPNotFound(text=f"nothing is on record about {subject}")
         newest = dossier.bindings[-1]

@@ -65,18 +65,18 @@ function drawBar() {
 
 function themeButton() {
   const button = h("button", {
-    type: "button", class: "plain", "aria-label": `Colours: ${theme.current()}. Change`,
+    type: "button", class: "plain", "aria-label": `${title(theme.current())} colours, change`,
     click: () => {
       const now = theme.next();
       button.textContent = title(now);
-      button.setAttribute("aria-label", `Colours: ${now}. Change`);
-      announce(`Colours: ${now}`);
+      button.setAttribute("aria-label", `${title(now)} colours, change`);
+      announce(`${title(now)} colours`);
     },
   }, title(theme.current()));
   return button;
 }
 
-const title = (name) => ({ system: "Auto", light: "Light", dark: "Dark" })[name];
+const title = (name) => ({ system: "\u25d0 Auto", light: "\u25cb Light", dark: "\u25cf Dark" })[name];
 
 async function poll() {
   clearTimeout(polling);

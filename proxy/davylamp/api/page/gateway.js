@@ -5,9 +5,8 @@ import { h, put, redraw, said } from "./dom.js";
 import { ago, bitrate, count, span } from "./format.js";
 
 export function gatewayView({ main, state, failed }) {
-  const place = h("section", { class: "page", "aria-labelledby": "page-title" });
-  let pack = null;
-  put(main, place);
+  const place = h("div", { class: "parts" }), packs = h("div", { class: "parts" });
+  put(main, h("section", { class: "page", "aria-labelledby": "page-title" }, place, packs));
 
   function draw() {
     const health = state.health;
@@ -17,7 +16,7 @@ export function gatewayView({ main, state, failed }) {
         h("p", { class: "lead" }, health.ok ? "All is well." : "Something needs a look.", " ", h("span", { class: "quiet" }, `davylamp ${health.version}, up for ${span(health.uptime_seconds)}`)),
         (health.problems ?? []).length > 0 && h("ul", { class: "problems" }, health.problems.map((one) => h("li", {}, said(one)))),
         h("div", { class: "columns" }, rules(health), redis(health), lineage(health)),
-        workers(health), sources(health), signatures()]);
+        workers(health), sources(health)]);
   }
 
   const part = (title, ...children) => h("section", { class: "part" }, h("h2", {}, title), children);
@@ -54,14 +53,15 @@ export function gatewayView({ main, state, failed }) {
       : h("p", { class: "quiet" }, "No container was bound or released since the gateway started."));
   }
 
-  function signatures() {
-    if (!pack) return null;
-    return pack.packs.map((one) => part(`Signatures of ${one.name} ${one.version}`,
+  // Drawn once: it does not change while the gateway runs, and is long.
+  function signatures(one) {
+    return h("section", { class: "part" }, h("h2", {}, `Pack ${one.name} ${one.version}`), h("details", {},
+      h("summary", {}, `${count(one.signatures.length)} signatures, ${count(Object.values(one.lists).reduce((sum, names) => sum + names, 0))} names`),
       table("Signatures", ["Signature", "Title", "Category", "Maturity", "Confidence"], one.signatures.map((each) => [each.id, each.title, each.category, each.maturity, `${each.confidence} %`]))));
   }
 
   draw();
-  ask("/api/v1/packs").then((found) => { pack = found; draw(); }).catch(failed);
+  ask("/api/v1/packs").then((found) => put(packs, found.packs.map(signatures))).catch(failed);
   return { tick: draw, hello: () => {} };
 }
 

@@ -25,6 +25,8 @@ export function incidentPanel({ panel, state, failed, close }) {
       const record = subject && await ask(`/api/v1/lineage/${encodeURIComponent(subject)}?limit=512`)
         .catch((error) => { if (error.status === 404) return null; throw error; });
       if (id !== wanted) return;
+      // Members that have their usual value are left out of an answer.
+      found.incident.status ??= "open";
       [view, dossier, trouble] = [found, record || null, ""];
     } catch (error) {
       if (id !== wanted || failed(error)) return;
@@ -134,8 +136,8 @@ export function incidentPanel({ panel, state, failed, close }) {
     const title = sure.length === 1 ? "The line of the trace" : sure.length ? "The lines of the trace" : calls.length ? "The line of the trace: one of these" : "The line of the trace";
     return section(title, "trace",
       rows.map((one, at) => facts(`call-${at}`, [
-        ["Tool call", one.tool_call_id], ["Trace id", one.trace_id], ["Span id", one.span_id],
-        ["Step", one.step], ["Tool", one.tool], ["Trajectory", one.trajectory_id],
+        ["Trace id", one.trace_id], ["Tool call", one.tool_call_id], ["Span id", one.span_id],
+        ["Tool", one.tool], ["Step", one.step], ["Trajectory", one.trajectory_id],
       ], true)),
       rows.length === 0 && h("p", { class: "quiet" }, "No tool call was on record when the flow opened."),
       rows.length === 0 && facts("trace", [["Trace id", traceId], ["Step", who.step]], true),
@@ -151,7 +153,7 @@ export function incidentPanel({ panel, state, failed, close }) {
     if (!found.length) return null;
     return [h("h4", {}, "On record since, and running at that time"), found.map((call, at) => {
       const [id, spanId] = traceOf(call.traceparent);
-      return facts(`later-${at}`, [["Tool call", call.tool_call_id], ["Trace id", id], ["Span id", spanId], ["Step", call.step], ["Tool", call.tool], ["Trajectory", call.trajectory_id]], true);
+      return facts(`later-${at}`, [["Trace id", id], ["Tool call", call.tool_call_id], ["Span id", spanId], ["Tool", call.tool], ["Step", call.step], ["Trajectory", call.trajectory_id]], true);
     })];
   }
 

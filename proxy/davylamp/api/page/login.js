@@ -18,6 +18,7 @@ export function loginView(main, notice, begin) {
       try {
         const session = await ask("/api/v1/session", { method: "POST", body: { token: field.value.trim() } });
         begin(session.scopes);
+        main.focus(); // the form that had the focus is gone
       } catch (error) {
         message.textContent = `${error.message}.`;
         field.select();

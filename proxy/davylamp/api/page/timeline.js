@@ -18,11 +18,11 @@ export function timeline({ incident, alerts }, dossier, width) {
   const ends = Math.min(last + reach, Math.max(last, ...calls.map((call) => call.ended ?? last)));
   const pad = Math.max((ends - begins) * 0.06, 0.5);
   const scale = scaleOf(begins - pad, ends + pad, width);
-  const base = TOP + calls.length * ROW + 14, height = base + 46;
+  const base = TOP + calls.length * ROW + 14, height = base + 26;
   return h("figure", {},
     s("svg", { class: "timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": summary(calls, flows) },
       ticks(scale, width, base),
-      calls.map((call, at) => bar(call, TOP + at * ROW, scale, last)),
+      calls.map((call, at) => bar(call, TOP + at * ROW, scale, last, width)),
       flows.map((flow) => mark(flow, scale(flow.at), base, calls.length))),
     h("figcaption", {}, legend(calls, flows, all.length - calls.length)));
 }
@@ -48,17 +48,22 @@ function callsOf(incident, dossier) {
 }
 
 function scaleOf(from, to, width) {
-  return (at) => LEFT + ((at - from) / (to - from)) * (width - LEFT - RIGHT);
+  const room = width - LEFT - RIGHT;
+  const scale = (at) => LEFT + ((at - from) / (to - from)) * room;
+  scale.back = (x) => from + ((x - LEFT) / room) * (to - from);
+  return scale;
 }
 
-function bar(call, y, scale, last) {
+function bar(call, y, scale, last, width) {
   const from = Math.max(LEFT, scale(call.started)), to = Math.max(from + 3, scale(call.ended ?? last + 1e9));
   const open = call.ended === undefined;
   const end = open ? scale(last) + 30 : to;
   const label = `${call.tool || "tool call"} \u00b7 ${call.tool_call_id}`;
   return s("g", { class: `call call-${call.kind}` },
     s("rect", { x: from, y: y + 14, width: Math.max(3, end - from), height: 7, rx: 3 }),
-    s("text", { x: Math.max(LEFT, Math.min(from, scale(last) - 40)), y: y + 10 }, visible(cut(label, 60))),
+    from < width * 0.6
+      ? s("text", { x: from, y: y + 10 }, visible(cut(label, Math.floor((width - from) / 6.5))))
+      : s("text", { x: Math.min(end, width - RIGHT), y: y + 10, "text-anchor": "end" }, visible(cut(label, Math.floor(width / 6.5)))),
     s("title", {}, visible(`${label}, ${open ? "running" : `for ${span(call.ended - call.started)}`}`)));
 }
 
@@ -74,12 +79,11 @@ function mark(flow, x, y, rows) {
 function ticks(scale, width, base) {
   const room = Math.max(2, Math.floor(width / 150));
   const [left, right] = [LEFT, width - RIGHT];
-  const from = scale(0), unit = scale(1) - from;
   return Array.from({ length: room + 1 }, (_, at) => {
     const x = left + ((right - left) * at) / room;
     const anchor = at === 0 ? "start" : at === room ? "end" : "middle";
     return s("g", { class: "tick" }, s("line", { x1: x, x2: x, y1: 18, y2: base }),
-      s("text", { x, y: 12, "text-anchor": anchor }, clock(((x - from) / unit) * 1000)));
+      s("text", { x, y: 12, "text-anchor": anchor }, clock(scale.back(x) * 1000)));
   });
 }
 
