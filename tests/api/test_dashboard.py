@@ -138,6 +138,32 @@ def test_an_incident_shows_as_it_happens(visit: Open, site: Site) -> None:
     here.blameless()
 
 
+def test_a_call_that_is_told_later_is_joined_by_time(visit: Open, site: Site) -> None:
+    """An incident of no known tool call shows the one whose span comes after, with its trace."""
+    now = time.time()
+    binding = Binding(ip="10.0.0.9", container="late", lifecycle_id="late@1", valid_from=now - 60)
+    site.store.run(site.store.operations.bind(binding, now))
+    who = LineageInfo(grade="bound", container="late", lifecycle_id="late@1")
+    Stage(site, now).record(an_alert("inc-late", at=now - 5, lineage=who))
+    here = visit()
+    here.log_in()
+    here.go("#/incidents/inc-late")
+    panel = here.page.get_by_role("article")
+    expect(panel).to_contain_text("No tool call was on record when the flow opened.")
+    call = ToolCall(
+        tool_call_id="call-late",
+        lifecycle_id="late@1",
+        started=now - 10,
+        ended=now - 1,
+        traceparent=f"00-{TRACE}-{SPAN}-01",
+    )
+    site.store.run(site.store.operations.put_call(call))
+    expect(panel).to_contain_text("On record since, and running at that time", timeout=2500)
+    for words in (TRACE, SPAN, "call-late"):
+        expect(panel.locator(".part-trace")).to_contain_text(words)
+    here.blameless()
+
+
 HOSTILE = [
     "<img src=x onerror=\"canary.push('img')\">",
     "<script>canary.push('script')</script>",
@@ -290,10 +316,12 @@ def test_axe_finds_no_fault(visit: Open, site: Site, theme: str, viewport: dict[
     expect(page.locator(".case")).to_have_count(2)
     expect(page.locator(".tile").first).to_be_visible()
     assert faults(page) == []
-    picture(page, f"dashboard-{'phone' if viewport == PHONE else 'list'}", theme, "dark")
+    if viewport == PHONE:
+        picture(page, "dashboard-phone", theme, "dark")
     page.locator(".case").first.click()
     expect(page.locator(".timeline")).to_be_visible()
     if viewport == DESKTOP:
+        page.set_viewport_size({"width": 1280, "height": 1260})
         picture(page, "dashboard-incident", theme, "light")
     page.get_by_role("button", name="Resolve…").click()
     page.get_by_role("button", name="Show raw bytes").click()

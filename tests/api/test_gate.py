@@ -183,6 +183,29 @@ def test_who_says_nothing_is_hung_up_on(serve: Serve, monkeypatch: pytest.Monkey
     assert wait_until(lambda: _answers(site))
 
 
+GARBAGE = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+]
+
+
+def test_what_is_no_http_fills_no_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Garbage is answered 400 and nothing is written about it; odd credentials are only wrong."""
+    for raw in GARBAGE:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+            connection.sendall(raw)
+            assert b" 400 " in connection.recv(100)
+    odd = {"Authorization": "Bearer \xff\xfe", "Cookie": 'davylamp=\xff; a="'}
+    assert ask(site, "GET", HEALTH, token=None, headers=odd).status == 401
+    assert _answers(site)
+    assert caplog.records == []
+
+
 def _answers(site: Site) -> bool:
     try:
         return ask(site, "GET", HEALTH).status == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from davylamp.api import openapi
 from davylamp.api.cases import CaseDesk
@@ -63,6 +65,7 @@ async def serving_api(sight: Sight) -> AsyncIterator[int]:
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_http_logger(),
         shutdown_timeout=_SHUTDOWN_SECONDS,
         keepalive_timeout=IDLE_SECONDS,
         lingering_time=1.0,
@@ -131,6 +134,21 @@ async def _listen(
         )
     except OSError as error:
         raise ConfigError(f"api.listen {host} port {port}: {error}; choose another") from error
+
+
+def _http_logger() -> logging.Logger:
+    """Return a logger for aiohttp's server that keeps quiet about what is no HTTP.
+
+    It has a traceback for each such request, and any peer could fill a disk with those.
+    """
+    logger = logging.getLogger(f"{__name__}.http")
+    if not logger.filters:
+        logger.addFilter(_about_more_than_syntax)
+    return logger
+
+
+def _about_more_than_syntax(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 class _Full(asyncio.Protocol):

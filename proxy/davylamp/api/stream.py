@@ -46,15 +46,18 @@ class IncidentWatch:
                 with contextlib.suppress(LineageUnavailable):  # health says so, and we ask again
                     await self.look(hub)
 
-    async def look(self, hub: Hub) -> None:
-        """Publish what changed since the last look; raise LineageUnavailable."""
+    async def look(self, hub: Hub, *, quietly: bool = False) -> None:
+        """Publish what changed since the last look, or ``quietly`` only take note of it.
+
+        Raises LineageUnavailable.
+        """
         store, incidents = self._sight.store, self._sight.incidents
         async with self._looking:
             versions = await store.run(incidents.versions(_WATCHED))
             changed = [
                 one for one, version in versions.items() if self._versions.get(one) != version
             ]
-            for incident_id in reversed(changed):
+            for incident_id in () if quietly else reversed(changed):
                 held = await store.run(incidents.held(incident_id))
                 if held is not None:
                     hub.publish("incident", brief(held.incident))
@@ -102,7 +105,7 @@ class StreamDesk:
         try:
             # What is there before the first event is the client's to load; nothing falls between.
             with contextlib.suppress(LineageUnavailable):
-                await self._watch.look(self._hub)
+                await self._watch.look(self._hub, quietly=len(self._hub) == 1)
             answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             with_headers(answer)
             await answer.prepare(request)

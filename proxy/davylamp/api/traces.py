@@ -26,8 +26,8 @@ from davylamp.attribution.table import SHORT_ID
 from davylamp.errors import ConfigError
 from davylamp.events import Struct
 
-_READING = 2
-"""Requests that are unpacked and read at a time: each may have megabytes."""
+_BODIES, _READING = 8, 2
+"""Requests whose bodies are received, and that are unpacked and read, at a time."""
 
 
 class TraceDesk:
@@ -35,6 +35,7 @@ class TraceDesk:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
+        self._receiving = asyncio.Semaphore(_BODIES)
         self._reading = asyncio.Semaphore(_READING)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -57,10 +58,11 @@ class TraceDesk:
         if kind not in {PROTOBUF, JSON}:
             raise web.HTTPUnsupportedMediaType(text=f"send {PROTOBUF} or {JSON}")
         encoding = request.headers.get("Content-Encoding", "")
-        async with self._reading:
+        async with self._receiving:
             body = await read_body(request, otlp.BODY_BYTES)
             try:
-                calls, beyond = await asyncio.to_thread(_read, body, encoding, kind)
+                async with self._reading:
+                    calls, beyond = await asyncio.to_thread(_read, body, encoding, kind)
             except ConfigError as error:
                 status = HTTPStatus.BAD_REQUEST.value
                 said = otlp.refusal(kind, str(error))

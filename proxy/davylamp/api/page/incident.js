@@ -175,8 +175,9 @@ export function incidentPanel({ panel, state, failed, close }) {
           ["Wallet", (one.wallets ?? []).map((wallet) => `${wallet.shown} ${wallet.coin ?? ""}`.trim())],
           ["Done", Object.entries(one.actions ?? {}).map(([name, times]) => `${OUTCOME[name] ?? name} ${times}`).join(", ")],
           ["Seen before", (one.recurrence ?? []).map((again) => `${again.kind === "wallet" ? "same wallet" : again.value}: ${again.times} times in this experiment`)],
-        ])),
-      section(`Why ${one.severity}`, "why", h("ul", { class: "plainlist" }, (one.why ?? []).map((why) => h("li", {}, said(why))))));
+        ]),
+        h("h4", {}, `Why ${one.severity}`),
+        h("ul", { class: "plainlist" }, (one.why ?? []).map((why) => h("li", {}, said(why))))));
   }
 
   function moments() {

@@ -134,7 +134,7 @@ export function incidentsView({ main, argument, state, failed }) {
     open,
     hello: () => { if (loaded) load(); shown.again(); },
     incident(one) {
-      const fresh = !known.has(one.id);
+      const fresh = loaded && !known.has(one.id);
       known.set(one.id, one);
       if (known.size > MOST) known.delete(matching().at(-1)?.id);
       draw();
