@@ -189,8 +189,10 @@ GARBAGE = [
     b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
-    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    (
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ),
 ]
 
 

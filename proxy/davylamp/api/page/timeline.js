@@ -22,8 +22,8 @@ export function timeline({ incident, alerts }, dossier, width) {
   return h("figure", {},
     s("svg", { class: "timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": summary(calls, flows) },
       ticks(scale, width, base),
-      calls.map((call, at) => bar(call, TOP + at * ROW, scale, last, width)),
-      flows.map((flow) => mark(flow, scale(flow.at), base, calls.length))),
+      flows.map((flow) => mark(flow, scale(flow.at), base, calls.length)),
+      calls.map((call, at) => bar(call, TOP + at * ROW, scale, last, width))),
     h("figcaption", {}, legend(calls, flows, all.length - calls.length)));
 }
 
