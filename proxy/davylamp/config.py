@@ -316,18 +316,21 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     signatures: str = ""
 
 
+class AgentConfig(Section, frozen=True, kw_only=True):
+    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
+
+    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
+    """
+
+    redis: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    docker: DockerConfig = DockerConfig(enabled=True)
+
+
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
-    if len(text) > _MAX_FILE:
-        raise ConfigError(f"{where}: larger than {_MAX_FILE} bytes; this is not a configuration")
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{where}: not YAML: {error}") from error
-    try:
-        config = msgspec.convert(tree or {}, GatewayConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from error
+    config = _read(text, where, GatewayConfig)
     if not config.sandboxes.interfaces and not config.sandboxes.subnets:
         raise ConfigError(
             f"{where}: nothing to inspect; name the training bridge under sandboxes.interfaces "
@@ -335,6 +338,19 @@ def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
         )
     _check_interception(config, where)
     return config
+
+
+def _read[T: Section](text: str, where: str, kind: type[T]) -> T:
+    if len(text) > _MAX_FILE:
+        raise ConfigError(f"{where}: larger than {_MAX_FILE} bytes; this is not a configuration")
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{where}: not YAML: {error}") from error
+    try:
+        return msgspec.convert(tree or {}, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from error
 
 
 def _check_interception(config: GatewayConfig, where: str) -> None:
@@ -347,8 +363,16 @@ def _check_interception(config: GatewayConfig, where: str) -> None:
 
 def load_config(path: Path) -> GatewayConfig:
     """Read a configuration file; raise ConfigError when it cannot be read or used."""
+    return parse_config(_text_of(path), str(path))
+
+
+def load_agent_config(path: Path) -> AgentConfig:
+    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
+    return _read(_text_of(path), str(path), AgentConfig)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; name a YAML file with --config") from error
-    return parse_config(text, str(path))

@@ -9,7 +9,7 @@ import msgspec
 from davylamp import paths
 from davylamp.attribution.sources.docker import DockerSettings, DockerSource
 from davylamp.attribution.sources.source import Source
-from davylamp.config import GatewayConfig
+from davylamp.config import DockerConfig, GatewayConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
 from davylamp.engines.docker import DockerEngine
@@ -63,13 +63,18 @@ def policy_of(config: GatewayConfig) -> Policy:
 def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
     """Return who tells lineage what runs; raise ConfigError for an address that is none."""
     docker = config.lineage.sources.docker
+    return (docker_source(docker),) if docker.enabled else ()
+
+
+def docker_source(docker: DockerConfig) -> DockerSource:
+    """Return a Docker engine as a source; raise ConfigError for an address that is none."""
     offset = docker.clock_offset_seconds
     settings = DockerSettings(
         networks=frozenset(docker.networks),
         names={str(name): label for name, label in docker.labels.items()},
         clock_offset=None if offset == "auto" else offset,
     )
-    return (DockerSource(DockerEngine(docker.url), settings),) if docker.enabled else ()
+    return DockerSource(DockerEngine(docker.url), settings)
 
 
 def limits_of(config: GatewayConfig) -> PipelineLimits:
