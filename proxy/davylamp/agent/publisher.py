@@ -46,13 +46,13 @@ class Publisher:
         self.dropped = 0
         self.gaps = 0
 
-    def put(self, change: Change, now: float) -> None:
-        """Have a change published."""
+    def put(self, change: Change, after: float) -> None:
+        """Have a change published that happened after that time."""
         if len(self._waiting) >= self._capacity:
             self.dropped += len(self._waiting)
             self.gaps += 1
             self._waiting.clear()
-        self._waiting.append((now, change))
+        self._waiting.append((after, change))
 
     def again(self, changes: Iterator[Change]) -> None:
         """Have these published when nothing else waits, in place of what was so before."""
@@ -72,9 +72,12 @@ class Publisher:
         """
         began, pause, announced, said = self._clock(), _AGAIN_FIRST, 0.0, ""
         while True:
-            gaps, batch = self.gaps, self._batch()
-            # All that was put before the first that still waits is in the store after this batch.
-            seen = self._waiting[0][0] if self._waiting else self._heard_until
+            gaps, urgent = self.gaps, self._urgent()
+            batch = [change for _, change in urgent]
+            batch += islice(self._again, _BATCH - len(batch))
+            # What happened before the first that still waits is in the store after this batch.
+            oldest = self._waiting[0][0] if self._waiting else self._heard_until
+            seen = min(oldest, self._heard_until)
             try:
                 if batch:
                     await self._written(batch)
@@ -88,7 +91,7 @@ class Publisher:
                     self.again(alive())
                 pause, said = _AGAIN_FIRST, ""
             except LineageUnavailable as error:
-                self._waiting.extendleft((self._heard_until, one) for one in reversed(batch))
+                self._waiting.extendleft(reversed(urgent))
                 if str(error) != said:
                     said = str(error)
                     logger.warning("translations wait: %s", said)
@@ -97,9 +100,8 @@ class Publisher:
             if len(batch) < _BATCH:
                 await asyncio.sleep(_GATHER)
 
-    def _batch(self) -> list[Change]:
-        batch = [self._waiting.popleft()[1] for _ in range(min(_BATCH, len(self._waiting)))]
-        return batch + list(islice(self._again, _BATCH - len(batch)))
+    def _urgent(self) -> list[tuple[float, Change]]:
+        return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
 
     async def _written(self, batch: list[Change]) -> None:
         await self._store.run(self._operations.publish(batch))
