@@ -51,6 +51,7 @@ class Publisher:
         if len(self._waiting) >= self._capacity:
             self.dropped += len(self._waiting)
             self.gaps += 1
+            self._heard_until = min(self._heard_until, self._waiting[0][0])
             self._waiting.clear()
         self._waiting.append((after, change))
 
