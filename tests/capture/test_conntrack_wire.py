@@ -35,7 +35,7 @@ def ends(kind: int, source: End, destination: End, proto: int) -> bytes:
     )
 
 
-def event(  # noqa: D417 - the words say it
+def event(
     *between: bytes,
     kind: int = NEW,
     inner: End = INNER,
