@@ -228,7 +228,29 @@ class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
     ip: str = ""
 
 
-AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent
+class PackEvent(Event, tag="pack", frozen=True, kw_only=True):
+    """What became of a signature pack, or how the one in force is.
+
+    ``change`` is in-force (at the start), switched, refused, returned (to the last good one) or
+    expired (it goes on enforcing). The pack is the one that ``change`` is about. ``created`` and
+    ``expires`` are RFC 3339, empty where the pack does not say; ``rules_age_seconds`` is since it
+    was made. ``pause_seconds`` is the longest that a worker's packets waited for the switch.
+    """
+
+    change: str
+    pack: str
+    version: str
+    number: int = 0
+    signatures: int = 0
+    created: str = ""
+    expires: str = ""
+    expired: bool = False
+    rules_age_seconds: float = 0.0
+    reason: str = ""
+    pause_seconds: float = 0.0
+
+
+AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | PackEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)

@@ -21,16 +21,26 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent, decode
+from davylamp.events import AlertEvent, AnyEvent, decode
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
+from davylamp.packs import PackKeeper
 from davylamp.sinks import sinks_of
-from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of, with_inside
+from davylamp.wiring import (
+    policy_of,
+    ruleset_of,
+    source_of,
+    steering_of,
+    store_of,
+    with_inside,
+)
+from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -47,7 +57,6 @@ class Gateway:
         """
         self._kernel = Kernel(ruleset_of(config))
         self._config = config = with_inside(config)
-        self._pack = pack_of(config)
         policy_of(config)
         steering_of(config)
         if config.metrics.listen:
@@ -60,12 +69,14 @@ class Gateway:
         self._sync = LineageSync(self._store, self._table)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
+        self._packs = PackKeeper(
+            config, store_of(config), source_of(config) if config.signatures else None
+        )
+        self._brief = Brief(config=config, pack=self._packs.source)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+        self._listen_to_signals()
         spool = _spool_of(self._config, self._place)
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         book = MetricsBook(fanout.counters)
@@ -73,19 +84,25 @@ class Gateway:
         def publish(event: AnyEvent) -> None:
             book.count(event)
             fanout.publish(event)
+            self._packs.heard(event)
 
         desk = AlertDesk(self._table, publish, time.time)
 
-        def on_event(worker: str, event: AnyEvent) -> None:
+        def on_event(worker: str, event: AnyEvent | PackReply) -> None:
             match event:
                 case AlertEvent():
                     desk.take(worker, event)
-                case StatsEvent() | LineageEvent() | TlsEvent():
+                case PackReply():
+                    switchover.heard(worker, event)
+                case _:
                     publish(event)
 
         workers = self._workers(on_event)
         interception = self._interception(on_event)
+        members: list[Member] = [*workers, *(interception.workers if interception else ())]
+        switchover = Switchover(members)
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._packs.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
@@ -107,22 +124,34 @@ class Gateway:
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
             logger.info("ready: %s", self._summary())
+            tasks.append(asyncio.create_task(self._packs.watch(switchover, publish)))
+            stack.push_async_callback(_cancelled, tasks[-1])
             await self._until_end(tasks)
             logger.info("ending")
 
-    def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
+
+    def _workers(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> list[WorkerProcess]:
         queues = self._config.queues
         numbers = range(queues.first, queues.first + queues.workers)
         return [
-            *(WorkerProcess("queue", number, self._config, on_event) for number in numbers),
-            WorkerProcess("sample", self._config.rules.sample_group, self._config, on_event),
+            *(WorkerProcess("queue", number, self._brief, on_event) for number in numbers),
+            WorkerProcess("sample", self._config.rules.sample_group, self._brief, on_event),
         ]
 
-    def _interception(self, on_event: Callable[[str, AnyEvent], None]) -> Interception | None:
+    def _interception(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> Interception | None:
         if not self._config.intercept.enabled:
             return None
         folder = authority_folder(self._place)
-        return Interception(self._config, folder, on_event, self._ports.put_nowait)
+        return Interception(self._brief, folder, on_event, self._ports.put_nowait)
 
     async def _keep_leading(self) -> None:
         """Have the kernel lead connections to those proxies that listen."""
@@ -188,7 +217,7 @@ class Gateway:
         return (
             f"{self._config.mode}, {self._config.exception_policy}, "
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
-            f"pack {self._pack.name} {self._pack.version}"
+            f"pack {self._packs.title}"
         )
 
 

@@ -7,7 +7,7 @@ import rich.console
 
 from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
 from davylamp.errors import ConfigError
-from davylamp.events import AlertEvent, LineageEvent, TlsEvent
+from davylamp.events import AlertEvent, LineageEvent, PackEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
@@ -44,13 +44,15 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
         stream.start()
         sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
     if config.syslog.address:
-        sinks["syslog"] = Only(_syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent)
+        sinks["syslog"] = Only(
+            _syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent, PackEvent
+        )
     if config.webhook.url:
         webhook = _webhook_of(config.webhook, spool.with_name(f"{spool.name}-webhook"))
-        sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent)
+        sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent, PackEvent)
     if config.otlp.url:
         otlp = _otlp_of(config.otlp, spool.with_name(f"{spool.name}-otlp"))
-        sinks["otlp"] = Only(otlp, AlertEvent, TlsEvent, LineageEvent)
+        sinks["otlp"] = Only(otlp, AlertEvent, TlsEvent, LineageEvent, PackEvent)
     return sinks
 
 

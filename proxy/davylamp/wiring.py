@@ -13,21 +13,26 @@ from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
+from davylamp.incidents.place import state_folder
 from davylamp.inspection.inspector import InspectionLimits
 from davylamp.marks import MarkField
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import DEFAULT_ACTIONS, PRIVATE_NETWORKS, Mode, Network, Policy, SshPolicy
-from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
-from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
+from davylamp.updates.loading import PackSource
+from davylamp.updates.store import Store
 
 
-def pack_of(config: GatewayConfig) -> Pack:
-    """Load the configured signature pack, or the core one; raise PackError if it is bad."""
-    return load_directory(
-        Path(config.signatures) if config.signatures else paths.SIGNATURES / "core"
-    )
+def store_of(config: GatewayConfig) -> Store:
+    """Return the folder of installed packs."""
+    folder = config.pack.directory or str(state_folder(config) / "packs")
+    return Store(Path(folder).absolute(), config.pack.local)
+
+
+def source_of(config: GatewayConfig) -> PackSource:
+    """Return the pack that is to be used without an update: the configured folder, or the core."""
+    return PackSource(path=config.signatures or str(paths.SIGNATURES / "core"))
 
 
 def policy_of(config: GatewayConfig) -> Policy:

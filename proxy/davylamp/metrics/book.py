@@ -6,7 +6,9 @@ Names follow https://prometheus.io/docs/practices/naming/: base units, and ``_to
 grows.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from davylamp import __version__
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, PackEvent, StatsEvent, TlsEvent
 
 MAX_WORKERS = 256
 MAX_SIGNATURES = 2000
@@ -51,6 +53,8 @@ class MetricsBook:
         self._signatures: set[str] = set()
         self._workers = _Workers()
         self._registry.register(self._workers)
+        self._pack = _PackInForce()
+        self._registry.register(self._pack)
         self._registry.register(_Sinks(counters))
 
     def count(self, event: AnyEvent) -> None:
@@ -64,6 +68,8 @@ class MetricsBook:
                 self._tls.labels("refusal" if event.refusal else "diversion").inc()
             case LineageEvent():
                 self._lineage.inc()
+            case PackEvent():
+                self._pack.take(event)
             case StatsEvent():
                 self._workers.take(event)
 
@@ -119,6 +125,48 @@ class _Workers(Collector):
         )
         info.add_metric((__version__,), 1)
         yield info
+
+
+class _PackInForce(Collector):
+    """The signature pack, its age at the scrape, and what became of others."""
+
+    def __init__(self) -> None:
+        self._in_force: PackEvent | None = None
+        self._changes: dict[str, int] = {}
+
+    def take(self, event: PackEvent) -> None:
+        self._changes[event.change] = self._changes.get(event.change, 0) + 1
+        if event.change in ("in-force", "switched", "expired"):
+            self._in_force = event
+
+    def collect(self) -> Iterator[Metric]:
+        changes = CounterMetricFamily(
+            "davylamp_pack_changes", "Signature packs by what became of them.", labels=("change",)
+        )
+        for change, count in self._changes.items():
+            changes.add_metric((change,), count)
+        yield changes
+        event = self._in_force
+        if event is None:
+            return
+        info = GaugeMetricFamily(
+            "davylamp_pack_info", "Always 1; the pack in force.", labels=("pack", "version")
+        )
+        info.add_metric((event.pack, event.version), 1)
+        yield info
+        now = time.time()
+        if event.created:
+            made = datetime.fromisoformat(event.created).timestamp()
+            yield GaugeMetricFamily(
+                "davylamp_rules_age_seconds", "Since the pack was made.", value=max(0.0, now - made)
+            )
+        if event.expires:
+            until = datetime.fromisoformat(event.expires).timestamp()
+            yield GaugeMetricFamily(
+                "davylamp_rules_expired",
+                "1 once the pack should have been replaced; it goes on enforcing.",
+                value=float(now > until),
+            )
 
 
 class _Sinks(Collector):

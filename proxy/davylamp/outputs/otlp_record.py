@@ -30,6 +30,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     decode,
@@ -118,6 +119,13 @@ def _describe(event: AnyEvent) -> tuple[str, _Attributes]:
         case LineageEvent():
             changed: _Attributes = {"davylamp.change": event.change, "source.address": event.ip}
             return "lineage", changed | _who(event.lineage)
+        case PackEvent():
+            return "pack", {
+                "davylamp.change": event.change,
+                "davylamp.pack": event.pack,
+                "davylamp.pack_version": event.version,
+                "davylamp.reason": event.reason,
+            }
         case StatsEvent():
             return "stats", {"davylamp.worker": event.worker}
         case _ as never:

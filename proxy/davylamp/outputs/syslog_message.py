@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from davylamp import __version__
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, StatsEvent, TlsEvent
+from davylamp.events import (
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    LineageInfo,
+    PackEvent,
+    StatsEvent,
+    TlsEvent,
+)
 from davylamp.outputs.identity import event_id
 from davylamp.outputs.renderings.render import Render
 from davylamp.outputs.renderings.text import endpoint, printable, sentence
@@ -19,7 +27,7 @@ from davylamp.outputs.renderings.text import endpoint, printable, sentence
 LAST_SEQUENCE = 2_147_483_647  # section 7.3.1; the next is 1
 _VALUE = 128  # characters of a parameter that is not ours to bound
 _SEVERITIES = {1: 2, 2: 3, 3: 4, 4: 5}  # critical, error, warning, notice
-_NOTICE, _INFORMATIONAL = 5, 6
+_WARNING, _NOTICE, _INFORMATIONAL = 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,10 @@ def _describe(event: AnyEvent) -> tuple[str, int, dict[str, str]]:
         case LineageEvent():
             fields = {"change": event.change, "ip": event.ip} | _who(event.lineage)
             return "lineage", _INFORMATIONAL, fields
+        case PackEvent():
+            fields = {"change": event.change, "pack": event.pack, "version": event.version}
+            bad = event.change in ("refused", "returned", "expired")
+            return "pack", _NOTICE if not bad else _WARNING, fields | {"reason": event.reason}
         case StatsEvent():
             return "stats", _INFORMATIONAL, {"worker": event.worker}
         case _ as never:

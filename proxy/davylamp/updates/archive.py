@@ -12,7 +12,6 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
 
 from davylamp.errors import PackError
 from davylamp.updates.manifest import NAME, Manifest
@@ -89,7 +88,7 @@ def read_archive(
 class _Bounded:
     """Reads exactly so many bytes, and so many in all; a bomb ends here."""
 
-    def __init__(self, stream: IO[bytes], most: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
         self._stream = stream
         self._most = most
         self._left = most

@@ -17,7 +17,7 @@ from tuf.ngclient import TargetFile, Updater, UpdaterConfig
 from tuf.ngclient.config import EnvelopeType
 
 from davylamp.errors import PackError
-from davylamp.updates.fetch import BoundedFetcher, FetchLimits, fetcher_of
+from davylamp.updates.fetch import FetchLimits, fetcher_of
 
 TARGET_SUFFIX = ".tar.gz"
 _FIRST_ROOT = "first_root.json"
@@ -134,9 +134,7 @@ class Client:
 
     def _mismatch(self) -> str:
         if self._role in _ROLES:
-            return (
-                f"a mix and match: {self._role} is not the file that the metadata above it names"
-            )
+            return f"a mix and match: {self._role} is not the file that the metadata above it names"
         return f"tampered with: {self._fetcher.last_name} is not the archive that was signed"
 
     def _unsigned(self, error: exceptions.UnsignedMetadataError) -> str:
@@ -145,9 +143,7 @@ class Client:
         try:
             metadata = Metadata.from_bytes(self._fetcher.last)
             root = Metadata[Root].from_file(str(self._trust / "root.json")).signed
-            result = root.get_verification_result(
-                role, metadata.signed_bytes, metadata.signatures
-            )
+            result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
         except (exceptions.RepositoryError, OSError, ValueError):
             return f"{role}: {error}"
         if result.signed:
@@ -158,8 +154,6 @@ class Client:
         if metadata.signatures.keys() & result.unsigned.keys():
             return f"tampered with: {role} is not what was signed"
         return f"a wrong key: {role} is signed by nobody whom the root names"
-
-
 
 
 def _first_root(place: str, trust: Path, given: bytes | None) -> bytes:

@@ -27,6 +27,7 @@ FEATURES = frozenset({"json", "name", "event"})
 """What a signature's `when` may be in this engine; a manifest names what its pack uses."""
 
 GATEWAY_LOCK = "gateway.lock"
+INSTALL_LOCK = "install.lock"
 _POLL_SECONDS = 0.1
 
 
@@ -129,10 +130,13 @@ def decide(
             return outcome
         time.sleep(_POLL_SECONDS)
     store.change(
-        lambda state: msgspec.structs.replace(state, candidate=None)
-        if state.candidate == candidate
-        else state
+        lambda state: (
+            msgspec.structs.replace(state, candidate=None)
+            if state.candidate == candidate
+            else state
+        )
     )
     raise PackError(
-        f"the gateway has not answered for {wait_seconds:g} s; see its log; the old pack is in force"
+        f"the gateway has not answered for {wait_seconds:g} s; see its log; "
+        "the old pack is in force"
     )

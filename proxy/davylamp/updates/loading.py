@@ -48,14 +48,10 @@ def load_source(source: PackSource) -> Loaded:
     return compile_files(*_read(source), source)
 
 
-def compile_files(
-    manifest: Manifest | None, files: dict[str, bytes], source: PackSource
-) -> Loaded:
+def compile_files(manifest: Manifest | None, files: dict[str, bytes], source: PackSource) -> Loaded:
     """Compile files that were read already, with what the source changes about them."""
     vectors = {
-        name.removeprefix(VECTORS): data
-        for name, data in files.items()
-        if name.startswith(VECTORS)
+        name.removeprefix(VECTORS): data for name, data in files.items() if name.startswith(VECTORS)
     }
     own = {name: data for name, data in files.items() if not name.startswith(VECTORS)}
     local = read_files(Path(source.local)) if source.local and Path(source.local).is_dir() else {}

@@ -55,7 +55,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         try:
             found = msgspec.json.decode(data, type=cls)
         except (msgspec.DecodeError, ValueError) as error:
-            raise PackError(f"{NAME}: {error}; have it made by davylamp pack repo publish") from error
+            raise PackError(
+                f"{NAME}: {error}; have it made by davylamp pack repo publish"
+            ) from error
         if found.format != FORMAT:
             raise PackError(
                 f"{NAME}: format {found.format} cannot be read; this davylamp reads {FORMAT}"
@@ -69,7 +71,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if not form.fullmatch(value):
                 raise PackError(f"{NAME}: {value[:60]!r}: {wanted}")
         if found.created.tzinfo is None or found.expires.tzinfo is None:
-            raise PackError(f"{NAME}: created and expires need a time zone, as 2026-11-28T00:00:00Z")
+            raise PackError(
+                f"{NAME}: created and expires need a time zone, as 2026-11-28T00:00:00Z"
+            )
         return found
 
     def encode(self) -> bytes:

@@ -96,7 +96,7 @@ def _check(everything: Pack, pack: Pack, identity: SignatureId, vector: Vector) 
             raise PackError(f"{vector.place}: {identity} {wanted}: {vector.name} ({word})")
     others = (_fired(pack, stream) | _looked_up(pack, vector)) - {identity}
     if stream and others != set(vector.also):
-        odd = sorted(others ^ set(vector.also))[0]
+        odd = min(others ^ set(vector.also))
         raise PackError(f"{vector.place}: {odd} is another matter than 'also' says: {vector.name}")
 
 
@@ -130,9 +130,7 @@ def _looked_up(pack: Pack, vector: Vector) -> set[SignatureId]:
     return found
 
 
-def _cost(
-    pack: Pack, vector: Vector, budget: TimeBudget, clock: Callable[[], float]
-) -> float:
+def _cost(pack: Pack, vector: Vector, budget: TimeBudget, clock: Callable[[], float]) -> float:
     """Return the seconds that a KiB of the example takes, the best of several runs."""
     stream = _stream(vector)
     best = float("inf")

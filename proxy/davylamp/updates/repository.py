@@ -9,9 +9,10 @@ import contextlib
 import datetime as dt
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.exceptions import RepositoryError
@@ -69,7 +70,7 @@ class PackRepository:
     # --- making -----------------------------------------------------------------------------
 
     def create(
-        self, keys: dict[str, Sequence[CryptoSigner]], thresholds: dict[str, int]
+        self, keys: Mapping[str, Sequence[CryptoSigner]], thresholds: dict[str, int]
     ) -> None:
         """Begin a repository without packs, signed by all these keys.
 
@@ -191,7 +192,7 @@ class PackRepository:
         """Return the newest root, which is what gateways are given to begin with."""
         return self._file(ROOT, self._newest(ROOT).signed.version).read_bytes()
 
-    def _newest(self, role: str) -> Metadata:
+    def _newest(self, role: str) -> Metadata[Any]:
         """Return the newest published metadata of a role; raise ConfigError where there is none."""
         files = sorted(self._metadata.glob(f"*.{role}.json"), key=lambda one: _number(one.name))
         if role == TIMESTAMP:
@@ -200,21 +201,21 @@ class PackRepository:
             raise ConfigError(f"{self.folder}: is no repository; davylamp pack repo init makes one")
         return _read(files[-1])
 
-    def _drafted(self, role: str) -> Metadata | None:
+    def _drafted(self, role: str) -> Metadata[Any] | None:
         file = self._drafts / f"{role}.json"
         return _read(file) if file.exists() else None
 
-    def _draft(self, metadata: Metadata) -> None:
+    def _draft(self, metadata: Metadata[Any]) -> None:
         _write(self._drafts / f"{metadata.signed.type}.json", metadata.to_bytes(_SERIALIZER))
 
-    def _revise(self, metadata: Metadata, role: str) -> None:
+    def _revise(self, metadata: Metadata[Any], role: str) -> None:
         """Keep a changed one as the draft of the next version, which nobody has signed."""
         metadata.signed.version = self._next(role)
         metadata.signed.expires = self._until(role)
         metadata.signatures.clear()
         self._draft(metadata)
 
-    def _publish(self, role: str, metadata: Metadata) -> None:
+    def _publish(self, role: str, metadata: Metadata[Any]) -> None:
         data = metadata.to_bytes(_SERIALIZER)
         _write(self._file(role, metadata.signed.version), data)
         (self._drafts / f"{role}.json").unlink(missing_ok=True)
@@ -233,7 +234,7 @@ class PackRepository:
 
     # --- who signs --------------------------------------------------------------------------
 
-    def _roots(self, role: str, draft: Metadata) -> list[Root]:
+    def _roots(self, role: str, draft: Metadata[Any]) -> list[Root]:
         """Return the roots that say who signs: for a new root, itself and the one before it."""
         before = [self._newest(ROOT).signed] if self._next(ROOT) > 1 else []
         if role == ROOT:
@@ -241,12 +242,12 @@ class PackRepository:
         pending = self._drafted(ROOT)
         return [pending.signed] if pending is not None else before
 
-    def _signatories(self, role: str, draft: Metadata) -> frozenset[str]:
+    def _signatories(self, role: str, draft: Metadata[Any]) -> frozenset[str]:
         return frozenset(
             keyid for root in self._roots(role, draft) for keyid in root.roles[role].keyids
         )
 
-    def _count(self, role: str, draft: Metadata) -> tuple[int, int]:
+    def _count(self, role: str, draft: Metadata[Any]) -> tuple[int, int]:
         """Return how many signatures there are and how many are needed, where most are missing."""
         if role != ROOT and self._drafted(ROOT) is not None:
             return 0, 1  # not before the root that says who may sign it
@@ -268,7 +269,7 @@ class PackRepository:
 
 
 def _sign_all(
-    root: Root, role: str, metadata: Metadata, signers: Sequence[CryptoSigner]
+    root: Root, role: str, metadata: Metadata[Any], signers: Sequence[CryptoSigner]
 ) -> None:
     able = [one for one in signers if one.public_key.keyid in root.roles[role].keyids]
     if len(able) < root.roles[role].threshold:
@@ -297,7 +298,7 @@ def _number(name: str) -> int:
     return int(head) if head.isdecimal() else 0
 
 
-def _read(file: Path) -> Metadata:
+def _read(file: Path) -> Metadata[Any]:
     try:
         return Metadata.from_bytes(file.read_bytes())
     except (OSError, RepositoryError) as error:

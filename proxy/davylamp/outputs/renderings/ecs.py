@@ -15,6 +15,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     TlsInfo,
@@ -45,6 +46,8 @@ def ecs_document(event: AnyEvent) -> ecs.EcsDocument:
             return _tls(event)
         case LineageEvent():
             return _lineage(event)
+        case PackEvent():
+            return _pack(event)
         case StatsEvent():
             return _stats(event)
         case _ as never:
@@ -161,6 +164,24 @@ def _lineage(event: LineageEvent) -> ecs.EcsDocument:
         span=span,
         related=ecs.Related(ip=(event.ip,)) if event.ip else None,
         labels=labels_of(event.lineage),
+    )
+
+
+def _pack(event: PackEvent) -> ecs.EcsDocument:
+    return ecs.EcsDocument(
+        timestamp=event.timestamp,
+        ecs=ecs.Ecs(version=VERSION),
+        message=sentence(event),
+        event=ecs.EventFields(
+            kind="event",
+            id=event_id(event),
+            module="davylamp",
+            dataset="davylamp.pack",
+            category=("configuration",),
+            type=("change",),
+            action=event.change,
+        ),
+        observer=_OBSERVER,
     )
 
 

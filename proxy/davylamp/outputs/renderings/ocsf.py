@@ -15,6 +15,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     TlsInfo,
@@ -47,6 +48,7 @@ _IP_ADDRESS = 2
 _JA4 = 1
 _NEW = 1
 _FAILURE = 2
+_LOGS = {LineageEvent: "lineage", PackEvent: "pack", StatsEvent: "stats"}
 _PROFILES = ("security_control", "container")
 
 
@@ -60,6 +62,10 @@ def ocsf_document(event: AnyEvent) -> ocsf.Document:
         case LineageEvent():
             unmapped = ocsf.Unmapped(change=event.change, ip=event.ip, lineage=event.lineage)
             return _base(event, unmapped, event.change)
+        case PackEvent():
+            return _base(
+                event, ocsf.Unmapped(pack=event.version, change=event.change), event.change
+            )
         case StatsEvent():
             return _base(event, _counters(event), "stats")
         case _ as never:
@@ -190,7 +196,9 @@ def _activity(event: TlsEvent) -> ocsf.NetworkActivity:
     )
 
 
-def _base(event: LineageEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str) -> ocsf.BaseEvent:
+def _base(
+    event: LineageEvent | PackEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str
+) -> ocsf.BaseEvent:
     severity_id, severity = _INFORMATIONAL
     return ocsf.BaseEvent(
         category_uid=0,
@@ -204,7 +212,7 @@ def _base(event: LineageEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str) 
         severity=severity,
         time=_milliseconds(event.timestamp),
         message=sentence(event),
-        metadata=_metadata(event, "lineage" if isinstance(event, LineageEvent) else "stats"),
+        metadata=_metadata(event, _LOGS[type(event)]),
         unmapped=unmapped,
     )
 
