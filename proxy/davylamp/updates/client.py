@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Metadata, Root, VerificationResult
 from tuf.ngclient import TargetFile, Updater, UpdaterConfig
 from tuf.ngclient.config import EnvelopeType
 
@@ -133,27 +134,39 @@ class Client:
         return next((role for role in _ROLES if name.endswith(role)), self._fetcher.last_name)
 
     def _mismatch(self) -> str:
-        if self._role in _ROLES:
-            return f"a mix and match: {self._role} is not the file that the metadata above it names"
-        return f"tampered with: {self._fetcher.last_name} is not the archive that was signed"
+        if self._role not in _ROLES:
+            return f"tampered with: {self._fetcher.last_name} is not the archive that was signed"
+        found = self._verify()
+        if found is not None and found[0].verified:
+            return f"a mix and match: {self._role} is signed, and of another time than the rest"
+        return f"tampered with: {self._role} is not the file that the metadata above it names"
 
     def _unsigned(self, error: exceptions.UnsignedMetadataError) -> str:
         """Tell apart who did not sign: a stranger, the owner something else, or too few."""
-        role = self._role
-        try:
-            metadata = Metadata.from_bytes(self._fetcher.last)
-            root = Metadata[Root].from_file(str(self._trust / "root.json")).signed
-            result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-        except (exceptions.RepositoryError, OSError, ValueError):
+        role, found = self._role, self._verify()
+        if found is None:
             return f"{role}: {error}"
+        result, signatures = found
         if result.signed:
             return (
                 f"threshold not met: {role} is signed by {len(result.signed)} of the "
                 f"{result.threshold} keys that it needs"
             )
-        if metadata.signatures.keys() & result.unsigned.keys():
+        if signatures & result.unsigned.keys():
             return f"tampered with: {role} is not what was signed"
         return f"a wrong key: {role} is signed by nobody whom the root names"
+
+    def _verify(self) -> tuple[VerificationResult, frozenset[str]] | None:
+        """Return who signed what came last, and which keys it claims; None if it is no metadata."""
+        try:
+            metadata: Metadata[Any] = Metadata.from_bytes(self._fetcher.last)
+            root = Metadata[Root].from_file(str(self._trust / "root.json")).signed
+            result = root.get_verification_result(
+                self._role, metadata.signed_bytes, metadata.signatures
+            )
+        except (exceptions.RepositoryError, OSError, ValueError):
+            return None
+        return result, frozenset(metadata.signatures)
 
 
 def _first_root(place: str, trust: Path, given: bytes | None) -> bytes:
