@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
-from davylamp.events import AlertEvent, AnyEvent, PackEvent, StatsEvent, rfc3339
+from davylamp.events import AlertEvent, AnyEvent, StatsEvent
+from davylamp.updates.facts import pack_event
 from davylamp.updates.install import GATEWAY_LOCK
 from davylamp.updates.loading import Loaded, PackSource, load_source
 from davylamp.updates.state import Candidate, Selection, State
@@ -273,39 +274,6 @@ class PackKeeper:
             reason,
         )
         self._publish(event)
-
-
-def pack_event(
-    change: str, loaded: Loaded, now: dt.datetime, reason: str = "", pause: float = 0.0
-) -> PackEvent:
-    """Return what is to be said of a pack at a time."""
-    manifest, pack = loaded.manifest, loaded.pack
-    created = manifest.created if manifest is not None else _date_of(pack.version)
-    expires = manifest.expires if manifest is not None else None
-    return PackEvent(
-        timestamp=rfc3339(now.timestamp()),
-        change=change,
-        pack=pack.name,
-        version=pack.version,
-        number=manifest.number if manifest is not None else 0,
-        signatures=len(pack.signatures),
-        created=created.isoformat() if created is not None else "",
-        expires=expires.isoformat() if expires is not None else "",
-        expired=expires is not None and expires < now,
-        rules_age_seconds=max(0.0, (now - created).total_seconds()) if created else 0.0,
-        reason=reason,
-        pause_seconds=pause,
-    )
-
-
-def _date_of(version: str) -> dt.datetime | None:
-    """Return midnight of a CalVer version's day, None where it is no date."""
-    parts = version.partition("+")[0].split(".")[:3]
-    try:
-        year, month, day = map(int, parts)
-        return dt.datetime(year, month, day, tzinfo=dt.UTC)
-    except ValueError:
-        return None
 
 
 def _check_trial(report: TrialReport) -> None:

@@ -10,9 +10,10 @@ import contextlib
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-from davylamp.lab.programs.report import Listening, Reporter
+from davylamp.lab.programs.report import Json, Listening, Reporter
 
 _LANES = 16
 _BENIGN = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n'
@@ -42,7 +43,7 @@ async def exchange(address: str, port: str, line: bytes, file: str = "") -> str:
             if file:
                 writer.write(line[: len(line) // 2])
                 Reporter().say("half")
-                while not Path(file).exists():  # noqa: ASYNC110 - another process makes it
+                while not Path(file).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
                     await asyncio.sleep(0.02)
                 line = line[len(line) // 2 :]
             writer.write(line)
@@ -61,7 +62,7 @@ async def load(address: str, port: str) -> None:
     """Open connections until SIGTERM."""
     reporter, ending = Reporter(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    results: dict[str, int] = {}
+    results: Counter[str] = Counter()
     longest = 0.0
 
     async def lane() -> None:
@@ -70,12 +71,17 @@ async def load(address: str, port: str) -> None:
             began = time.monotonic()
             outcome = await exchange(address, port, _BENIGN)
             longest = max(longest, time.monotonic() - began)
-            results[outcome] = results.get(outcome, 0) + 1
+            results[outcome] += 1
 
     reporter.ready()
     began = time.monotonic()
     await asyncio.gather(*(lane() for _ in range(_LANES)))
-    reporter.say("summary", results=results, longest=longest, seconds=time.monotonic() - began)
+    reporter.say(
+        "summary",
+        results=dict[str, Json](results),
+        longest=longest,
+        seconds=time.monotonic() - began,
+    )
 
 
 async def say(address: str, port: str, line: str, file: str = "") -> None:
@@ -87,4 +93,10 @@ async def say(address: str, port: str, line: str, file: str = "") -> None:
 
 if __name__ == "__main__":
     what, *words = sys.argv[1:]
-    asyncio.run({"server": server, "load": load, "say": say}[what](*words))
+    match what:
+        case "server":
+            asyncio.run(server(*words))
+        case "load":
+            asyncio.run(load(*words))
+        case _:
+            asyncio.run(say(*words))

@@ -66,9 +66,13 @@ def pack_files(version: str = "2026.11.28", **more: bytes) -> dict[str, bytes]:
 
 
 def archive(
-    number: int, files: Files | None = None, *, version: str = "2026.11.28", **terms: object
+    number: int,
+    files: Files | None = None,
+    *,
+    version: str = "2026.11.28",
+    terms: Mapping[str, object] | None = None,
 ) -> bytes:
-    """Return the archive of files, whatever they are worth."""
+    """Return the archive of files, whatever they are worth; ``terms`` are of its manifest."""
     files = files if files is not None else pack_files(version)
     given: dict[str, object] = {
         "format": 1,
@@ -79,7 +83,7 @@ def archive(
         "created": NOW,
         "expires": NOW + dt.timedelta(days=30),
         "files": digests(files),
-        **terms,
+        **(terms or {}),
     }
     return pack_archive(Manifest(**given), files)  # type: ignore[arg-type]
 

@@ -31,7 +31,9 @@ def last(world: World, role: str) -> Path:
 
 def tamper_archive(world: World) -> None:
     """Change one byte of the newest archive."""
-    target = next(iter(json.loads(last(world, "targets").read_bytes())["signed"]["targets"].values()))
+    target = next(
+        iter(json.loads(last(world, "targets").read_bytes())["signed"]["targets"].values())
+    )
     file = world.repo / "targets" / f"{target['hashes']['sha256']}.toy.tar.gz"
     data = bytearray(file.read_bytes())
     data[-20] ^= 1

@@ -66,7 +66,7 @@ def test_a_pack_that_is_not_fit_is_refused(
     """Each with its own message; nothing is kept."""
     store = Store(tmp_path / "packs")
     with pytest.raises(PackError, match=message):
-        examine(store, archive(2, files, **terms), Engine("0.1.0"))
+        examine(store, archive(2, files, terms=terms), Engine("0.1.0"))
     assert store.installed() == ()
 
 
@@ -94,7 +94,7 @@ def test_an_older_pack_is_not_taken_from_a_repository(world: World) -> None:
 
 @pytest.mark.parametrize("step", list(Step))
 def test_a_kill_at_any_step_leaves_one_whole_pack(world: World, step: Step) -> None:
-    """After it a gateway starts with the old pack or the new one, and the update can be repeated."""
+    """A gateway starts with the old pack or the new one then, and the update can be repeated."""
     file = world.folder / "toy-2.tar.gz"
     file.write_bytes(archive(2))
     script = Path(__file__).with_name("killed.py")
@@ -152,7 +152,7 @@ def test_a_state_that_cannot_be_read_does_not_keep_the_gateway_down(
 ) -> None:
     """The shipped pack is in force then."""
     (tmp_path / "state.json").write_bytes(content)
-    with pytest.raises(PackError, match="state.json"):
+    with pytest.raises(PackError, match=r"state\.json"):
         Store(tmp_path).state()
     keeper = PackKeeper(GatewayConfig(), Store(tmp_path), None)
     keeper.close()
@@ -170,7 +170,7 @@ def test_two_gateways_do_not_share_a_store(tmp_path: Path) -> None:
 
 def test_an_expired_pack_is_installed_and_loads(world: World) -> None:
     """Enforcing old rules is better than none; who runs it is told elsewhere."""
-    old = archive(2, expires=NOW - dt.timedelta(days=1))
+    old = archive(2, terms={"expires": NOW - dt.timedelta(days=1)})
     selection = install(world.store, examine(world.store, old))
     decide(world.store, selection, "update")
     assert world.in_force() == "toy-2"
