@@ -114,6 +114,7 @@ def test_an_incident_shows_as_it_happens(visit: Open, site: Site) -> None:
     row = page.get_by_role("listitem").filter(has_text="sandbox-31")
     expect(row).to_contain_text("rlhf-20", timeout=2000)
     expect(page.get_by_role("status")).to_contain_text("New incident, high: CryptoNote login")
+    expect(page).to_have_title("(1) davylamp")
     row.get_by_role("link").click()
     panel = page.get_by_role("article")
     expect(panel.get_by_role("heading", level=2)).to_have_text("CryptoNote login")
@@ -384,6 +385,7 @@ def test_it_is_used_with_the_keyboard_alone(visit: Open, site: Site) -> None:
     tabs_until(page, "a[href='#/flows']", "Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Flows")).to_be_visible()
+    expect(page.get_by_role("link", name="Flows")).to_be_focused()
     here.blameless()
 
 

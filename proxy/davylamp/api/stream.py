@@ -35,7 +35,7 @@ class IncidentWatch:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._versions: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
         self._looking = asyncio.Lock()
 
     async def run(self, hub: Hub) -> None:
