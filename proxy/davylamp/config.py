@@ -15,6 +15,17 @@ from davylamp.errors import ConfigError
 _MAX_FILE = 1 << 20
 
 type ActionName = Literal["pass", "alert", "drop", "reject"]
+type ActionKind = Literal[
+    "tag",
+    "feedback",
+    "quarantine",
+    "docker-pause",
+    "docker-stop",
+    "docker-disconnect",
+    "kubernetes-label",
+    "kubernetes-delete",
+    "webhook",
+]
 type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
 type FormatName = Literal["eve", "ecs", "ocsf"]
@@ -53,7 +64,11 @@ class SshConfig(Section, frozen=True, kw_only=True):
 
 
 class PolicyConfig(Section, frozen=True, kw_only=True):
-    """What is done about what is seen; ``actions`` by category override the defaults."""
+    """What is done about what is seen; ``actions`` by category override the defaults.
+
+    ``share`` tells other gateways over the same store whom this one blocks, and blocks whom they
+    do; nothing in the ``share_except`` networks is told or taken.
+    """
 
     actions: dict[str, ActionName] = {}
     dns: ActionName = "alert"
@@ -62,6 +77,8 @@ class PolicyConfig(Section, frozen=True, kw_only=True):
     block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
     block_seconds: Seconds = 3600.0
     trusted: tuple[str, ...] = ()
+    share: bool = False
+    share_except: tuple[str, ...] = ()
 
 
 class InspectionConfig(Section, frozen=True, kw_only=True):
@@ -72,10 +89,36 @@ class InspectionConfig(Section, frozen=True, kw_only=True):
     held_bytes: Count = 256 * 1024 * 1024
 
 
+type FactName = Literal[
+    "run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "traceparent"
+]
+
+
+class DockerConfig(Section, frozen=True, kw_only=True):
+    """A Docker engine that tells which container has which address.
+
+    ``networks`` are names or ids, all where none is named. ``labels`` gives, for a fact, the label
+    to read it from instead of ours. ``clock_offset_seconds`` is added to the engine's times.
+    """
+
+    enabled: bool = False
+    url: str = "unix:///var/run/docker.sock"
+    networks: tuple[str, ...] = ()
+    labels: dict[FactName, str] = {}
+    clock_offset_seconds: float | Literal["auto"] = "auto"
+
+
+class SourcesConfig(Section, frozen=True, kw_only=True):
+    """What tells lineage, besides trainers, what runs."""
+
+    docker: DockerConfig = DockerConfig()
+
+
 class LineageConfig(Section, frozen=True, kw_only=True):
     """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
 
     redis: str = ""
+    sources: SourcesConfig = SourcesConfig()
 
 
 class SyslogConfig(Section, frozen=True, kw_only=True):
@@ -195,9 +238,63 @@ class InterceptConfig(Section, frozen=True, kw_only=True):
     opened_seconds: Seconds = 3600.0
 
 
+class WhenConfig(Section, frozen=True, kw_only=True):
+    """Which incidents: at least this grave, whose container is at least this sure.
+
+    ``categories`` are of signatures that matched, any of them; without one, all are meant.
+    """
+
+    severity_at_least: Literal["info", "low", "medium", "high", "critical"] = "info"
+    grade_at_least: Literal["bound", "token", "observed", "declared"] = "observed"
+    categories: tuple[str, ...] = ()
+
+
+class IncidentRule(Section, frozen=True, kw_only=True):
+    """What to do about which incidents."""
+
+    when: WhenConfig = WhenConfig()
+    do: tuple[ActionKind, ...] = ()
+
+
+class DockerActionConfig(Section, frozen=True, kw_only=True):
+    """The engine whose containers are acted on; where empty, the one that lineage follows."""
+
+    url: str = ""
+
+
+class KubernetesActionConfig(Section, frozen=True, kw_only=True):
+    """The API server whose pods are acted on, and the files with a token for it and its authority.
+
+    ``label`` is what a pod in quarantine gets; a NetworkPolicy selects it.
+    """
+
+    url: str = ""
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    label: str = "davylamp.quarantine"
+
+
+class ActionConfig(Section, frozen=True, kw_only=True):
+    """What is done about incidents (docs/actions.md); ``on_incident`` are the rules, all of them.
+
+    ``in_observe`` has a gateway act that stops nothing. Each attempt may take ``timeout_seconds``.
+    """
+
+    on_incident: tuple[IncidentRule, ...] = (IncidentRule(do=("tag", "feedback")),)
+    dry_run: bool = False
+    in_observe: bool = False
+    quarantine_seconds: Seconds = 3600.0
+    timeout_seconds: Seconds = 10.0
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    docker: DockerActionConfig = DockerActionConfig()
+    kubernetes: KubernetesActionConfig = KubernetesActionConfig()
+    webhook: WebhookConfig = WebhookConfig()
+
+
 class GatewayConfig(Section, frozen=True, kw_only=True):
     """The whole."""
 
+    name: str = ""
     mode: Literal["observe", "enforce"] = "enforce"
     exception_policy: Literal["fail-closed", "fail-open"] = "fail-closed"
     sandboxes: SandboxConfig = SandboxConfig()
@@ -210,6 +307,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     api: ApiConfig = ApiConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
+    actions: ActionConfig = ActionConfig()
     state_dir: str = ""
     signatures: str = ""
 

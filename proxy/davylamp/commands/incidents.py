@@ -1,6 +1,5 @@
 """``davylamp incidents``: what happened, who did it, and a bundle to hand on."""
 
-import getpass
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from davylamp.incidents.model import Status
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.incidents.pcapfiles import joined
 from davylamp.incidents.questions import Wanted, alerts_of, whose
-from davylamp.incidents.reach import opened
+from davylamp.incidents.reach import opened, user
 from davylamp.incidents.render import listing, view
 
 NOT_FOUND = 1
@@ -138,7 +137,7 @@ def resolve(  # noqa: PLR0913 - click gives each option a parameter
     """Put an incident to rest. Repeating it is harmless; a new alert within minutes reopens it."""
     with opened(url) as store:
         operations = IncidentOperations.beside(store.operations)
-        held = store.run(operations.resolve(incident_id, by or _user(), note, time.time()))
+        held = store.run(operations.resolve(incident_id, by or user(), note, time.time()))
     if held is None:
         _not_found(ctx, incident_id, as_json=as_json)
     elif as_json:
@@ -240,13 +239,6 @@ def _write(file: Path, bundle: Bundle, *, force: bool) -> None:
         raise ConfigError(f"{file} is there already; --force replaces it") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; name another with --output") from error
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def _printable(text: str) -> str:

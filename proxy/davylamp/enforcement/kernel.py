@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from davylamp.enforcement import iptables
+from davylamp.enforcement import iptables, quarantine
 from davylamp.enforcement.features import detect
 from davylamp.enforcement.memory import commands_that_restore
 from davylamp.enforcement.nftset import KernelSets
@@ -67,6 +67,12 @@ class Kernel:
         self._listening = listening
         if self._applied:
             nft("--file", "-", stdin=proxies_text(self.spec, self.features, listening))
+
+    def guard(self, *, on: bool) -> None:
+        """Have what addresses in quarantine send dropped, or stop looking for it."""
+        table = self.spec.table
+        commands = quarantine.guarding(table) if on else quarantine.unguarding(table)
+        nft("--file", "-", stdin="".join(f"{one}\n" for one in commands))
 
     def remove(self) -> None:
         """Take everything out; again does nothing. Conntrack marks stay, and mean nothing."""

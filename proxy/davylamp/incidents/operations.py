@@ -133,6 +133,18 @@ class IncidentOperations:
                 return Held(incident, held.version + 1)
         raise _contended(incident_id)
 
+    def note(self, event: events.ActionEvent) -> Operation[bool]:
+        """Put what was done about an incident on its record, once; False where there is no such."""
+        line = events.encode(event)
+        for _ in range(_ATTEMPTS):
+            held = yield from self.held(event.incident_id)
+            if held is None:
+                return False
+            incident = folding.acted(held.incident, event, line, self.bounds)
+            if (yield from self._commit(held.version, incident, line, line, "", ())):
+                return True
+        raise _contended(event.incident_id)
+
     def exported(self, incident_id: str, manifest_digest: str) -> Operation[None]:
         """Note that a bundle with this manifest was made of an incident."""
         name = self.keys.exports(incident_id)

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from davylamp import __version__
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
+from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
 
 MAX_WORKERS = 256
 MAX_SIGNATURES = 2000
@@ -48,6 +48,12 @@ class MetricsBook:
         self._lineage = Counter(
             "davylamp_lineage_events", "Changes of lineage published.", registry=self._registry
         )
+        self._actions = Counter(
+            "davylamp_actions",
+            "Actions about incidents that came to an end.",
+            ("kind", "status"),
+            registry=self._registry,
+        )
         self._signatures: set[str] = set()
         self._workers = _Workers()
         self._registry.register(self._workers)
@@ -64,6 +70,8 @@ class MetricsBook:
                 self._tls.labels("refusal" if event.refusal else "diversion").inc()
             case LineageEvent():
                 self._lineage.inc()
+            case ActionEvent():
+                self._actions.labels(event.action.kind, event.action.status).inc()
             case StatsEvent():
                 self._workers.take(event)
 
