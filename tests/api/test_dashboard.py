@@ -25,7 +25,11 @@ from davylamp.events import AlertInfo, EvidenceInfo, LineageInfo, TlsInfo
 from davylamp.incidents.model import Status
 from davylamp.incidents.operations import IncidentOperations
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),  # one Chromium is enough
+]
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
@@ -320,7 +324,8 @@ def test_axe_finds_no_fault(visit: Open, site: Site, theme: str, viewport: dict[
     if viewport == PHONE:
         picture(page, "dashboard-phone", theme, "dark")
     page.locator(".case").first.click()
-    expect(page.locator(".timeline")).to_be_visible()
+    expect(page.locator(".timeline .deed")).to_have_count(1)
+    expect(page.get_by_role("article")).to_contain_text("everything from it is refused")
     if viewport == DESKTOP:
         page.set_viewport_size({"width": 1280, "height": 1260})
         picture(page, "dashboard-incident", theme, "light")
