@@ -104,7 +104,7 @@ function legend(calls, flows, deeds, more) {
   return [
     stopped > 0 && h("span", { class: "key key-stopped" }, `\u2715 ${plural(stopped, "flow")} stopped`),
     through > 0 && h("span", { class: "key key-through" }, `\u25cf ${plural(through, "flow")} went through`),
-    deeds.length > 0 && h("span", { class: "key key-deed" }, `\u25b2 ${plural(deeds.length, "action")} taken`),
+    deeds.length > 0 && h("span", { class: "key key-deed" }, `\u25b2 ${plural(deeds.length, "action")}`),
     calls.some((one) => one.kind === "sure") && h("span", { class: "key key-sure" }, "the tool call it was"),
     calls.some((one) => one.kind === "maybe") && h("span", { class: "key key-maybe" }, "may have been it"),
     calls.some((one) => one.kind === "other") && h("span", { class: "key key-other" }, "other tool calls"),
