@@ -153,6 +153,7 @@ class Gateway:
             board=self._board,
             rules=self._kernel,
             processes=processes,
+            followed=self._sources.health.values(),
             clock=time.time,
         )
 
