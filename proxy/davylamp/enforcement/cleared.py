@@ -85,4 +85,3 @@ def carrying(features: Features) -> Iterator[str]:
         # Bulk that has a request's first byte by chance.
         yield f"meta length >= {_BULK_SIZED} numgen random mod {_ONE_IN} != 0 accept"
     yield "goto look"
-

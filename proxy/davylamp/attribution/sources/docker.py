@@ -31,7 +31,8 @@ _ACTIONS = ("start", "die", "destroy", "rename", "connect", "disconnect")
 _FILTERS = {"type": ("container", "network"), "event": _ACTIONS}
 _BACKLOG = 3600.0
 _WAITING = 10_000
-_AGAIN = 60.0
+_AGAIN = 300.0
+_SILENCE = 30.0
 _AT_ONCE = 8
 _LEAD = 10.0
 """A container is put on its networks at most so long before its start."""
@@ -115,12 +116,14 @@ class _Following:
             health.begun()
             checked = self._clock()
             while True:
-                heard = await waiting.next(max(0.0, checked + _AGAIN - self._clock()))
-                if heard is not None and heard.type != UNREADABLE:
+                heard = await waiting.next(_SILENCE)
+                if heard is None:
+                    await self._measure()  # also shows that it is there
+                elif heard.type != UNREADABLE:
                     await self._heard(heard)
                     health.last_event = self._clock()
-                else:
-                    await self._measure()
+                lost = heard is not None and heard.type == UNREADABLE
+                if lost or not 0 <= self._clock() - checked < _AGAIN:
                     await self._reconcile()
                     checked = self._clock()
 
@@ -271,6 +274,8 @@ class _Following:
             if mine and (claim.ip, claim.lifecycle_id) not in now:
                 at = await self._end_of(claim)
                 await self._ledger.release(claim.ip, claim.lifecycle_id, at)
+        for life in self._lives.values():
+            life.holds.clear()  # a store that has lost them is told again
         for each in found:
             await self._take(each)
 
