@@ -31,3 +31,7 @@ class LineageUnavailable(DavylampError):  # noqa: N818 - the design's own name f
 
 class EngineError(DavylampError):
     """What runs the containers cannot be reached or refuses; the caller goes on and tries again."""
+
+
+class ActionRefused(DavylampError):  # noqa: N818 - what it is
+    """What was to be done about an incident cannot be, now or later; the caller notes it."""

@@ -228,7 +228,34 @@ class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
     ip: str = ""
 
 
-AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent
+class ActionInfo(Struct, frozen=True, kw_only=True):
+    """What was done about an incident, or undone, and what came of it (docs/actions.md).
+
+    ``kind`` is as in the configuration, ``status`` one of done, failed, would, undone; ``outcome``
+    says it in words. ``reason`` and ``severity`` are the incident's.
+    """
+
+    kind: str
+    status: str
+    target: str
+    outcome: str = ""
+    gateway: str = ""
+    attempts: int = 0
+    reason: str = ""
+    severity: str = ""
+    by: str = ""
+
+
+class ActionEvent(Event, tag="action", frozen=True, kw_only=True):
+    """Something was done by policy about an incident, or would have been, or was undone."""
+
+    incident_id: str
+    action: ActionInfo
+    src_ip: str = ""
+    lineage: LineageInfo | None = None
+
+
+AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | ActionEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)

@@ -9,10 +9,15 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from davylamp.alerts import AlertDesk
+from davylamp.api.board import Board
+from davylamp.api.listening import listening_of
+from davylamp.api.server import serving_api
+from davylamp.api.sight import Sight
+from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.sources.source import StoreLedger
@@ -23,13 +28,22 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent, decode
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    StatsEvent,
+    TlsEvent,
+    decode,
+)
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
+from davylamp.response import Response, action_policy_of, unshared_of
 from davylamp.sinks import sinks_of
 from davylamp.wiring import (
     pack_of,
@@ -40,6 +54,7 @@ from davylamp.wiring import (
     with_inside,
 )
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.supervised import Supervised
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -59,15 +74,20 @@ class Gateway:
         self._pack = pack_of(config)
         policy_of(config)
         steering_of(config)
+        action_policy_of(config)
+        unshared_of(config)
         if config.metrics.listen:
             parse_listen(config.metrics.listen)
+        if config.api.listen:
+            listening_of(config.api)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
-        self._sync = LineageSync(self._store, self._table)
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
+        self._board = Board(time.time)
+        self._sync = LineageSync(self._store, self._table, on_change=self._learn)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -83,7 +103,12 @@ class Gateway:
         def publish(event: AnyEvent) -> None:
             book.count(event)
             fanout.publish(event)
+            self._board.take(event)
+            if isinstance(event, AlertEvent):
+                response.take(event)
 
+        given = self._config, self._kernel, self._store, self._table, spool
+        self._response = response = Response(*given, publish)
         desk = AlertDesk(self._table, publish, time.time)
 
         def on_event(worker: str, event: AnyEvent) -> None:
@@ -96,12 +121,12 @@ class Gateway:
         workers = self._workers(on_event)
         interception = self._interception(on_event)
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
-            if self._config.metrics.listen:
-                listen = self._config.metrics.listen
-                await stack.enter_async_context(serving(listen, book.exposition))
+            processes = (*workers, *(interception.workers if interception else ()))
+            await self._serve(stack, book, processes)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
@@ -117,9 +142,35 @@ class Gateway:
             await self._until_ready(workers, interception, tasks)
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
+            tasks.append(asyncio.create_task(response.run()))
+            stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
             await self._until_end(tasks)
             logger.info("ending")
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, book: MetricsBook, processes: Sequence[Supervised]
+    ) -> None:
+        """Open what others ask us on, until the stack ends."""
+        if self._config.metrics.listen:
+            listen = self._config.metrics.listen
+            await stack.enter_async_context(serving(listen, book.exposition))
+        if self._config.api.listen:
+            await stack.enter_async_context(serving_api(self._sight(book, processes)))
+
+    def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
+        return Sight(
+            config=self._config,
+            pack=self._pack,
+            store=self._store,
+            sync=self._sync,
+            table=self._table,
+            book=book,
+            board=self._board,
+            rules=self._kernel,
+            processes=processes,
+            clock=time.time,
+        )
 
     def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
         queues = self._config.queues
@@ -143,14 +194,25 @@ class Gateway:
     async def _deliver(self, line: bytes) -> None:
         event = decode(line)
         await self._store.record(event)
-        if isinstance(event, AlertEvent):
-            await self._store.run(self._incidents.record(event))
+        match event:
+            case AlertEvent():
+                incident = await self._store.run(self._incidents.record(event))
+                await self._response.about(incident)
+            case ActionEvent():
+                await self._store.run(self._incidents.note(event))
+            case _:
+                pass
 
     async def _keep_lineage(self) -> None:
         """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_redis())
             group.create_task(self._sync.run())
+
+    def _learn(self, change: Change) -> None:
+        """Tell whoever follows lineage of a change."""
+        self._board.learn(change)
+        self._response.heard(change)
 
     async def _keep_sources(self) -> None:
         """Have sources write once there is a store to write to."""

@@ -148,7 +148,7 @@ class Operations:
     def release_container(self, subject: str, at: float, now: float) -> Operation[int]:
         """Release every address of a lifecycle, or of the newest one of that container name."""
         lifecycle = yield from self._lifecycle_of(subject, at)
-        addresses = yield from self._addresses_of(lifecycle)
+        addresses = yield from self.addresses_of(lifecycle)
         released = 0
         for ip in addresses:
             released += yield from self.release(ip, lifecycle, at, now)
@@ -220,6 +220,11 @@ class Operations:
             found.extend(_readable(replies, model.decode_call))
         return sorted(found, key=lambda call: call.started)
 
+    def call(self, lifecycle: str, tool_call_id: str) -> Operation[ToolCall | None]:
+        """Return a tool call of a lifecycle as it stands, None where it is not on record."""
+        replies = yield (("HGET", self.keys.calls(lifecycle), tool_call_id),)
+        return next(_readable([replies], model.decode_call), None)
+
     def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
         """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
         if container:
@@ -227,6 +232,21 @@ class Operations:
         history = yield from self.history(ip)
         holder = history.holder(at)
         return holder.lifecycle_id if holder is not None else ""
+
+    def addresses_of(self, lifecycle: str) -> Operation[list[str]]:
+        """Return the addresses that a lifecycle holds, or has held."""
+        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
+        return sorted(_text(ip) for ip in ips)
+
+    def names_of(self, lifecycle: str) -> Operation[frozenset[str]]:
+        """Return every id that a lifecycle goes by, the one asked about among them."""
+        _, bindings = yield from self._bindings_about(lifecycle)
+        return frozenset({lifecycle, *_ids_of(bindings)})
+
+    def newest(self, container: str) -> Operation[str]:
+        """Return the newest lifecycle of a container name, or ''."""
+        [found] = yield (("HGET", self.keys.container(container), "lifecycle_id"),)
+        return _text(found) if found else ""
 
     def look_up(self, subject: str) -> Operation[Dossier | None]:
         """Return all that is on record about a container, lifecycle id or address, or None.
@@ -406,7 +426,7 @@ class Operations:
         latest = repr(binding.valid_from)
         [found] = yield (("ZREVRANGEBYSCORE", by_name, latest, "-inf", "LIMIT", 0, 1),)
         for lifecycle in map(_text, found):
-            addresses = yield from self._addresses_of(lifecycle)
+            addresses = yield from self.addresses_of(lifecycle)
             holds = [each.history.current for each in (yield from self._stored_many(addresses))]
             live = [each for each in holds if each and lifecycle in each.lifecycles]
             if live and all(same_container(each, binding) for each in live):
@@ -425,10 +445,6 @@ class Operations:
             return _text((then or first)[0])
         return subject if known else ""
 
-    def _addresses_of(self, lifecycle: str) -> Operation[list[str]]:
-        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
-        return sorted(_text(ip) for ip in ips)
-
     def _bindings_about(self, subject: str) -> Operation[tuple[str, list[Binding]]]:
         try:
             history = yield from self.history(subject)
@@ -442,7 +458,7 @@ class Operations:
         found: dict[tuple[str, int], Binding] = {}
         ips: dict[str, None] = {}
         for lifecycle in sorted(wanted):
-            ips.update(dict.fromkeys((yield from self._addresses_of(lifecycle))))
+            ips.update(dict.fromkeys((yield from self.addresses_of(lifecycle))))
         for stored in (yield from self._stored_many(list(ips))):
             for each in stored.history.bindings:
                 if not wanted.isdisjoint(each.lifecycles) and not each.empty:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from davylamp.events import AlertEvent, LineageInfo
+from davylamp.events import ActionEvent, AlertEvent, LineageInfo
 from davylamp.incidents import chain
 from davylamp.incidents.model import (
     BOUNDS,
@@ -99,6 +99,23 @@ def resolved(incident: Incident, resolution: Resolution, line: bytes) -> Inciden
         status=Status.RESOLVED,
         resolution=resolution,
         timeline=(*incident.timeline, moment),
+        chain_length=incident.chain_length + 1,
+        chain_head=chain.link(incident.chain_head, line),
+    )
+
+
+def acted(incident: Incident, event: ActionEvent, line: bytes, bounds: Bounds = BOUNDS) -> Incident:
+    """Return the incident with what was done about it; ``line`` is the event as it is kept."""
+    action = event.action
+    moment = Moment(
+        at=event.timestamp,
+        what=f"{action.kind} {action.status}: {action.outcome}",
+        to=action.target,
+        by=action.by or f"gateway {action.gateway}",
+    )
+    return replace(
+        incident,
+        timeline=(*incident.timeline[: bounds.timeline - 1], moment),
         chain_length=incident.chain_length + 1,
         chain_head=chain.link(incident.chain_head, line),
     )

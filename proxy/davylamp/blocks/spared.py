@@ -1,0 +1,38 @@
+"""Endpoints that no shared verdict keeps from anybody: what a site vouched for."""
+
+from collections.abc import Iterable
+
+from davylamp.decision import Endpoint
+from davylamp.enforcement.nftset import KernelSets
+from davylamp.errors import KernelError
+from davylamp.policy import Network, within
+
+_TRUSTED = (("trusted4", 4), ("trusted6", 16), ("shared4", 4), ("shared6", 16))
+
+
+class Spared:
+    """The site's own networks, and where its resolvers said that trusted names are.
+
+    The latter is asked of the kernel, where ``steering`` has put it.
+    """
+
+    def __init__(self, sets: KernelSets, networks: Iterable[Network], *, steering: bool) -> None:
+        self._sets = sets
+        self._networks = tuple(networks)
+        self._steering = steering
+
+    def covers(self, endpoint: Endpoint) -> bool:
+        """Tell whether an endpoint is one of these."""
+        return within(endpoint.address, self._networks) or (
+            self._steering and endpoint.address in self._trusted(len(endpoint.address))
+        )
+
+    def _trusted(self, size: int) -> set[bytes]:
+        found: set[bytes] = set()
+        for name, width in _TRUSTED:
+            if width == size:
+                try:
+                    found.update(one.key[-size:] for one in self._sets.elements(name))
+                except KernelError:  # no such set: nothing was ever trusted
+                    continue
+        return found
