@@ -44,7 +44,7 @@ def why_not() -> str:
     return "" if tried.returncode == 0 else "this machine allows no namespaces"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The engine answered with an error, or it did not start."""
 
 
@@ -75,10 +75,9 @@ class Dockerd:
     def create(self) -> Self:
         """Make the namespaces, start the engine in them, and give it an image and a network."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        own = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-            + [sys.executable, "-c", _INIT],
-            start_new_session=True,
+            ["unshare", *own, sys.executable, "-c", _INIT], start_new_session=True
         )
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         _until(lambda: children.read_text().split())
@@ -91,25 +90,25 @@ class Dockerd:
         return self
 
     def start(self) -> None:
-        """Start the engine; raise Refused with its last words if it ends at once."""
+        """Start the engine; raise RefusedError with its last words if it ends at once."""
         log = self.directory / "log"
-        own = ["--data-root", "data", "--exec-root", "exec", "--pidfile", "pid"]
+        own = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        command = [
+            *("nsenter", "-t", str(self._init), "-n", "-m", "-p", f"--wd={self.directory}"),
+            *("dockerd", "-H", self.url),
+            *(f"--{option}={self.directory / name}" for option, name in own.items()),
+            *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
+            *("--userland-proxy=false", f"--cgroup-parent=/{self._group}"),
+        ]
         with log.open("ab") as out:
             self._daemon = subprocess.Popen(
-                ["nsenter", "-t", str(self._init), "-n", "-m", "-p", f"--wd={self.directory}"]
-                + ["dockerd", *(self._placed(word) for word in own), "-H", self.url]
-                + ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]
-                + ["--userland-proxy=false", f"--cgroup-parent=/{self._group}"],
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
+                command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
             )
 
         def answers() -> bool:
             assert self._daemon is not None
             if self._daemon.poll() is not None:
-                raise Refused(log.read_text()[-400:])
+                raise RefusedError(log.read_text()[-400:])
             try:
                 return self.ask("GET", "/_ping") is not None
             except (OSError, http.client.HTTPException):
@@ -161,7 +160,7 @@ class Dockerd:
     def ask(
         self, method: str, path: str, query: dict[str, str] | None = None, raw: Any = None
     ) -> Any:
-        """Send one request; return the JSON or text that answers it; raise Refused otherwise."""
+        """Send one request; return the JSON or text of the answer; raise RefusedError otherwise."""
         connection = _Connection(self.socket)
         body = raw if isinstance(raw, bytes) or raw is None else json.dumps(raw).encode()
         kind = "application/x-tar" if isinstance(raw, bytes) else "application/json"
@@ -173,21 +172,22 @@ class Dockerd:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise Refused(f"{method} {path}: {answer.status} {text}")
+            raise RefusedError(f"{method} {path}: {answer.status} {text}")
         try:
             return json.loads(text)
         except ValueError:
             return text
 
-    def network(self, name: str, bridge: str, subnet: str) -> None:
-        """Make a network with a bridge of that name."""
+    def network(self, name: str, bridge: str, *subnets: str) -> None:
+        """Make a network with a bridge of that name, and IPv6 if a subnet is of that."""
         made = self.ask(
             "POST",
             "/networks/create",
             raw={
                 "Name": name,
                 "Driver": "bridge",
-                "IPAM": {"Config": [{"Subnet": subnet}]},
+                "EnableIPv6": any(":" in each for each in subnets),
+                "IPAM": {"Config": [{"Subnet": each} for each in subnets]},
                 "Options": {"com.docker.network.bridge.name": bridge},
             },
         )
@@ -243,9 +243,6 @@ class Dockerd:
         made = self.ask("POST", f"/containers/{container}/exec", raw={"Cmd": list(words)})
         self.ask("POST", f"/exec/{made['Id']}/start", raw={"Detach": True})
 
-    def _placed(self, word: str) -> str:
-        return word if word.startswith("-") else str(self.directory / word)
-
     def _end(self, number: signal.Signals) -> None:
         assert self._daemon is not None
         pid = self._daemon.pid
@@ -294,5 +291,5 @@ def _until(true: Any, seconds: float = 15.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise Refused("the engine did not become ready")
+            raise RefusedError("the engine did not become ready")
         time.sleep(0.02)

@@ -120,13 +120,12 @@ class HttpExchanges:
         exchange = self._exchange(flow)
         message = flow.request if direction is Direction.ORIGINATOR else flow.response
         assert message is not None
-        earlier = message.stream
-        if callable(earlier):  # another addon changes the body: what it makes is what counts
+        if callable(message.stream):  # another addon changes the body: what it makes is what counts
             length = None
         found = exchange.begin(direction, _head(flow, direction, None), length, time.time())
         self._kept(flow, exchange)
         if not self.conclude(flow, found):
-            message.stream = Tap(self, flow, exchange.bodies[direction], earlier)
+            message.stream = Tap(self, flow, message, exchange.bodies[direction])
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         known = self.lamp.connections.strand(flow.id)

@@ -1,10 +1,14 @@
-"""What stands in a streaming body's way: each piece is judged before mitmproxy sends it on."""
+"""What stands in a streaming body's way: each piece is judged before mitmproxy sends it on.
+
+Once a body is known to be bulk it steps out of the way: mitmproxy asks a message how it streams
+before each piece, and passes the rest on by itself.
+"""
 
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from mitmproxy.http import HTTPFlow
+from mitmproxy.http import HTTPFlow, Message
 
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.framing import BLANK
@@ -20,17 +24,19 @@ MAX_WAITING = 64 * 1024
 
 
 class Tap:
-    """A callable for mitmproxy's ``message.stream``; ``earlier`` is what another addon put there.
+    """A callable for a message's ``stream``, in place of what another addon may have put there.
 
     mitmproxy calls it with each piece, and with nothing at the end, and sends on what it returns.
     """
 
     def __init__(
-        self, addon: "HttpExchanges", flow: HTTPFlow, body: Body, earlier: Stream | bool
+        self, addon: "HttpExchanges", flow: HTTPFlow, message: Message, body: Body
     ) -> None:
         self._addon = addon
         self._flow = flow
+        self._message = message
         self._body = body
+        earlier = message.stream
         self._earlier = earlier if callable(earlier) else None
         self._waiting = b""
 
@@ -69,6 +75,8 @@ class Tap:
                 passed.append(self._waiting)
                 self._waiting = b""
             passed.append(piece)
+        if self._body.passed and self._earlier is None:  # nothing waits, then
+            self._message.stream = True
         return passed
 
     def _would_block(self, doubtful: tuple[Finding, ...]) -> bool:

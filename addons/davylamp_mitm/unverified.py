@@ -12,14 +12,16 @@ import time
 
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers import ServerTLSLayer, TCPLayer
+from mitmproxy.proxy.layers import HttpLayer, ServerTLSLayer, TCPLayer
 from mitmproxy.tls import TlsData
 from OpenSSL import SSL
 
 from davylamp.flow import Direction
 from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.connections import Watched
 from davylamp_mitm.lamp import Lamp, Sight
 from davylamp_mitm.strand import ByteStrand
+from davylamp_mitm.upgrade import HeardUpgrade, granted
 
 
 class UnverifiedServers:
@@ -31,14 +33,25 @@ class UnverifiedServers:
     def next_layer(self, layer: NextLayer, *, refused: bool) -> None:
         """Judge what a client says to a server that is not there, before it is decided on."""
         context, data = layer.context, layer.data_client()
-        client, server = context.client, context.server
+        client = context.client
         watched = self.lamp.watched(client)
         watched.spoken = watched.spoken or bool(data) or bool(layer.data_server())
-        if not (refused and data and isinstance(layer.layer, TCPLayer)):
-            return  # of HTTP a request is judged before a server is looked for
+        if not (refused and data):
+            return
         if watched.stopped:
             layer.layer = None
-            return
+        elif isinstance(layer.layer, TCPLayer):
+            self._hear_out(layer, watched, data)
+        elif isinstance(layer.layer, HttpLayer) and client.alpn != b"h2":
+            answer = granted(data)  # other requests are judged before a server is looked for
+            if answer is None:
+                layer.layer = None  # asked again when there is more
+            elif answer:
+                layer.layer = HeardUpgrade(layer, self.lamp, answer)
+
+    def _hear_out(self, layer: NextLayer, watched: Watched, data: bytes) -> None:
+        context = layer.context
+        client, server = context.client, context.server
         strand = ByteStrand(self.lamp.settings().pack)
         found = strand.receive(Direction.ORIGINATOR, data, time.time())
         if not found and strand.partial and len(data) <= MAX_MESSAGE:

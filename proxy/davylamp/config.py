@@ -30,6 +30,7 @@ type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
 type FormatName = Literal["eve", "ecs", "ocsf"]
 type Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+type ScopeName = Literal["read", "register", "act"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename=None):
@@ -181,6 +182,34 @@ class MetricsConfig(Section, frozen=True, kw_only=True):
     listen: str = ""
 
 
+class ApiTlsConfig(Section, frozen=True, kw_only=True):
+    """The API's own certificate; with ``client_ca`` every client must show one of that authority.
+
+    ``clients`` says what a client may do without a token, by a name in its certificate.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    client_ca: str = ""
+    clients: dict[str, tuple[ScopeName, ...]] = {}
+
+
+class ApiConfig(Section, frozen=True, kw_only=True):
+    """Where the API and the dashboard are: an address and port; nowhere where empty.
+
+    ``hosts`` are the names, beside addresses, that it may be asked for by. The token files are
+    made under ``state_dir`` where none are named.
+    """
+
+    listen: str = ""
+    cleartext: bool = False
+    hosts: tuple[str, ...] = ()
+    token_file: str = ""
+    read_token_file: str = ""
+    register_token_file: str = ""
+    tls: ApiTlsConfig = ApiTlsConfig()
+
+
 class RulesConfig(Section, frozen=True, kw_only=True):
     """The kernel's part: the nftables table's name, and where in the mark our bits are."""
 
@@ -275,6 +304,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     lineage: LineageConfig = LineageConfig()
     outputs: OutputConfig = OutputConfig()
     metrics: MetricsConfig = MetricsConfig()
+    api: ApiConfig = ApiConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
     actions: ActionConfig = ActionConfig()

@@ -9,10 +9,15 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from davylamp.alerts import AlertDesk
+from davylamp.api.board import Board
+from davylamp.api.listening import listening_of
+from davylamp.api.server import serving_api
+from davylamp.api.sight import Sight
+from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.sources.source import StoreLedger
@@ -49,6 +54,7 @@ from davylamp.wiring import (
     with_inside,
 )
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.supervised import Supervised
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -72,12 +78,16 @@ class Gateway:
         unshared_of(config)
         if config.metrics.listen:
             parse_listen(config.metrics.listen)
+        if config.api.listen:
+            listening_of(config.api)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
+        self._board = Board(time.time)
+        self._sync = LineageSync(self._store, self._table, on_change=self._learn)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -93,6 +103,7 @@ class Gateway:
         def publish(event: AnyEvent) -> None:
             book.count(event)
             fanout.publish(event)
+            self._board.take(event)
             if isinstance(event, AlertEvent):
                 response.take(event)
 
@@ -114,12 +125,11 @@ class Gateway:
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
-            if self._config.metrics.listen:
-                listen = self._config.metrics.listen
-                await stack.enter_async_context(serving(listen, book.exposition))
-            lineage = asyncio.create_task(self._keep_lineage(response))
+            processes = (*workers, *(interception.workers if interception else ()))
+            await self._serve(stack, book, processes)
+            lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
-            stack.push_async_callback(_cancelled, asyncio.create_task(self._sources.run()))
+            stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
             desk_task = asyncio.create_task(desk.run())
             stack.push_async_callback(_cancelled, desk_task)
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
@@ -137,6 +147,30 @@ class Gateway:
             logger.info("ready: %s", self._summary())
             await self._until_end(tasks)
             logger.info("ending")
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, book: MetricsBook, processes: Sequence[Supervised]
+    ) -> None:
+        """Open what others ask us on, until the stack ends."""
+        if self._config.metrics.listen:
+            listen = self._config.metrics.listen
+            await stack.enter_async_context(serving(listen, book.exposition))
+        if self._config.api.listen:
+            await stack.enter_async_context(serving_api(self._sight(book, processes)))
+
+    def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
+        return Sight(
+            config=self._config,
+            pack=self._pack,
+            store=self._store,
+            sync=self._sync,
+            table=self._table,
+            book=book,
+            board=self._board,
+            rules=self._kernel,
+            processes=processes,
+            clock=time.time,
+        )
 
     def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
         queues = self._config.queues
@@ -169,12 +203,21 @@ class Gateway:
             case _:
                 pass
 
-    async def _keep_lineage(self, response: Response) -> None:
+    async def _keep_lineage(self) -> None:
         """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_redis())
-            sync = LineageSync(self._store, self._table, on_change=response.heard)
-            group.create_task(sync.run())
+            group.create_task(self._sync.run())
+
+    def _learn(self, change: Change) -> None:
+        """Tell whoever follows lineage of a change."""
+        self._board.learn(change)
+        self._response.heard(change)
+
+    async def _keep_sources(self) -> None:
+        """Have sources write once there is a store to write to."""
+        await self._sync.loaded.wait()
+        await self._sources.run()
 
     async def _keep_redis(self) -> None:
         if self._embedded is None:

@@ -91,16 +91,14 @@ def cut(stream: bytes, at: list[int]) -> list[tuple[int, bytes]]:
     return [(a, stream[a:b]) for a, b in itertools.pairwise(edges)]
 
 
-MINING = st.sampled_from(
-    [
-        LOGIN,
-        SUBSCRIBE + AUTHORIZE,
-        b"hello\n" + SUBMIT,
-        RPC + LOGIN,
-        post(RPC) + SUBSCRIBE,
-        b"  \r\n\t" + LOGIN.replace(b",", b" ,\t"),
-    ]
-)
+AT_ONCE = [
+    LOGIN,
+    SUBSCRIBE + AUTHORIZE,
+    b"hello\n" + SUBMIT,
+    RPC + LOGIN,
+    b"  \r\n\t" + LOGIN.replace(b",", b" ,\t"),
+]
+MINING = st.sampled_from([*AT_ONCE, post(RPC) + SUBSCRIBE])
 CUTS = st.lists(st.integers(0, 2000), max_size=12)
 ISN = st.integers(0, 2**32 - 1)
 
@@ -124,11 +122,15 @@ def test_in_order_any_cut_is_stopped(stream: bytes, at: list[int], isn: int) -> 
 
 
 @settings(max_examples=200, deadline=None)
-@given(MINING, CUTS, ISN, st.randoms(use_true_random=False))
+@given(st.sampled_from(AT_ONCE), CUTS, ISN, st.randoms(use_true_random=False))
 def test_in_any_order_any_cut_is_stopped(
     stream: bytes, at: list[int], isn: int, rng: random.Random
 ) -> None:
-    """Nor does one whose segments arrive shuffled and repeated."""
+    """Nor does one whose segments arrive shuffled and repeated.
+
+    Not so behind a request that was complete, and cleared its flow: a repeat of its end may carry
+    new bytes, and what begins amid a packet of a cleared flow is the sample's to find.
+    """
     segments = cut(stream, at)
     segments += [(n, stream[n : n + rng.randrange(1, 60)]) for n in range(0, len(stream), 40)]
     rng.shuffle(segments)

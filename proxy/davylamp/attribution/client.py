@@ -210,7 +210,7 @@ class Client:
             self._store.run(operations.put_call(call))
         elif self._store.run(operations.put_call_of(call, container, ip)) is None:
             _log.warning(
-                "tool call %s is not recorded: %s is not bound; call bind() first",
+                "tool call %s waits: %s is not bound; call bind() first",
                 call.tool_call_id,
                 container or ip,
             )

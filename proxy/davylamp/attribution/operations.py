@@ -220,6 +220,11 @@ class Operations:
             found.extend(_readable(replies, model.decode_call))
         return sorted(found, key=lambda call: call.started)
 
+    def call(self, lifecycle: str, tool_call_id: str) -> Operation[ToolCall | None]:
+        """Return a tool call of a lifecycle as it stands, None where it is not on record."""
+        replies = yield (("HGET", self.keys.calls(lifecycle), tool_call_id),)
+        return next(_readable([replies], model.decode_call), None)
+
     def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
         """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
         if container:

@@ -9,6 +9,7 @@ given as ``stale``; before the oldest record nobody is named.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from davylamp.attribution.claims import filled
@@ -24,6 +25,8 @@ from davylamp.attribution.model import (
 )
 
 _HOMES = 16
+SHORT_ID = 12
+"""Characters of a container id that every runtime shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,19 @@ class LineageTable:
     def lose(self) -> None:
         """Record that changes no longer arrive: nothing after ``fresh_at`` is certain."""
         self._live = False
+
+    def containers(self, ids: Collection[str]) -> list[Binding]:
+        """Return the bindings of containers by their ids; runtimes shorten those to 12 characters.
+
+        It looks at every address once, however many ids there are.
+        """
+        wanted = {one[:SHORT_ID] for one in ids if len(one) >= SHORT_ID}
+        return [
+            binding
+            for history in tuple(self._snapshot.addresses.values())
+            for binding in history.bindings
+            if binding.container_id[:SHORT_ID] in wanted and not binding.empty
+        ]
 
     def attribute(self, ip: str, at: float, now: float) -> Attribution:
         """Say who held the address (canonical text) at a time, as known at ``now``.

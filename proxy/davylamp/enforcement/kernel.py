@@ -5,6 +5,7 @@ what the exception policy says. Taking them out is a decision of the caller's.
 """
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Kernel:
         self.features = features or detect()
         self._listening: frozenset[int] = frozenset()
         self._applied = False
+        self.applied_at = 0.0
+        """When the rules were put in force, in seconds since the epoch; 0 before that."""
 
     def apply(self) -> None:
         """Put the ruleset in force, in place of an earlier one of the same table name.
@@ -55,6 +58,7 @@ class Kernel:
         text = nft_text(self.spec, self.features, elements, self._listening)
         nft("--file", "-", stdin=text)
         self._applied = True
+        self.applied_at = time.time()
         if self.features.native_queue:
             self._remove_iptables()
 

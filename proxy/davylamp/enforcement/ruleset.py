@@ -6,8 +6,8 @@ A forwarded packet of a training subnet goes through these chains:
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: what carries bytes is queued
     opening   of a new connection the originator's first bytes are let on before any other
-    cleared   most bulk passes here; the rest by its first byte: ``beginning``, ``carrying``, or
-              none, and then it passes
+    cleared   most bulk passes here; the rest by its first byte: ``beginning``, ``look``, or none,
+              and then it passes
     beginning what may start a request is queued again (so many a second a flow), with a mark that
               says so
     carrying  bulk that looks like a beginning passes here

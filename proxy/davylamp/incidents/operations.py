@@ -48,7 +48,15 @@ return 1
 
 _ATTEMPTS = 32
 _BATCH = 256
-_REPEATED = 2
+_SAME_MOMENT = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an incident is in the order of last alerts: seconds since the epoch, and its id."""
+
+    at: float
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,43 @@ class IncidentOperations:
             replies = yield [("HGET", self.keys.incident(_text(one)), "json") for one in some]
             found += [one for raw in replies if (one := _readable(raw)) is not None]
         return found
+
+    def page(
+        self, after: Place | None, count: int
+    ) -> Operation[list[tuple[Place, Incident | None]]]:
+        """Return at most ``count`` incidents after a place, newest alert first.
+
+        Each with its own place; None stands for one that cannot be read.
+        """
+        highest = "+inf" if after is None else repr(after.at)
+        # Those of the same microsecond as the place come again, and are told by their ids.
+        [found] = yield (
+            (
+                "ZREVRANGEBYSCORE",
+                self.keys.index,
+                highest,
+                "-inf",
+                "WITHSCORES",
+                "LIMIT",
+                0,
+                count + _SAME_MOMENT,
+            ),
+        )
+        places = [Place(float(score), _text(name)) for name, score in _pairs(found)]
+        places = [one for one in places if after is None or one < after][:count]
+        if not places:
+            return []
+        replies = yield [("HGET", self.keys.incident(one.id), "json") for one in places]
+        return list(zip(places, map(_readable, replies), strict=True))
+
+    def versions(self, count: int) -> Operation[dict[str, int]]:
+        """Return the versions of the incidents with the newest alerts, by id."""
+        [ids] = yield (("ZREVRANGE", self.keys.index, 0, count - 1),)
+        if not ids:
+            return {}
+        names = [_text(one) for one in ids]
+        replies = yield [("HGET", self.keys.incident(one), "version") for one in names]
+        return {name: int(raw) for name, raw in zip(names, replies, strict=True) if raw}
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
@@ -284,6 +329,13 @@ def _earlier(members: Sequence[bytes]) -> list[Earlier]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return found
+
+
+def _pairs(found: Any) -> list[tuple[Any, Any]]:
+    """Return members with their scores, as RESP2 and as redis-py's callbacks give them."""
+    if found and isinstance(found[0], tuple | list):
+        return [(one[0], one[1]) for one in found]
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
 def _text(raw: Any) -> str:

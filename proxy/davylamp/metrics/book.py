@@ -79,6 +79,20 @@ class MetricsBook:
         """Return everything in Prometheus's text format, version 0.0.4."""
         return generate_latest(self._registry)
 
+    def alerts(self) -> dict[tuple[str, str], int]:
+        """Return how many alerts were counted, by action and category."""
+        found: dict[tuple[str, str], int] = {}
+        for metric in self._alerts.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    key = sample.labels["action"], sample.labels["category"]
+                    found[key] = found.get(key, 0) + int(sample.value)
+        return found
+
+    def workers(self) -> tuple[StatsEvent, ...]:
+        """Return the newest stats of each worker."""
+        return self._workers.newest()
+
     def _signature(self, identity: str) -> str:
         if identity not in self._signatures and len(self._signatures) >= MAX_SIGNATURES:
             return OTHER
@@ -95,6 +109,9 @@ class _Workers(Collector):
     def take(self, event: StatsEvent) -> None:
         if event.worker in self._newest or len(self._newest) < MAX_WORKERS:
             self._newest[event.worker] = event
+
+    def newest(self) -> tuple[StatsEvent, ...]:
+        return tuple(self._newest.values())
 
     def collect(self) -> Iterator[Metric]:
         packets = CounterMetricFamily(

@@ -21,7 +21,7 @@ from davylamp.resets import reset_to_sender, resets_for
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
-_BULK = 1200  # bytes of payload; the kernel's rules draw the same line (docs/kernel.md)
+_BULK = 1200  # bytes of payload
 _AMID = re.compile(rb"\n[ \t\r]*([\[{][ \t\r\n/\"\[{])")
 """A line that begins like a JSON message, amid a slice; what may come second as in the kernel's
 rules. One of random bytes would bring every packet of its flow to the queue for a minute."""

@@ -55,6 +55,10 @@ class Watched:
             assert time.monotonic() < deadline, self._state()
             time.sleep(0.01)
 
+    def expect(self, ip: str, name: str) -> None:
+        """Wait until the container of that name, or nobody, has an address."""
+        self.wait(lambda: self.holder(ip) == name)
+
     def ask(self, ip: str, at: float) -> Attribution:
         """Ask as the gateway does: once lineage is known up to then, and has settled."""
         self.wait(lambda: self.table.fresh_at >= at + SETTLED)
@@ -67,11 +71,8 @@ class Watched:
         return found.binding.container if found.binding and found.grade.certain() else ""
 
     def _state(self) -> str:
-        return (
-            str([each.text(time.time()) for each in self.sources.health.values()])
-            if (self.sources)
-            else "not begun"
-        )
+        healths = self.sources.health.values() if self.sources is not None else ()
+        return str([each.text(time.time()) for each in healths])
 
     async def _run(self) -> None:
         async with AsyncStore(self._url) as store:

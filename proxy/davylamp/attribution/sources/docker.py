@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import batched
@@ -54,12 +54,12 @@ class DockerSettings:
 
 @dataclass(slots=True)
 class _Life:
-    """A container that runs: its start, and the network of each address written for it."""
+    """A container that runs: its start, and the network and begin of each address written."""
 
     lifecycle: str
     name: str
     started: float
-    holds: dict[str, str]
+    holds: dict[str, tuple[str, float]]
 
 
 class DockerSource:
@@ -193,14 +193,14 @@ class _Following:
             life = self._lives[found.id] = _Life(lifecycle, name, begun, {})
         places = {ip: one for one in self._places(found) for ip in one.addresses}
         for ip in [ip for ip in life.holds if ip not in places]:
-            left = self._notes.disconnected.get((found.id, life.holds[ip]), self._clock())
-            await self._ledger.release(ip, life.lifecycle, max(left, life.started))
-            del life.holds[ip]
+            network, since = life.holds.pop(ip)
+            left = self._notes.left(found.id, network, since, self._clock())
+            await self._ledger.release(ip, life.lifecycle, left)
         for ip, place in places.items():
             if ip not in life.holds or life.name != name:
                 since = self._notes.since(found.id, place.network_id, begun)
                 await self._bind(found, ip, lifecycle, since)
-                life.holds[ip] = place.network_id
+                life.holds[ip] = (place.network_id, since)
         life.name = name
 
     async def _over(self, found: Container, started: float) -> None:
@@ -258,19 +258,29 @@ class _Following:
     async def _reconcile(self) -> None:
         """Write all that runs, and release what was written of this engine and runs no more."""
         listed = [each.id for each in await self._engine.containers()]
+        found: list[Container] = []
         for some in batched(listed, _AT_ONCE):
-            found = await asyncio.gather(*(self._engine.inspect(each) for each in some))
-            for each in found:
-                if each is not None:
-                    await self._take(each)
-        for container in self._lives.keys() - set(listed):
+            answers = await asyncio.gather(*(self._engine.inspect(each) for each in some))
+            found += [each for each in answers if each is not None]
+        # Ends first: where the next holder is written before it, the last one's end is its start.
+        for container in self._lives.keys() - {each.id for each in found}:
             await self._look(container)
-        now = {(ip, life.lifecycle) for life in self._lives.values() for ip in life.holds}
+        now = {(ip, life) for each in found for ip, life in self._running(each)}
         for claim in await self._ledger.held(DockerSource.name):
             mine = claim.labels.get(ENGINE_LABEL) == self._mark
             if mine and (claim.ip, claim.lifecycle_id) not in now:
                 at = await self._end_of(claim)
                 await self._ledger.release(claim.ip, claim.lifecycle_id, at)
+        for each in found:
+            await self._take(each)
+
+    def _running(self, found: Container) -> Iterator[tuple[str, str]]:
+        """Yield each address that a container has, with its lifecycle."""
+        started = _epoch(found.state.started_at)
+        if found.state.running and started:
+            for place in self._places(found):
+                for ip in place.addresses:
+                    yield ip, lifecycle_id(found.id, started)
 
     async def _end_of(self, claim: Binding) -> float:
         """Return when a container that was bound ceased to run, as far as that can be known."""
@@ -326,8 +336,9 @@ class _Notes:
 
     def __init__(self) -> None:
         self._died: dict[str, float] = {}
+        self._started: dict[str, float] = {}
         self._connected: dict[tuple[str, str], float] = {}
-        self.disconnected: dict[tuple[str, str], float] = {}
+        self._disconnected: dict[tuple[str, str], float] = {}
 
     def take(self, event: Event, offset: float) -> None:
         """Note an event's time."""
@@ -335,10 +346,12 @@ class _Notes:
         match event.type, event.action:
             case ("container", "die"):
                 _keep(self._died, container, at)
+            case ("container", "start"):
+                _keep(self._started, container, at)
             case ("network", "connect"):
                 _keep(self._connected, (container, event.actor.id), at)
             case ("network", "disconnect"):
-                _keep(self.disconnected, (container, event.actor.id), at)
+                _keep(self._disconnected, (container, event.actor.id), at)
 
     def end(
         self, container: str, default: float, *, after: float = 0.0, before: float = float("inf")
@@ -349,15 +362,23 @@ class _Notes:
 
     def since(self, container: str, network: str, started: float) -> float:
         """Return since when a container that started then has had its place on a network."""
-        connected = self._connected.get((container, network))
-        if connected is None or connected < started - _LEAD:
-            return started
-        died = self._died.get(container, 0.0)
-        return started if connected <= died <= started else connected
+        place = (container, network)
+        connected = self._connected.get(place, 0.0)
+        left = self._disconnected.get(place, 0.0)
+        if left > connected:  # it is on the network again, and the event is still to come
+            return max(left, started)
+        over = connected <= self._died.get(container, 0.0) <= started
+        earlier = connected <= self._started.get(container, 0.0) < started
+        return started if over or earlier or connected < started - _LEAD else connected
+
+    def left(self, container: str, network: str, since: float, default: float) -> float:
+        """Return when a container left a network that it had joined then."""
+        left = self._disconnected.get((container, network), 0.0)
+        return left if left >= since else max(since, default)
 
     def forget(self, container: str) -> None:
         """Drop what is noted of a container that is no more, but for its end."""
-        for notes in (self._connected, self.disconnected):
+        for notes in (self._connected, self._disconnected):
             for key in [key for key in notes if key[0] == container]:
                 del notes[key]
 

@@ -46,9 +46,9 @@ def described(
     Where there are too many labels, those that name a field are kept, and then by name.
     """
     wanted = set(names.values())
-    order = sorted(labels, key=lambda name: (name not in wanted, name))
-    kept = order[: LABELS_LIMIT - _RESERVED]
-    short = {name: plain(labels[name]) for name in kept if name and plain(name) == name}
+    fit = (name for name in labels if name and plain(name) == name)
+    kept = sorted(fit, key=lambda name: (name not in wanted, name))[: LABELS_LIMIT - _RESERVED]
+    short = {name: plain(labels[name]) for name in kept}
     filled = with_labels(binding, short, names)
     if _TRACEPARENT.fullmatch(filled.traceparent):
         return filled
