@@ -13,6 +13,7 @@ from rich.text import Text
 
 from davylamp.events import (
     Action,
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     LineageEvent,
@@ -67,6 +68,11 @@ def one_line(event: AnyEvent) -> Text:
             line.append(f" {source} > {_shown(event.dest_ip, event.dest_port)} ")
             refused = f"would not have our certificate: {event.refusal}"
             line.append(printable(refused if event.refusal else event.diversion))
+        case ActionEvent():
+            action = event.action
+            line.append("action  ", style="magenta")
+            line.append(printable(f"{action.kind} {action.status}: {action.outcome} "))
+            line.append(describe(event.lineage) if event.lineage else printable(action.target))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(

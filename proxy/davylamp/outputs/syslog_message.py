@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from davylamp import __version__
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, StatsEvent, TlsEvent
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    LineageInfo,
+    StatsEvent,
+    TlsEvent,
+)
 from davylamp.outputs.identity import event_id
 from davylamp.outputs.renderings.render import Render
 from davylamp.outputs.renderings.text import endpoint, printable, sentence
@@ -87,6 +95,14 @@ def _describe(event: AnyEvent) -> tuple[str, int, dict[str, str]]:
         case LineageEvent():
             fields = {"change": event.change, "ip": event.ip} | _who(event.lineage)
             return "lineage", _INFORMATIONAL, fields
+        case ActionEvent():
+            fields = {
+                "action": event.action.kind,
+                "status": event.action.status,
+                "incident": event.incident_id,
+            }
+            who = event.lineage
+            return "action", _NOTICE, fields | (_who(who) if who is not None else {})
         case StatsEvent():
             return "stats", _INFORMATIONAL, {"worker": event.worker}
         case _ as never:

@@ -10,6 +10,7 @@ from typing import assert_never
 from davylamp import __version__
 from davylamp.events import (
     Action,
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     FlowFields,
@@ -60,6 +61,9 @@ def ocsf_document(event: AnyEvent) -> ocsf.Document:
         case LineageEvent():
             unmapped = ocsf.Unmapped(change=event.change, ip=event.ip, lineage=event.lineage)
             return _base(event, unmapped, event.change)
+        case ActionEvent():
+            unmapped = ocsf.Unmapped(action=event.action, ip=event.src_ip, lineage=event.lineage)
+            return _base(event, unmapped, f"{event.action.kind}-{event.action.status}")
         case StatsEvent():
             return _base(event, _counters(event), "stats")
         case _ as never:
@@ -190,7 +194,9 @@ def _activity(event: TlsEvent) -> ocsf.NetworkActivity:
     )
 
 
-def _base(event: LineageEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str) -> ocsf.BaseEvent:
+def _base(
+    event: LineageEvent | ActionEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str
+) -> ocsf.BaseEvent:
     severity_id, severity = _INFORMATIONAL
     return ocsf.BaseEvent(
         category_uid=0,
@@ -204,9 +210,23 @@ def _base(event: LineageEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str) 
         severity=severity,
         time=_milliseconds(event.timestamp),
         message=sentence(event),
-        metadata=_metadata(event, "lineage" if isinstance(event, LineageEvent) else "stats"),
+        metadata=_metadata(event, _log_of(event), incident=_incident_of(event)),
         unmapped=unmapped,
     )
+
+
+def _log_of(event: LineageEvent | ActionEvent | StatsEvent) -> str:
+    match event:
+        case LineageEvent():
+            return "lineage"
+        case ActionEvent():
+            return "action"
+        case _:
+            return "stats"
+
+
+def _incident_of(event: AnyEvent) -> str:
+    return event.incident_id if isinstance(event, ActionEvent) else ""
 
 
 def _counters(event: StatsEvent) -> ocsf.Unmapped:

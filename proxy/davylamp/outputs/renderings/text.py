@@ -4,7 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, StatsEvent, TlsEvent
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    LineageInfo,
+    StatsEvent,
+    TlsEvent,
+)
 
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -47,6 +55,9 @@ def sentence(event: AnyEvent) -> str:
             return f"TLS from {event.src_ip} to {target} refused: {event.diversion}"
         case LineageEvent():
             return f"lineage {event.change}: {event.lineage.container or event.ip}"
+        case ActionEvent():
+            done = event.action
+            return f"{done.kind} on {done.target} {done.status}: {done.outcome}"
         case StatsEvent():
             return f"{event.packets} packets, {event.flows} flows, {event.alerts} alerts"
         case _ as never:
