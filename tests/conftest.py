@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.dockerd import Dockerd, RefusedError
+from tests.dockerd import why_not as why_no_engine
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.lab import take_down
@@ -28,6 +30,16 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker run all that needs a lab, one test after the other.
+
+    What two gateways say of one machine's time, side by side, is about the machine.
+    """
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +118,22 @@ class Traces:
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert left == []
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+    """Give a Docker engine for the whole session, or skip with the reason why there is none."""
+    if reason := why_no_engine():
+        pytest.skip(reason)
+    engine = Dockerd(tmp_path_factory.mktemp("dockerd"))
+    try:
+        try:
+            engine.create()
+        except RefusedError as error:
+            pytest.skip(f"no Docker engine can be run here: {error}")
+        yield engine
+    finally:
+        engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,22 @@ from davylamp.errors import ConfigError
 _MAX_FILE = 1 << 20
 
 type ActionName = Literal["pass", "alert", "drop", "reject"]
+type ActionKind = Literal[
+    "tag",
+    "feedback",
+    "quarantine",
+    "docker-pause",
+    "docker-stop",
+    "docker-disconnect",
+    "kubernetes-label",
+    "kubernetes-delete",
+    "webhook",
+]
 type Count = Annotated[int, msgspec.Meta(ge=1)]
 type Seconds = Annotated[float, msgspec.Meta(gt=0)]
 type FormatName = Literal["eve", "ecs", "ocsf"]
 type Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+type ScopeName = Literal["read", "register", "act"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename=None):
@@ -52,7 +64,11 @@ class SshConfig(Section, frozen=True, kw_only=True):
 
 
 class PolicyConfig(Section, frozen=True, kw_only=True):
-    """What is done about what is seen; ``actions`` by category override the defaults."""
+    """What is done about what is seen; ``actions`` by category override the defaults.
+
+    ``share`` tells other gateways over the same store whom this one blocks, and blocks whom they
+    do; nothing in the ``share_except`` networks is told or taken.
+    """
 
     actions: dict[str, ActionName] = {}
     dns: ActionName = "alert"
@@ -61,6 +77,8 @@ class PolicyConfig(Section, frozen=True, kw_only=True):
     block_confidence: Annotated[int, msgspec.Meta(ge=0, le=100)] = 80
     block_seconds: Seconds = 3600.0
     trusted: tuple[str, ...] = ()
+    share: bool = False
+    share_except: tuple[str, ...] = ()
 
 
 class InspectionConfig(Section, frozen=True, kw_only=True):
@@ -71,10 +89,40 @@ class InspectionConfig(Section, frozen=True, kw_only=True):
     held_bytes: Count = 256 * 1024 * 1024
 
 
+type FactName = Literal[
+    "run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "traceparent"
+]
+
+
+class DockerConfig(Section, frozen=True, kw_only=True):
+    """A Docker engine that tells which container has which address.
+
+    ``networks`` are names or ids, all where none is named. ``labels`` gives, for a fact, the label
+    to read it from instead of ours. ``clock_offset_seconds`` is added to the engine's times.
+    """
+
+    enabled: bool = False
+    url: str = "unix:///var/run/docker.sock"
+    networks: tuple[str, ...] = ()
+    labels: dict[FactName, str] = {}
+    clock_offset_seconds: float | Literal["auto"] = "auto"
+
+
+class SourcesConfig(Section, frozen=True, kw_only=True):
+    """What tells lineage, besides trainers, what runs."""
+
+    docker: DockerConfig = DockerConfig()
+
+
 class LineageConfig(Section, frozen=True, kw_only=True):
-    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
+    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``.
+
+    For ``late_seconds`` after an alert, news of whose it is are told and put on its incident.
+    """
 
     redis: str = ""
+    late_seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    sources: SourcesConfig = SourcesConfig()
 
 
 class SyslogConfig(Section, frozen=True, kw_only=True):
@@ -138,6 +186,34 @@ class MetricsConfig(Section, frozen=True, kw_only=True):
     listen: str = ""
 
 
+class ApiTlsConfig(Section, frozen=True, kw_only=True):
+    """The API's own certificate; with ``client_ca`` every client must show one of that authority.
+
+    ``clients`` says what a client may do without a token, by a name in its certificate.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    client_ca: str = ""
+    clients: dict[str, tuple[ScopeName, ...]] = {}
+
+
+class ApiConfig(Section, frozen=True, kw_only=True):
+    """Where the API and the dashboard are: an address and port; nowhere where empty.
+
+    ``hosts`` are the names, beside addresses, that it may be asked for by. The token files are
+    made under ``state_dir`` where none are named.
+    """
+
+    listen: str = ""
+    cleartext: bool = False
+    hosts: tuple[str, ...] = ()
+    token_file: str = ""
+    read_token_file: str = ""
+    register_token_file: str = ""
+    tls: ApiTlsConfig = ApiTlsConfig()
+
+
 class RulesConfig(Section, frozen=True, kw_only=True):
     """The kernel's part: the nftables table's name, and where in the mark our bits are."""
 
@@ -187,9 +263,63 @@ class PackConfig(Section, frozen=True, kw_only=True):
     return_sandboxes: Count = 20
 
 
+class WhenConfig(Section, frozen=True, kw_only=True):
+    """Which incidents: at least this grave, whose container is at least this sure.
+
+    ``categories`` are of signatures that matched, any of them; without one, all are meant.
+    """
+
+    severity_at_least: Literal["info", "low", "medium", "high", "critical"] = "info"
+    grade_at_least: Literal["bound", "token", "observed", "declared"] = "observed"
+    categories: tuple[str, ...] = ()
+
+
+class IncidentRule(Section, frozen=True, kw_only=True):
+    """What to do about which incidents."""
+
+    when: WhenConfig = WhenConfig()
+    do: tuple[ActionKind, ...] = ()
+
+
+class DockerActionConfig(Section, frozen=True, kw_only=True):
+    """The engine whose containers are acted on; where empty, the one that lineage follows."""
+
+    url: str = ""
+
+
+class KubernetesActionConfig(Section, frozen=True, kw_only=True):
+    """The API server whose pods are acted on, and the files with a token for it and its authority.
+
+    ``label`` is what a pod in quarantine gets; a NetworkPolicy selects it.
+    """
+
+    url: str = ""
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    label: str = "davylamp.quarantine"
+
+
+class ActionConfig(Section, frozen=True, kw_only=True):
+    """What is done about incidents (docs/actions.md); ``on_incident`` are the rules, all of them.
+
+    ``in_observe`` has a gateway act that stops nothing. Each attempt may take ``timeout_seconds``.
+    """
+
+    on_incident: tuple[IncidentRule, ...] = (IncidentRule(do=("tag", "feedback")),)
+    dry_run: bool = False
+    in_observe: bool = False
+    quarantine_seconds: Seconds = 3600.0
+    timeout_seconds: Seconds = 10.0
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    docker: DockerActionConfig = DockerActionConfig()
+    kubernetes: KubernetesActionConfig = KubernetesActionConfig()
+    webhook: WebhookConfig = WebhookConfig()
+
+
 class GatewayConfig(Section, frozen=True, kw_only=True):
     """The whole."""
 
+    name: str = ""
     mode: Literal["observe", "enforce"] = "enforce"
     exception_policy: Literal["fail-closed", "fail-open"] = "fail-closed"
     sandboxes: SandboxConfig = SandboxConfig()
@@ -199,9 +329,11 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     lineage: LineageConfig = LineageConfig()
     outputs: OutputConfig = OutputConfig()
     metrics: MetricsConfig = MetricsConfig()
+    api: ApiConfig = ApiConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
     pack: PackConfig = PackConfig()
+    actions: ActionConfig = ActionConfig()
     state_dir: str = ""
     signatures: str = ""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from davylamp.events import AlertEvent, TlsEvent
-from davylamp.flow import FlowKey, Proto
+from davylamp.flow import FlowKey, Proto, format_address
 
 
 class Fate(StrEnum):
@@ -43,6 +43,25 @@ class Block:
     orig_addr: bytes
     resp_addr: bytes
     resp_port: int
+
+    @property
+    def endpoint(self) -> "Endpoint":
+        """Whom it keeps the sandbox from."""
+        return Endpoint(self.proto, self.resp_addr, self.resp_port)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A packed address and port that somebody listens on, whoever asks."""
+
+    proto: Proto
+    address: bytes
+    port: int
+
+    def __str__(self) -> str:
+        shown = format_address(self.address)
+        host = f"[{shown}]" if len(self.address) == 16 else shown
+        return f"{self.proto.name.lower()}/{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

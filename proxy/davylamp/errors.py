@@ -27,3 +27,11 @@ class KernelError(DavylampError):
 
 class LineageUnavailable(DavylampError):  # noqa: N818 - the design's own name for it
     """Redis cannot be reached; the caller goes on with its snapshot and tries again."""
+
+
+class EngineError(DavylampError):
+    """What runs the containers cannot be reached or refuses; the caller goes on and tries again."""
+
+
+class ActionRefused(DavylampError):  # noqa: N818 - what it is
+    """What was to be done about an incident cannot be, now or later; the caller notes it."""

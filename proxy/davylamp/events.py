@@ -221,11 +221,20 @@ class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
 
 
 class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
-    """A container was bound to an address, or released, or a tool call began or ended."""
+    """A container was bound to an address, or released, or a tool call began or ended.
+
+    Where ``change`` is "attributed", news that came late told whose an alert's flow was: then
+    ``before`` is what the alert said, ``lineage`` what is known now, and the rest names the alert.
+    """
 
     change: str
     lineage: LineageInfo
     ip: str = ""
+    incident_id: str = ""
+    flow_id: int = 0
+    community_id: str = ""
+    signature_id: str = ""
+    before: LineageInfo | None = None
 
 
 class PackEvent(Event, tag="pack", frozen=True, kw_only=True):
@@ -250,7 +259,34 @@ class PackEvent(Event, tag="pack", frozen=True, kw_only=True):
     pause_seconds: float = 0.0
 
 
-AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | PackEvent
+class ActionInfo(Struct, frozen=True, kw_only=True):
+    """What was done about an incident, or undone, and what came of it (docs/actions.md).
+
+    ``kind`` is as in the configuration, ``status`` one of done, failed, would, undone; ``outcome``
+    says it in words. ``reason`` and ``severity`` are the incident's.
+    """
+
+    kind: str
+    status: str
+    target: str
+    outcome: str = ""
+    gateway: str = ""
+    attempts: int = 0
+    reason: str = ""
+    severity: str = ""
+    by: str = ""
+
+
+class ActionEvent(Event, tag="action", frozen=True, kw_only=True):
+    """Something was done by policy about an incident, or would have been, or was undone."""
+
+    incident_id: str
+    action: ActionInfo
+    src_ip: str = ""
+    lineage: LineageInfo | None = None
+
+
+AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | ActionEvent | PackEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)

@@ -9,19 +9,25 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from davylamp.alerts import AlertDesk
+from davylamp.api.board import Board
+from davylamp.api.listening import listening_of
+from davylamp.api.server import serving_api
+from davylamp.api.sight import Sight
+from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
+from davylamp.attribution.sources.source import StoreLedger
+from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import AlertEvent, AnyEvent, decode
+from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, decode
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
@@ -29,17 +35,21 @@ from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import parse_listen, serving
 from davylamp.outputs.fanout import FanOut
 from davylamp.packs import PackKeeper
+from davylamp.relay import Relay
+from davylamp.response import Response, action_policy_of, unshared_of
 from davylamp.sinks import sinks_of
 from davylamp.wiring import (
     policy_of,
     ruleset_of,
     source_of,
+    sources_of,
     steering_of,
     store_of,
     with_inside,
 )
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.supervised import Supervised
 from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
@@ -59,14 +69,21 @@ class Gateway:
         self._config = config = with_inside(config)
         policy_of(config)
         steering_of(config)
+        action_policy_of(config)
+        unshared_of(config)
         if config.metrics.listen:
             parse_listen(config.metrics.listen)
+        if config.api.listen:
+            listening_of(config.api)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
-        self._sync = LineageSync(self._store, self._table)
+        self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
+        self._board = Board(time.time)
+        self._sync = LineageSync(self._store, self._table, on_change=self._learn)
+        self._relay = Relay(self._table, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
         self._packs = PackKeeper(
@@ -81,21 +98,17 @@ class Gateway:
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         book = MetricsBook(fanout.counters)
 
-        def publish(event: AnyEvent) -> None:
-            book.count(event)
-            fanout.publish(event)
-            self._packs.heard(event)
-
-        desk = AlertDesk(self._table, publish, time.time)
+        relay = self._relay
+        given = self._config, self._kernel, self._store, self._table, spool
+        self._response = response = Response(*given, relay.publish)
+        takers = book.count, fanout.publish, self._board.take, response.take, self._packs.heard
+        relay.hand_to(*takers)
 
         def on_event(worker: str, event: AnyEvent | PackReply) -> None:
-            match event:
-                case AlertEvent():
-                    desk.take(worker, event)
-                case PackReply():
-                    switchover.heard(worker, event)
-                case _:
-                    publish(event)
+            if isinstance(event, PackReply):
+                switchover.heard(worker, event)
+            else:
+                relay.from_worker(worker, event)
 
         workers = self._workers(on_event)
         interception = self._interception(on_event)
@@ -103,16 +116,16 @@ class Gateway:
         switchover = Switchover(members)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._packs.close)
+            stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
-            if self._config.metrics.listen:
-                listen = self._config.metrics.listen
-                await stack.enter_async_context(serving(listen, book.exposition))
+            processes = (*workers, *(interception.workers if interception else ()))
+            await self._serve(stack, book, processes)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
-            desk_task = asyncio.create_task(desk.run())
-            stack.push_async_callback(_cancelled, desk_task)
+            stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
+            stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             if interception is not None:
@@ -123,8 +136,10 @@ class Gateway:
             await self._until_ready(workers, interception, tasks)
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
+            tasks.append(asyncio.create_task(response.run()))
+            stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
-            tasks.append(asyncio.create_task(self._packs.watch(switchover, publish)))
+            tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
             stack.push_async_callback(_cancelled, tasks[-1])
             await self._until_end(tasks)
             logger.info("ending")
@@ -134,6 +149,31 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, book: MetricsBook, processes: Sequence[Supervised]
+    ) -> None:
+        """Open what others ask us on, until the stack ends."""
+        if self._config.metrics.listen:
+            listen = self._config.metrics.listen
+            await stack.enter_async_context(serving(listen, book.exposition))
+        if self._config.api.listen:
+            await stack.enter_async_context(serving_api(self._sight(book, processes)))
+
+    def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
+        return Sight(
+            config=self._config,
+            packs=self._packs,
+            store=self._store,
+            sync=self._sync,
+            table=self._table,
+            book=book,
+            board=self._board,
+            rules=self._kernel,
+            processes=processes,
+            followed=self._sources.health.values(),
+            clock=time.time,
+        )
 
     def _workers(
         self, on_event: Callable[[str, AnyEvent | PackReply], None]
@@ -161,14 +201,35 @@ class Gateway:
     async def _deliver(self, line: bytes) -> None:
         event = decode(line)
         await self._store.record(event)
-        if isinstance(event, AlertEvent):
-            await self._store.run(self._incidents.record(event))
+        match event:
+            case AlertEvent():
+                incident = await self._store.run(self._incidents.record(event))
+                await self._response.about(incident)
+            case ActionEvent():
+                await self._store.run(self._incidents.note(event))
+            case LineageEvent() if event.incident_id:
+                for alert in await self._store.run(self._incidents.attribute(event)):
+                    await self._store.run(self._store.operations.tag(alert))
+                await self._response.about(event.incident_id)
+            case _:
+                pass
 
     async def _keep_lineage(self) -> None:
         """Keep the snapshot fresh, and a private Redis running, whatever becomes of it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_redis())
             group.create_task(self._sync.run())
+
+    def _learn(self, change: Change) -> None:
+        """Tell whoever follows lineage of a change."""
+        self._board.learn(change)
+        self._response.heard(change)
+        self._relay.heard()
+
+    async def _keep_sources(self) -> None:
+        """Have sources write once there is a store to write to."""
+        await self._sync.loaded.wait()
+        await self._sources.run()
 
     async def _keep_redis(self) -> None:
         if self._embedded is None:

@@ -4,6 +4,7 @@ See docs/lineage.md for what the records mean, and the Redis keys for clients in
 """
 
 from davylamp.attribution.client import Client, ToolCallScope
+from davylamp.attribution.feedback import RolloutVerdict
 from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.errors import ConfigError, LineageUnavailable
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConfigError",
     "Grade",
     "LineageUnavailable",
+    "RolloutVerdict",
     "ToolCall",
     "ToolCallScope",
 ]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
 from davylamp.events import AlertEvent, AnyEvent, StatsEvent
+from davylamp.signatures.pack import Pack
 from davylamp.updates.facts import pack_event
 from davylamp.updates.install import GATEWAY_LOCK
 from davylamp.updates.loading import Loaded, PackSource, load_source
@@ -58,6 +59,11 @@ class PackKeeper:
         self._probation: Probation | None = None
         self._failed: dict[str, int] = {}
         self._publish: Callable[[AnyEvent], None] = lambda _event: None
+
+    @property
+    def pack(self) -> Pack:
+        """The pack in force now."""
+        return self._loaded.pack
 
     @property
     def title(self) -> str:

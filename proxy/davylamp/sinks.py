@@ -7,7 +7,7 @@ import rich.console
 
 from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
 from davylamp.errors import ConfigError
-from davylamp.events import AlertEvent, LineageEvent, PackEvent, TlsEvent
+from davylamp.events import ActionEvent, AlertEvent, LineageEvent, PackEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
@@ -27,6 +27,9 @@ from davylamp.outputs.syslog import (
 )
 from davylamp.outputs.webhook import Webhook, checked_secret
 
+_TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent, PackEvent)
+"""What receivers elsewhere are told of."""
+
 
 def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, Sink]:
     """Return the sinks by name, from within a running loop.
@@ -36,23 +39,22 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
     """
     sinks: dict[str, Sink] = {}
     if config.console:
-        sinks["console"] = Only(ConsoleSink(rich.console.Console()), AlertEvent)
+        sinks["console"] = Only(ConsoleSink(rich.console.Console()), AlertEvent, ActionEvent)
     if config.file:
         sinks["file"] = _file_of(config)
     if config.redis:
         stream = RedisStream(Spool(spool, max_bytes=config.spool_bytes), deliver)
         stream.start()
-        sinks["redis"] = Only(stream, AlertEvent, LineageEvent)
+        sinks["redis"] = Only(stream, AlertEvent, LineageEvent, ActionEvent)
     if config.syslog.address:
-        sinks["syslog"] = Only(
-            _syslog_of(config.syslog), AlertEvent, TlsEvent, LineageEvent, PackEvent
-        )
+        sinks["syslog"] = Only(_syslog_of(config.syslog), *_TOLD)
     if config.webhook.url:
-        webhook = _webhook_of(config.webhook, spool.with_name(f"{spool.name}-webhook"))
-        sinks["webhook"] = Only(webhook, AlertEvent, TlsEvent, LineageEvent, PackEvent)
+        folder = spool.with_name(f"{spool.name}-webhook")
+        webhook = webhook_of(config.webhook, folder, "outputs.webhook")
+        sinks["webhook"] = Only(webhook, *_TOLD)
     if config.otlp.url:
         otlp = _otlp_of(config.otlp, spool.with_name(f"{spool.name}-otlp"))
-        sinks["otlp"] = Only(otlp, AlertEvent, TlsEvent, LineageEvent, PackEvent)
+        sinks["otlp"] = Only(otlp, *_TOLD)
     return sinks
 
 
@@ -76,11 +78,10 @@ def _syslog_of(config: SyslogConfig) -> Sink:
     )
 
 
-def _webhook_of(config: WebhookConfig, folder: Path) -> Sink:
-    secret = checked_secret(
-        _read(config.secret_file, "outputs.webhook.secret_file"), config.secret_file
-    )
-    url = checked_url(config.url, "outputs.webhook.url")
+def webhook_of(config: WebhookConfig, folder: Path, key: str) -> Sink:
+    """Return a webhook that spools to a folder; raise ConfigError naming what is under ``key``."""
+    secret = checked_secret(_read(config.secret_file, f"{key}.secret_file"), config.secret_file)
+    url = checked_url(config.url, f"{key}.url")
     post = HttpPost(url, verifying(config.ca), config.timeout_seconds)
     webhook = Webhook(post, secret, renderer(Format(config.format)))
     sink = SpooledSink(

@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 
 from davylamp import paths
+from davylamp.attribution.sources.docker import DockerSettings, DockerSource
+from davylamp.attribution.sources.source import Source
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
+from davylamp.engines.docker import DockerEngine
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
@@ -60,6 +63,18 @@ def policy_of(config: GatewayConfig) -> Policy:
         else networks_of(config.policy.nodes, "policy.nodes"),
         block_confidence=config.policy.block_confidence,
     )
+
+
+def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
+    """Return who tells lineage what runs; raise ConfigError for an address that is none."""
+    docker = config.lineage.sources.docker
+    offset = docker.clock_offset_seconds
+    settings = DockerSettings(
+        networks=frozenset(docker.networks),
+        names={str(name): label for name, label in docker.labels.items()},
+        clock_offset=None if offset == "auto" else offset,
+    )
+    return (DockerSource(DockerEngine(docker.url), settings),) if docker.enabled else ()
 
 
 def limits_of(config: GatewayConfig) -> PipelineLimits:

@@ -8,18 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 from tests.attribution.conftest import MakeAlert
 from tests.attribution.redis_world import ClusterWorld, SentinelWorld, Server, knows_tls
 
+from davylamp.actions.model import Kind, Planned, Record, Status
+from davylamp.actions.operations import ActionOperations
+from davylamp.attribution.client import Client
+from davylamp.attribution.feedback import FeedbackOperations, RolloutVerdict
 from davylamp.attribution.model import Binding, ToolCall
 from davylamp.attribution.server import find_server
 from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
+from davylamp.blocks.model import EndpointBlock, Quarantine, Report
+from davylamp.blocks.operations import BlockOperations
 from davylamp.errors import LineageUnavailable
+from davylamp.incidents.operations import IncidentOperations
 
 DOCS = Path(__file__).parents[2] / "docs" / "lineage.md"
 
@@ -49,6 +57,50 @@ def running(server: Server) -> Iterator[Server]:
         server.kill()
 
 
+def use_what_is_beside(store: Store, make_alert: MakeAlert) -> None:
+    """Do what is done about incidents, blocks, actions and rollouts."""
+    incidents = IncidentOperations.beside(store.operations)
+    alert = msgspec.structs.replace(make_alert("c", "c@12"), incident_id="inc-1")
+    assert store.run(incidents.record(alert)) == "inc-1"
+    assert store.run(incidents.resolve("inc-1", "ann", "", 1e9)) is not None
+    store.run(incidents.exported("inc-1", "digest"))
+    assert store.run(incidents.witness("inc-1", 1))[1] == ("digest",)
+    blocks = BlockOperations.beside(store.operations)
+    block = EndpointBlock(endpoint="tcp/198.51.100.9:1", at=1.0, until=2.0)
+    assert store.run(blocks.put(block, 1.0))
+    store.run(blocks.report(Report(name="gw", at=1.0, position="0-0", enforcing=True)))
+    assert len(store.run(blocks.listing(1.0))) == 1
+    store.run(blocks.release(block.endpoint, "ann", 1.0))
+    quarantine = Quarantine(lifecycle_id="c@12", addresses=(), at=1.0, until=2.0)
+    assert store.run(blocks.confine(quarantine, 1.0))
+    assert store.run(blocks.free("c@12", "ann", 1.5))
+    store.run(blocks.ask_to_undo("gw"))
+    assert len(store.run(blocks.changes("0-0", 0.01, 10)).changes) == 5
+    actions = ActionOperations.beside(store.operations)
+    planned = Planned(
+        incident_id="inc-1",
+        kind=Kind.QUARANTINE,
+        target="c",
+        container="c",
+        reason="",
+        severity="high",
+        grade="bound",
+    )
+    record = Record(planned=planned, status=Status.RUNNING, gateway="gw", at=1.0)
+    assert store.run(actions.claim(record, 2.0))
+    assert store.run(actions.due(3.0)) == [record]
+    assert store.run(actions.change(record, msgspec.structs.replace(record, status=Status.DONE)))
+    assert len(store.run(actions.ask_to_undo("c", "ann", 1.0))) == 1
+    feedback = FeedbackOperations.beside(store.operations)
+    verdict = RolloutVerdict(run_id="r", rollout_id="1", valid=False, at=1.0, incident_id="inc-1")
+    assert store.run(feedback.mark(verdict))
+    assert store.run(feedback.verdict("r", "1")) == verdict
+    assert store.run(feedback.revoke("r", "1", "inc-1", "ann", 2.0))
+    with Client(store.url) as client:
+        told = list(client.feedback(group="g", wait=0.2, since_start=True, idle=0.0))
+    assert [one.valid for one in told] == [False, True]
+
+
 def use_all_of(url: str, make_alert: MakeAlert) -> None:
     """Do everything that gateways, trainers and the command line do with a store."""
     with Store(url) as store:
@@ -68,6 +120,7 @@ def use_all_of(url: str, make_alert: MakeAlert) -> None:
         assert dossier is not None
         assert len(dossier.incidents) == len(dossier.calls) == 1
         assert store.run(ops.listing(5)) == []
+        use_what_is_beside(store, make_alert)
 
     async def snapshot() -> int:
         table = LineageTable()

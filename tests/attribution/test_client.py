@@ -150,13 +150,24 @@ def test_without_a_store_the_tool_still_runs(tmp_path: Path) -> None:
     assert ran == [1]
 
 
-def test_a_call_of_a_stranger_is_said_not_to_be_recorded(
+def test_a_call_of_a_stranger_waits_for_its_bind(
     server: EmbeddedRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A tool call of a container that nobody bound is warned about, and the tool runs."""
-    with lineage.Client(server.url) as client, client.tool_call(container="nobody"):
-        pass
-    assert "call bind() first" in caplog.text
+    """It is warned about, the tool runs, and a bind of that start finds it, as none later does."""
+    with lineage.Client(server.url) as client:
+        before = time.time()
+        with client.tool_call(container="late", tool_call_id="t-1"):
+            client.bind(ip=IP, container="late", valid_from=before)
+        assert "call bind() first" in caplog.text
+        with client.tool_call(container="early", tool_call_id="t-2"):
+            pass
+        client.bind(ip="10.0.0.8", container="early")
+        store = client._store
+        late, early = (store.run(store.operations.look_up(name)) for name in ("late", "early"))
+    assert late is not None
+    assert early is not None
+    assert [(call.tool_call_id, call.ended is None) for call in late.calls] == [("t-1", False)]
+    assert early.calls == ()
 
 
 def test_what_is_wrong_is_raised_at_once(server: EmbeddedRedis) -> None:

@@ -1,5 +1,6 @@
 """One address's history: reuse, late and repeated news, and nobody released by mistake."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -138,3 +139,117 @@ def test_histories_are_always_in_order(news: list[tuple[str, str, float]]) -> No
         for earlier, later in pairwise([b for b in history.bindings if not b.empty]):
             assert earlier.valid_to is not None
             assert earlier.valid_to <= later.valid_from
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One start of one container: what a runtime saw of it, and what the trainer said, if at all.
+
+    ``said`` is the trainer's own time, before the start or during the life; None says nothing.
+    The runtime's word on the end may be ``lost``.
+    """
+
+    number: int
+    name: str
+    container_id: str
+    start: float
+    end: float
+    said: float | None
+    named: bool
+    lost: bool
+
+    @property
+    def lifecycle(self) -> str:
+        """The id that the runtime's events give it."""
+        return f"{self.container_id}@{self.start}"
+
+    def told(self) -> Binding:
+        """Return the trainer's bind: it knows the name and the run, and may have an id."""
+        assert self.said is not None
+        return Binding(
+            ip=IP,
+            lifecycle_id=f"job-{self.number}" if self.named else "",
+            valid_from=self.said,
+            container=self.name,
+            run_id=f"run-{self.number}",
+            grade=Grade.BOUND,
+            source="trainer",
+        )
+
+    def seen(self) -> Binding:
+        """Return the runtime's bind: it knows the container, not the run."""
+        return Binding(
+            ip=IP,
+            lifecycle_id=self.lifecycle,
+            valid_from=self.start,
+            container=self.name,
+            container_id=self.container_id,
+            grade=Grade.OBSERVED,
+            source="docker",
+        )
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[Life]:
+    """Draw what happened on one address; names come again, and so do ids where one restarts."""
+    made: list[Life] = []
+    named = draw(st.booleans())
+    clock = 100.0
+    for number in range(draw(st.integers(1, 5))):
+        before = made[-1] if made else None
+        name = draw(st.sampled_from("ab"))
+        again = before is not None and before.name == name and draw(st.booleans())
+        start = clock + draw(st.integers(1, 4))
+        end = start + draw(st.integers(2, 5))
+        # A trainer may give out an address while it is still held, unless what it says would be
+        # true of the holder as well.
+        ambiguous = before is not None and before.name == name and before.said is None
+        moments: tuple[float | None, ...] = (None, start, start + 1)
+        if before is None or not ambiguous or not before.lost:
+            earliest = before.start + 1.5 if before and not ambiguous else clock + 0.5
+            moments += (earliest, start - 0.5)
+        said = draw(st.sampled_from(moments))
+        if said is not None and before is not None and before.said is not None:
+            said = max(said, before.said + 0.25)
+        container_id = made[-1].container_id if again else f"id{number}"
+        lost = draw(st.booleans())
+        made.append(Life(number, name, container_id, start, end, said, named, lost))
+        clock = float(end)
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(made=lives(), data=st.data())
+def test_two_sources_speak_of_one_hold(made: list[Life], data: st.DataObject) -> None:
+    """Whoever speaks first, what a trainer said and a runtime saw of a container is one hold."""
+    told = [("told", each) for each in made if each.said is not None]
+    seen = [(kind, each) for each in made for kind in ("start", "die")]
+    seen = [(kind, each) for kind, each in seen if kind == "start" or not each.lost]
+    history = History(IP)
+    stamp = 0
+    while told or seen:
+        queue = told if told and (not seen or data.draw(st.booleans())) else seen
+        kind, life = queue.pop(0)
+        for _ in range(data.draw(st.integers(1, 2))):
+            stamp += 1
+            match kind:
+                case "told":
+                    history = history.bind(life.told(), stamp)
+                case "start":
+                    history = history.bind(life.seen(), stamp)
+                case _:
+                    history = history.release(life.lifecycle, life.end, stamp)
+    found = [each for each in history.bindings if not each.empty]
+    assert len(found) == len(made)
+    for life, hold_ in zip(made, found, strict=True):
+        assert (hold_.container, hold_.container_id) == (life.name, life.container_id)
+        assert hold_.run_id == (f"run-{life.number}" if life.said is not None else "")
+        assert hold_.valid_from <= life.start
+        following = made[life.number + 1].start if life.number + 1 < len(made) else None
+        if life.lost:
+            assert hold_.valid_to is None or life.start < hold_.valid_to <= (following or 0.0)
+        else:
+            assert hold_.valid_to == life.end
+        assert life.lifecycle in hold_.lifecycles
+        if life.said is not None:
+            assert hold_.grade == Grade.BOUND

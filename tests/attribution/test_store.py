@@ -17,6 +17,7 @@ from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.attribution.operations import Operations
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import AsyncStore, Store
+from davylamp.attribution.table import LineageTable
 from davylamp.errors import LineageUnavailable
 from davylamp.events import AlertEvent, LineageEvent, LineageInfo, rfc3339
 
@@ -291,3 +292,43 @@ def test_a_wrong_type_is_lineage_unavailable(store: Store, raw: Any) -> None:
     raw.set("davylamp:address-past:10.0.0.7", "x")
     with pytest.raises(LineageUnavailable, match="WRONGTYPE"):
         store.run(store.operations.bind(hold("a", 10), 10))
+
+
+def test_a_lifecycle_goes_by_all_its_ids(store: Store) -> None:
+    """What a trainer and a runtime bind is one lifecycle, under either's id, on both addresses."""
+    ops = store.operations
+    told = Binding(
+        ip=IP, lifecycle_id="", valid_from=10, container="a", run_id="r", source="trainer"
+    )
+    first = store.run(ops.bind(told, 10))
+    call = ToolCall(tool_call_id="t-1", lifecycle_id="", started=10.5, tool="bash")
+    store.run(ops.put_call_of(call, "a", ""))
+    for ip in (IP, "fd00::7"):
+        seen = Binding(
+            ip=ip,
+            lifecycle_id="c0ffee@11",
+            valid_from=11,
+            container="a",
+            container_id="c0ffee",
+            grade=Grade.OBSERVED,
+            source="docker",
+        )
+        store.run(ops.bind(seen, 11))
+    by_id = ToolCall(tool_call_id="t-2", lifecycle_id="", started=12, ended=13, tool="python")
+    store.run(ops.put_call_of(by_id, "c0ffee@11", ""))
+    table = LineageTable()
+    for change in store.run(ops.load([IP, "fd00::7"])):
+        table.apply(change)
+    table.confirm(20)
+    for ip in (IP, "fd00::7"):
+        answer = table.attribute(ip, 11.5, 20)
+        assert answer.binding is not None
+        assert (answer.binding.container_id, answer.binding.run_id) == ("c0ffee", "r")
+        assert answer.info().tool_call_id == "t-1"
+        assert {c.tool_call_id for c in table.attribute(ip, 12.5, 20).candidates} == {"t-1", "t-2"}
+    for subject in (first.lifecycle_id, "c0ffee@11"):
+        found = store.run(ops.look_up(subject))
+        assert found is not None
+        assert [each.tool_call_id for each in found.calls] == ["t-1", "t-2"]
+    assert store.run(ops.release_container("c0ffee@11", 14, 14)) == 2
+    assert store.run(ops.history(IP)).current is None

@@ -1,11 +1,14 @@
 """A lab with a gateway in it, made for one test in under two seconds."""
 
+import itertools
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gateway.redisserver import Server
 from tests.gateway.world import World
 
 from davylamp.lab import Lab, LabSpec
@@ -19,15 +22,19 @@ type Build = Callable[..., World]
 def build(can_lab: None, lab_name: str, tmp_path: Path) -> Iterator[Build]:
     """Build a world: ``build(start=True, outputs={…}, **configuration)``.
 
-    Statistics come five times a second, so that tests need not wait for them.
+    Statistics come five times a second, so that tests need not wait for them. Another world has
+    another lab and another directory, ``gw``, ``gw-2`` and on.
     """
+    numbers = itertools.count(1)
     with ExitStack() as stack:
 
         def make(
             *, start: bool = True, outputs: dict[str, Any] | None = None, **changes: Any
         ) -> World:
-            lab = stack.enter_context(Lab.create(LabSpec(lab_name)))
-            directory = tmp_path / "gw"
+            number = next(numbers)
+            suffix = f"-{number}" if number > 1 else ""
+            lab = stack.enter_context(Lab.create(LabSpec(f"{lab_name}{suffix}")))
+            directory = tmp_path / f"gw{suffix}"
             given = {
                 "file": str(directory / "events.jsonl"),
                 "console": False,
@@ -47,6 +54,16 @@ def build(can_lab: None, lab_name: str, tmp_path: Path) -> Iterator[Build]:
 def world(build: Build) -> World:
     """Give a lab with a gateway that enforces and fails closed, as it does by default."""
     return build()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Run a redis-server beside the lab."""
+    made = Server(tmp_path / "redis")
+    yield made
+    if made.process.poll() is None:
+        made.process.send_signal(signal.SIGCONT)
+        made.kill()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A webhook's receiver: ``python hook.py PORT RECORD`` appends each body to RECORD, a line each.
 
-The first request is answered 503 and not recorded. It says ``{"ready": true}`` once it listens.
+What was said before each body is in RECORD.heads, as JSON. The first request is answered 503 and
+not recorded. It says ``{"ready": true}`` once it listens.
 """
 
 import json
@@ -21,6 +22,8 @@ class Handler(BaseHTTPRequestHandler):
         if not Handler.busy:
             with Handler.record.open("ab") as file:
                 file.write(body + b"\n")
+            with Handler.record.with_name(f"{Handler.record.name}.heads").open("a") as file:
+                file.write(json.dumps(dict(self.headers)) + "\n")
         self.send_response(503 if Handler.busy else 204)
         self.end_headers()
         Handler.busy = False

@@ -1,6 +1,7 @@
 """A lab with a running gateway, and short words for what tests do in it."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,17 @@ from davylamp.lab.topology import GATEWAY, OUTSIDE
 type Words = Sequence[str]
 
 POOL = {4: "203.0.113.10", 6: "2001:db8::10"}
+_CONNECT = """
+import socket, sys
+address, port, source = sys.argv[1:]
+try:
+    socket.create_connection((address, int(port)), 0.5, (source, 0) if source else None).close()
+    print("ok", end="")
+except ConnectionRefusedError:
+    print("refused", end="")
+except TimeoutError:
+    print("silent", end="")
+"""
 WEB = {4: "203.0.113.20", 6: "2001:db8::20"}
 
 
@@ -106,6 +118,13 @@ class World:
         """Unblock every endpoint."""
         for version in (4, 6):
             self.nft("flush", "set", "inet", "davylamp", f"blocked{version}")
+
+    def connects(self, host: str, address: str, port: int, source: str = "") -> str:
+        """Try to connect; return ``ok``, ``refused`` or ``silent`` (nothing within 0.5 s)."""
+        words = [sys.executable, "-I", "-S", "-c", _CONNECT, address, str(port), source]
+        done = self.lab.run(host, words, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
 
     def rules(self) -> list[str]:
         """Return what the gateway host's kernel holds of the gateway's: tables and rules."""

@@ -102,8 +102,8 @@ def test_version_is_the_projects(installed: Installed, tmp_path: Path) -> None:
     assert version in run(installed.programs / "davylamp", "--version", cwd=tmp_path)
 
 
-def test_wheel_carries_the_pack_and_the_addons(installed: Installed) -> None:
-    """Every file of the signature pack and of the addons is in the wheel, once."""
+def test_wheel_carries_the_pack_the_addons_and_the_dashboard(installed: Installed) -> None:
+    """Every file of the signature pack, the addons and the dashboard is in the wheel, once."""
     with zipfile.ZipFile(installed.wheel) as wheel:
         names = wheel.namelist()
     for folder in ("signatures", "addons"):
@@ -114,6 +114,10 @@ def test_wheel_carries_the_pack_and_the_addons(installed: Installed) -> None:
         }
         assert ours
         assert ours <= set(names)
+    page = ROOT / "proxy" / "davylamp" / "api" / "page"
+    dashboard = {f"davylamp/api/page/{file.name}" for file in page.iterdir()}
+    assert "davylamp/api/page/index.html" in dashboard
+    assert dashboard <= set(names)
     assert len(names) == len(set(names))
     assert "davylamp/py.typed" in names
 

@@ -13,7 +13,8 @@ from tests.updates.conftest import NOW, SIGNATURE, VECTOR, World, archive, pack_
 from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
 from davylamp.packs import PackKeeper
-from davylamp.updates.install import Engine, check_not_older, decide, examine, install
+from davylamp.updates.engine import Engine
+from davylamp.updates.install import check_not_older, decide, examine, install
 from davylamp.updates.loading import load_source
 from davylamp.updates.proving import TimeBudget
 from davylamp.updates.state import Selection, Step

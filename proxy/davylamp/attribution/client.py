@@ -15,19 +15,22 @@ import inspect
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Self
 
 import msgspec
 
 from davylamp.attribution import model
+from davylamp.attribution.feedback import FeedbackOperations, RolloutVerdict
 from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.attribution.outbox import Outbox
+from davylamp.attribution.reader import follow
 from davylamp.attribution.store import Store
 from davylamp.errors import ConfigError
 
 _log = logging.getLogger("davylamp.lineage")
 _CLOSE_SECONDS = 2.0
+_IDLE_SECONDS = 300.0
 
 
 class Client:
@@ -157,6 +160,36 @@ class Client:
         wanted = msgspec.structs.replace(wanted, tool_call_id=tool_call_id)
         return ToolCallScope(self._put_call, wanted, container, ip and model.canonical_ip(ip))
 
+    def rollout_verdict(self, *, run_id: str, rollout_id: str) -> RolloutVerdict | None:
+        """Return whether a rollout may be learned from; None where nothing speaks against it.
+
+        Raises LineageUnavailable where the store cannot say.
+        """
+        operations = FeedbackOperations.beside(self._store.operations)
+        return self._store.run(operations.verdict(run_id, rollout_id))
+
+    def feedback(
+        self,
+        *,
+        group: str,
+        consumer: str = "",
+        wait: float | None = None,
+        since_start: bool = False,
+        idle: float = _IDLE_SECONDS,
+    ) -> Generator[RolloutVerdict]:
+        """Yield verdicts on rollouts as they come, each to one reader of the ``group``.
+
+        A verdict is done with when the next one is asked for. What a reader (``consumer``; without
+        it a name of its own) left undone is another's after ``idle`` seconds. Ends when nothing
+        came for ``wait`` seconds; without it, never. A group that is new begins now, or with
+        ``since_start`` at the oldest verdict on record. While the store is away it waits.
+        """
+        name = consumer or f"reader-{uuid.uuid4().hex[:12]}"
+        operations = FeedbackOperations.beside(self._store.operations)
+        return follow(
+            self._store, operations, group, name, wait=wait, since_start=since_start, idle=idle
+        )
+
     def close(self, seconds: float = _CLOSE_SECONDS) -> None:
         """Give what waits at most that long to be sent, and close the connections."""
         self._outbox.close(seconds)
@@ -177,7 +210,7 @@ class Client:
             self._store.run(operations.put_call(call))
         elif self._store.run(operations.put_call_of(call, container, ip)) is None:
             _log.warning(
-                "tool call %s is not recorded: %s is not bound; call bind() first",
+                "tool call %s waits: %s is not bound; call bind() first",
                 call.tool_call_id,
                 container or ip,
             )

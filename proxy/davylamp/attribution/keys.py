@@ -5,6 +5,7 @@ written ``{davylamp}:``: the braces make it the hash tag and put all of lineage 
 """
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,19 @@ class Keys:
     def incidents_order(self, lifecycle: str) -> str:
         """Sorted set of the fields of ``incidents``, by time."""
         return f"{self.prefix}incidents-order:{lifecycle}"
+
+    def rollout(self, run_id: str, rollout_id: str) -> str:
+        """Hash: whether a rollout may be learned from, and if not, why (RolloutVerdict)."""
+        return f"{self.prefix}rollout:{quote(run_id, safe='')}:{quote(rollout_id, safe='')}"
+
+    def rollout_marks(self, run_id: str, rollout_id: str) -> str:
+        """Hash: each reason why it may not be, incident/tool call to the fields of the record."""
+        return f"{self.prefix}rollout-marks:{quote(run_id, safe='')}:{quote(rollout_id, safe='')}"
+
+    @property
+    def feedback(self) -> str:
+        """Stream of verdicts on rollouts, field ``verdict``: a JSON RolloutVerdict."""
+        return f"{self.prefix}feedback"
 
     @property
     def events(self) -> str:

@@ -19,8 +19,8 @@ LABEL_PREFIX = "davylamp."
 LABELS = ("run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "traceparent")
 """Container labels that davylamp reads, without their prefix."""
 
-_TEXT_LIMIT = 512
-_LABELS_LIMIT = 64
+TEXT_LIMIT = 512
+LABELS_LIMIT = 64
 
 
 class Grade(StrEnum):
@@ -56,7 +56,10 @@ class Binding(Struct, frozen=True, kw_only=True):
     """One container's hold on one address from ``valid_from`` until before ``valid_to``.
 
     ``serial`` names the binding within its address and ``version`` grows with every change to
-    it; the store sets both, writers leave them 0.
+    it; the store sets both, and all below them, and writers leave them as they are. ``aliases``
+    are the ids that other sources have for the lifecycle. ``claims`` is what each source said,
+    where there was more than one. ``cut`` says that ``valid_to`` is where the next holder began,
+    and then ``released`` is the end that was said, if any was.
     """
 
     ip: str
@@ -77,6 +80,20 @@ class Binding(Struct, frozen=True, kw_only=True):
     source: str = ""
     serial: int = 0
     version: int = 0
+    aliases: tuple[str, ...] = ()
+    claims: tuple["Binding", ...] = ()
+    cut: bool = False
+    released: float | None = None
+
+    @property
+    def lifecycles(self) -> tuple[str, ...]:
+        """Every id of the lifecycle; the first is the one to call it by."""
+        return (self.lifecycle_id, *self.aliases)
+
+    @property
+    def said_end(self) -> float | None:
+        """When the address was given up, as far as anybody said, whoever took it before that."""
+        return self.released if self.cut else self.valid_to
 
     @property
     def empty(self) -> bool:
@@ -226,15 +243,17 @@ def canonical_ip(text: str) -> str:
     return str(ipaddress.ip_address(address.packed))
 
 
-def with_labels(binding: Binding, labels: Mapping[str, str]) -> Binding:
+def with_labels(
+    binding: Binding, labels: Mapping[str, str], names: Mapping[str, str] | None = None
+) -> Binding:
     """Return the binding with its empty fields filled from a container's labels.
 
-    All labels are kept in ``labels``; those of the ``davylamp.`` contract also fill the field
-    they name. A step that is not a whole number is left out.
+    All labels are kept in ``labels``; those of the ``davylamp.`` contract, or which ``names`` gives
+    for a field, also fill the field. A step that is not a whole number is left out.
     """
     filled: dict[str, object] = {"labels": {**binding.labels, **labels}}
     for name in LABELS:
-        value = labels.get(LABEL_PREFIX + name, "")
+        value = labels.get(names[name] if names is not None else LABEL_PREFIX + name, "")
         if not value or getattr(binding, name):
             continue
         if name != "step":
@@ -248,8 +267,8 @@ def checked_binding(binding: Binding) -> Binding:
     """Return the binding with its address in canonical form; raise ConfigError if it is unfit."""
     _check_texts(binding)
     _check_time("valid_from", binding.valid_from)
-    if len(binding.labels) > _LABELS_LIMIT:
-        raise ConfigError(f"a binding takes at most {_LABELS_LIMIT} labels")
+    if len(binding.labels) > LABELS_LIMIT:
+        raise ConfigError(f"a binding takes at most {LABELS_LIMIT} labels")
     for name, value in binding.labels.items():
         _check_text("a label's name", name)
         _check_text(f"label {name}", value)
@@ -277,8 +296,8 @@ def _check_texts(record: Binding | ToolCall) -> None:
 
 
 def _check_text(name: str, value: str) -> None:
-    if len(value) > _TEXT_LIMIT:
-        raise ConfigError(f"{name[:60]} is longer than {_TEXT_LIMIT} characters")
+    if len(value) > TEXT_LIMIT:
+        raise ConfigError(f"{name[:60]} is longer than {TEXT_LIMIT} characters")
     if not value.isprintable():  # also refuses lone surrogates, which no JSON can carry
         raise ConfigError(f"{name[:60]!r} has characters that cannot be printed: {value[:60]!r}")
 

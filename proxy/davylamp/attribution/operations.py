@@ -16,7 +16,8 @@ import msgspec
 
 from davylamp import events
 from davylamp.attribution import model, scripts
-from davylamp.attribution.history import History, same_container
+from davylamp.attribution.claims import same_container
+from davylamp.attribution.history import History
 from davylamp.attribution.keys import Keys, Retention
 from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall, ToolCallChange
 from davylamp.errors import ConfigError, LineageUnavailable
@@ -27,6 +28,7 @@ type Operation[T] = Generator[Sequence[Command], list[Any], T]
 
 _ATTEMPTS = 32
 _LOAD_BATCH = 256
+_NOT_ON_RECORD = frozenset({"ip", "serial", "version", "aliases", "claims", "cut", "released"})
 _REPLICAS_MS = 1_000  # less than a command may take at all
 
 
@@ -118,7 +120,10 @@ class Operations:
             named = yield from self._named(stored.history, checked)
             history = stored.history.bind(named, int(now * 1000))
             if (yield from self._commit(stored, history, now)):
-                return _outcome(history, named)
+                hold = _outcome(history, named)
+                if history != stored.history:
+                    yield from self._gather_calls(hold)
+                return hold
         raise LineageUnavailable(f"{checked.ip} is being changed by too many writers; try again")
 
     def release(self, ip: str, lifecycle: str, at: float, now: float) -> Operation[bool]:
@@ -137,13 +142,13 @@ class Operations:
             if history == stored.history:
                 return False
             if (yield from self._commit(stored, history, now)):
-                return True
+                return _spans(history) != _spans(stored.history)
         raise LineageUnavailable(f"{address} is being changed by too many writers; try again")
 
     def release_container(self, subject: str, at: float, now: float) -> Operation[int]:
         """Release every address of a lifecycle, or of the newest one of that container name."""
         lifecycle = yield from self._lifecycle_of(subject, at)
-        addresses = yield from self._addresses_of(lifecycle)
+        addresses = yield from self.addresses_of(lifecycle)
         released = 0
         for ip in addresses:
             released += yield from self.release(ip, lifecycle, at, now)
@@ -164,14 +169,26 @@ class Operations:
     def put_call_of(self, call: ToolCall, container: str, ip: str) -> Operation[ToolCall | None]:
         """Record a call whose lifecycle is found from the container, lifecycle id or address.
 
-        Who held the name or address when the call started is what counts. Returns None, and
-        records nothing, when nobody is known to have.
+        Who held the name or address when the call started is what counts. Returns None when
+        nobody is known to have; then the call of a container waits to be found by its bind.
         """
         lifecycle = yield from self.resolve(container, ip, call.started)
         if not lifecycle:
-            return None
+            if container:
+                waiting = msgspec.structs.replace(call, lifecycle_id=_waiting_for(container))
+                yield from self.put_call(waiting)
+                # Bound in that moment, it may not have been found.
+                lifecycle = yield from self.resolve(container, ip, call.started)
+            if not lifecycle:
+                return None
         placed = msgspec.structs.replace(call, lifecycle_id=lifecycle)
         yield from self.put_call(placed)
+        # A bind gathers what was said of its container too early. What it did not see, because it
+        # came in between, is seen here.
+        again = yield from self.resolve(container, ip, call.started)
+        if again and again != lifecycle:
+            placed = msgspec.structs.replace(call, lifecycle_id=again)
+            yield from self.put_call(placed)
         return placed
 
     def record(self, event: events.AnyEvent) -> Operation[bool]:
@@ -203,6 +220,11 @@ class Operations:
             found.extend(_readable(replies, model.decode_call))
         return sorted(found, key=lambda call: call.started)
 
+    def call(self, lifecycle: str, tool_call_id: str) -> Operation[ToolCall | None]:
+        """Return a tool call of a lifecycle as it stands, None where it is not on record."""
+        replies = yield (("HGET", self.keys.calls(lifecycle), tool_call_id),)
+        return next(_readable([replies], model.decode_call), None)
+
     def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
         """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
         if container:
@@ -210,6 +232,21 @@ class Operations:
         history = yield from self.history(ip)
         holder = history.holder(at)
         return holder.lifecycle_id if holder is not None else ""
+
+    def addresses_of(self, lifecycle: str) -> Operation[list[str]]:
+        """Return the addresses that a lifecycle holds, or has held."""
+        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
+        return sorted(_text(ip) for ip in ips)
+
+    def names_of(self, lifecycle: str) -> Operation[frozenset[str]]:
+        """Return every id that a lifecycle goes by, the one asked about among them."""
+        _, bindings = yield from self._bindings_about(lifecycle)
+        return frozenset({lifecycle, *_ids_of(bindings)})
+
+    def newest(self, container: str) -> Operation[str]:
+        """Return the newest lifecycle of a container name, or ''."""
+        [found] = yield (("HGET", self.keys.container(container), "lifecycle_id"),)
+        return _text(found) if found else ""
 
     def look_up(self, subject: str) -> Operation[Dossier | None]:
         """Return all that is on record about a container, lifecycle id or address, or None.
@@ -220,14 +257,19 @@ class Operations:
         if not bindings:
             return None
         newest = bindings[-1]
-        lifecycles = list(dict.fromkeys(each.lifecycle_id for each in bindings))
+        lifecycles = _ids_of(bindings)
         calls = yield from self.calls(lifecycles)
         alerts = yield from self._incidents(lifecycles)
         [record] = yield (("HGETALL", self.keys.container(newest.container)),)
         read = {_text(name): _text(value) for name, value in dict(record).items()}
         same = read.get("lifecycle_id") in lifecycles
         return Dossier(
-            subject, kind, read if same else {}, tuple(bindings), tuple(calls), tuple(alerts)
+            subject,
+            kind,
+            read if same else {},
+            tuple(map(_shown, bindings)),
+            tuple(calls),
+            tuple(alerts),
         )
 
     def listing(self, limit: int) -> Operation[list[Binding]]:
@@ -252,8 +294,8 @@ class Operations:
     def load(self, ips: Sequence[str]) -> Operation[list[Change]]:
         """Return the histories and tool calls of these addresses as changes."""
         stored = yield from self._stored_many(ips)
-        bindings = [binding for each in stored for binding in each.history.bindings]
-        calls = yield from self.calls(list(dict.fromkeys(each.lifecycle_id for each in bindings)))
+        bindings = [_shown(binding) for each in stored for binding in each.history.bindings]
+        calls = yield from self.calls(_ids_of(bindings))
         return [
             *(BindingChange(binding=each) for each in bindings),
             *(ToolCallChange(call=each) for each in calls),
@@ -293,6 +335,25 @@ class Operations:
             ("ZRANGE", self.keys.past(ip), -self.keep.bindings, -1),
         )
 
+    def _gather_calls(self, hold: Binding) -> Operation[None]:
+        """Move to a lifecycle the calls that were said of its container before it was known."""
+        if not hold.container:
+            return
+        before = f"({hold.valid_from!r}"
+        by_name = self.keys.lifecycles(hold.container)
+        [earlier] = yield (("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1),)
+        for other in (*map(_text, earlier), _waiting_for(hold.container)):
+            if other in hold.lifecycles:
+                continue
+            for call in (yield from self.calls([other])):
+                if hold.covers(call.started):
+                    placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
+                    yield from self.put_call(placed)
+                    yield (
+                        ("HDEL", self.keys.calls(other), call.tool_call_id),
+                        ("ZREM", self.keys.calls_order(other), call.tool_call_id),
+                    )
+
     def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
         if history == stored.history:
             return True
@@ -306,11 +367,12 @@ class Operations:
         changed = [each for each in history.bindings if each.version == history.version]
         past = {each.serial: each for each in history.bindings if each.valid_to is not None}
         names = [keys.version(ip), keys.current(ip), keys.past(ip), keys.addresses, keys.changes]
-        for each in changed:
+        touched = [part for each in changed for part in _touched(each)]
+        for part in touched:
             names += (
-                keys.container(each.container),
-                keys.lifecycles(each.container),
-                keys.lifecycle_addresses(each.lifecycle_id),
+                keys.container(part.container),
+                keys.lifecycles(part.container),
+                keys.lifecycle_addresses(part.lifecycle_id),
             )
         stale = {each.serial for each in changed} | (stored.raws.keys() - past.keys())
         current = history.current
@@ -322,8 +384,8 @@ class Operations:
             current=_line(current) if current is not None else "",
             removed=[raw for serial, raw in stored.raws.items() if serial in stale],
             added=[(repr(each.valid_from), _line(each)) for each in changed if each.serial in past],
-            changes=[_line(BindingChange(binding=each)) for each in changed],
-            touched=[_touched(each) for each in changed],
+            changes=[_line(BindingChange(binding=_shown(each))) for each in changed],
+            touched=touched,
             keep_seconds=str(keep.seconds),
             keep_addresses=str(keep.addresses),
             keep_lifecycles=str(keep.lifecycles),
@@ -357,21 +419,19 @@ class Operations:
         return (("WAIT", self.replicas, _REPLICAS_MS),) if self.replicas else ()
 
     def _named(self, history: History, binding: Binding) -> Operation[Binding]:
-        """Return the bind with a lifecycle id; a container with two addresses has one."""
-        named = history.named(binding)
-        current = history.current
-        if binding.lifecycle_id or (current and current.lifecycle_id == named.lifecycle_id):
-            return named
+        """Return the bind with the id that its container has through another address, if any."""
+        if binding.lifecycle_id or history.joins(binding) is not None:
+            return binding
         by_name = self.keys.lifecycles(binding.container)
         latest = repr(binding.valid_from)
         [found] = yield (("ZREVRANGEBYSCORE", by_name, latest, "-inf", "LIMIT", 0, 1),)
         for lifecycle in map(_text, found):
-            addresses = yield from self._addresses_of(lifecycle)
+            addresses = yield from self.addresses_of(lifecycle)
             holds = [each.history.current for each in (yield from self._stored_many(addresses))]
-            live = [each for each in holds if each and each.lifecycle_id == lifecycle]
+            live = [each for each in holds if each and lifecycle in each.lifecycles]
             if live and all(same_container(each, binding) for each in live):
                 return msgspec.structs.replace(binding, lifecycle_id=lifecycle)
-        return named
+        return binding
 
     def _lifecycle_of(self, subject: str, at: float) -> Operation[str]:
         """Return the lifecycle that a name meant then, its first one if that began later."""
@@ -384,10 +444,6 @@ class Operations:
         if then or first:
             return _text((then or first)[0])
         return subject if known else ""
-
-    def _addresses_of(self, lifecycle: str) -> Operation[list[str]]:
-        [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
-        return sorted(_text(ip) for ip in ips)
 
     def _bindings_about(self, subject: str) -> Operation[tuple[str, list[Binding]]]:
         try:
@@ -402,10 +458,10 @@ class Operations:
         found: dict[tuple[str, int], Binding] = {}
         ips: dict[str, None] = {}
         for lifecycle in sorted(wanted):
-            ips.update(dict.fromkeys((yield from self._addresses_of(lifecycle))))
+            ips.update(dict.fromkeys((yield from self.addresses_of(lifecycle))))
         for stored in (yield from self._stored_many(list(ips))):
             for each in stored.history.bindings:
-                if each.lifecycle_id in wanted and not each.empty:
+                if not wanted.isdisjoint(each.lifecycles) and not each.empty:
                     found[each.ip, each.serial] = each
         return kind, sorted(found.values(), key=lambda each: (each.valid_from, each.ip))
 
@@ -462,11 +518,12 @@ def _readable[T](replies: Iterable[Any], decode: Callable[[bytes], T]) -> Iterat
                 continue
 
 
-def _touched(binding: Binding) -> _Touched:
+def _touched(binding: Binding) -> Iterator[_Touched]:
+    """Yield the record of the lifecycle, and for each other id of it only that it is known."""
     fields: list[tuple[str, str]] = []
     for name in binding.__struct_fields__:
         value = getattr(binding, name)
-        if name in {"ip", "serial", "version"} or value in ("", None, {}):
+        if name in _NOT_ON_RECORD or value in ("", None, {}):
             continue
         if name == "labels":
             value = model.encode(value).decode()
@@ -475,14 +532,37 @@ def _touched(binding: Binding) -> _Touched:
     # An empty binding only marks a release that came early: there is no container to record yet.
     container = "" if binding.empty else binding.container
     start = repr(binding.valid_from)
-    return _Touched(container, binding.lifecycle_id, start, released, fields)
+    yield _Touched(container, binding.lifecycle_id, start, released, fields)
+    for alias in binding.aliases:
+        yield _Touched("", alias, start, released, [])
+
+
+def _waiting_for(container: str) -> str:
+    """Return the id under which calls wait for a container that nobody has bound."""
+    return f"@{container}"
+
+
+def _shown(binding: Binding) -> Binding:
+    """Return the binding without what only the next change to it needs."""
+    return msgspec.structs.replace(binding, claims=(), released=None) if binding.claims else binding
+
+
+def _ids_of(bindings: Iterable[Binding]) -> list[str]:
+    return list(dict.fromkeys(name for each in bindings for name in each.lifecycles))
 
 
 def _outcome(history: History, asked: Binding) -> Binding:
     """Return the binding that a bind resulted in: the changed one, else the one it repeated."""
-    mine = [each for each in history.bindings if each.lifecycle_id == asked.lifecycle_id]
-    holding = [each for each in mine if each.covers(asked.valid_from)]
-    return (holding or mine)[-1]
+    found = history.joins(asked)
+    if found is not None:
+        return found
+    # Another holder has begun at that very moment: what is left of the bind is no time at all.
+    same = [each for each in history.bindings if same_container(each, asked)]
+    return (same or history.bindings)[-1]
+
+
+def _spans(history: History) -> list[tuple[float, float | None]]:
+    return [(each.valid_from, each.valid_to) for each in history.bindings if not each.empty]
 
 
 def _named_for_sure(event: events.AnyEvent) -> events.LineageInfo | None:

@@ -9,8 +9,10 @@ given as ``stale``; before the oldest record nobody is named.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from davylamp.attribution.claims import filled
 from davylamp.attribution.history import History
 from davylamp.attribution.model import (
     Attribution,
@@ -21,6 +23,10 @@ from davylamp.attribution.model import (
     ToolCall,
     ToolCallChange,
 )
+
+_HOMES = 16
+SHORT_ID = 12
+"""Characters of a container id that every runtime shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,10 @@ class _Calls:
 class _Snapshot:
     addresses: OrderedDict[str, History] = field(default_factory=OrderedDict)
     calls: OrderedDict[str, _Calls] = field(default_factory=OrderedDict)
+    # Every id that a lifecycle goes by, under each of them.
+    kin: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
+    # The addresses on which an id was seen: IPv4 and IPv6, one a network.
+    homes: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
 
 
 class LineageTable:
@@ -117,6 +127,19 @@ class LineageTable:
         """Record that changes no longer arrive: nothing after ``fresh_at`` is certain."""
         self._live = False
 
+    def containers(self, ids: Collection[str]) -> list[Binding]:
+        """Return the bindings of containers by their ids; runtimes shorten those to 12 characters.
+
+        It looks at every address once, however many ids there are.
+        """
+        wanted = {one[:SHORT_ID] for one in ids if len(one) >= SHORT_ID}
+        return [
+            binding
+            for history in tuple(self._snapshot.addresses.values())
+            for binding in history.bindings
+            if binding.container_id[:SHORT_ID] in wanted and not binding.empty
+        ]
+
     def attribute(self, ip: str, at: float, now: float) -> Attribution:
         """Say who held the address (canonical text) at a time, as known at ``now``.
 
@@ -131,6 +154,7 @@ class LineageTable:
         held = last.covers(at)
         if not held and last.valid_to is not None and at - last.valid_to > self._limits.linger:
             return Attribution(Grade.UNKNOWN, reason="its last holder had released it")
+        last = self._completed(snapshot, last, at)
         reason = self._doubt(last, at, now) if held else "its last holder had just released it"
         running, complete = self._running(snapshot, last, at)
         if reason:
@@ -145,13 +169,25 @@ class LineageTable:
         return "the lineage store has not confirmed it since"
 
     @staticmethod
+    def _completed(snapshot: _Snapshot, binding: Binding, at: float) -> Binding:
+        """Return the binding with what is known of its container through another address."""
+        ids = snapshot.kin.get(binding.lifecycle_id) or frozenset((binding.lifecycle_id,))
+        homes = frozenset[str]().union(*(snapshot.homes.get(each, ()) for each in ids))
+        for ip in sorted(homes - {binding.ip}):
+            history = snapshot.addresses.get(ip)
+            other = history.holder(at) if history is not None else None
+            if other is not None and not ids.isdisjoint(other.lifecycles):
+                binding = filled(binding, other)
+        return binding
+
+    @staticmethod
     def _running(
         snapshot: _Snapshot, binding: Binding, at: float
     ) -> tuple[tuple[ToolCall, ...], bool]:
-        log = snapshot.calls.get(binding.lifecycle_id)
-        if log is None:
-            return (), True
-        return tuple(call for call in log.calls if call.running(at)), at >= log.horizon
+        ids = snapshot.kin.get(binding.lifecycle_id) or {binding.lifecycle_id}
+        logs = [log for each in sorted(ids) if (log := snapshot.calls.get(each)) is not None]
+        found = {call.tool_call_id: call for log in logs for call in log.calls if call.running(at)}
+        return tuple(found.values()), all(at >= log.horizon for log in logs)
 
     def _take(self, snapshot: _Snapshot, change: Change) -> None:
         match change:
@@ -159,10 +195,24 @@ class LineageTable:
                 history = snapshot.addresses.get(binding.ip) or History(binding.ip)
                 learnt = history.learn(binding).trimmed(self._limits.bindings)
                 _put(snapshot.addresses, binding.ip, learnt, self._limits.addresses)
+                self._relate(snapshot, binding)
             case ToolCallChange(call=call):
                 log = snapshot.calls.get(call.lifecycle_id) or _Calls()
                 learnt_calls = log.learn(call, self._limits.calls)
                 _put(snapshot.calls, call.lifecycle_id, learnt_calls, self._limits.lifecycles)
+
+    def _relate(self, snapshot: _Snapshot, binding: Binding) -> None:
+        """Have what was said under one id of a lifecycle, or of one address, count for all."""
+        limit = self._limits.lifecycles
+        for each in binding.lifecycles:
+            homes = snapshot.homes.get(each, frozenset())
+            if len(homes) < _HOMES:
+                _put(snapshot.homes, each, homes | {binding.ip}, limit)
+        if binding.aliases:
+            ids = binding.lifecycles
+            alike = frozenset(ids).union(*(snapshot.kin.get(each, ()) for each in ids))
+            for each in alike:
+                _put(snapshot.kin, each, alike, limit)
 
 
 def _put[T](entries: OrderedDict[str, T], key: str, value: T, limit: int) -> None:

@@ -1,6 +1,5 @@
 """``davylamp incidents``: what happened, who did it, and a bundle to hand on."""
 
-import getpass
 import json
 import os
 import sys
@@ -15,12 +14,12 @@ from davylamp import events
 from davylamp.attribution.render import as_json as dossier_json
 from davylamp.attribution.render import print_view
 from davylamp.errors import ConfigError, LineageUnavailable
-from davylamp.events import AlertEvent
 from davylamp.incidents.bundle import MAX_BYTES, Bundle, check_bundle, make_bundle, store_faults
-from davylamp.incidents.model import Incident, Status
-from davylamp.incidents.operations import IncidentOperations, Record
+from davylamp.incidents.model import Status
+from davylamp.incidents.operations import IncidentOperations
 from davylamp.incidents.pcapfiles import joined
-from davylamp.incidents.reach import opened
+from davylamp.incidents.questions import Wanted, alerts_of, whose
+from davylamp.incidents.reach import opened, user
 from davylamp.incidents.render import listing, view
 
 NOT_FOUND = 1
@@ -91,13 +90,8 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
     """List incidents, the one with the newest alert first; with --json one object a line."""
     with opened(url) as store:
         known = store.run(IncidentOperations.beside(store.operations).listing())
-    found = [
-        one
-        for one in known
-        if (status is None or one.status == status)
-        and one.last_seen >= since
-        and _about(one, run_id, experiment_id, container)
-    ]
+    wanted = Wanted(Status(status) if status else None, run_id, experiment_id, container, since)
+    found = [one for one in known if wanted.takes(one)]
     if as_json:
         for one in found[:limit]:
             click.echo(json.dumps(msgspec.to_builtins(one)))
@@ -122,7 +116,7 @@ def show(ctx: click.Context, incident_id: str, *, url: str | None, as_json: bool
     if record is None:
         _not_found(ctx, incident_id, as_json=as_json)
         return
-    alerts = _alerts(record)
+    alerts = alerts_of(record)
     if as_json:
         told = [msgspec.to_builtins(alert) for alert in alerts]
         click.echo(json.dumps({**msgspec.to_builtins(record.incident), "events": told}))
@@ -143,7 +137,7 @@ def resolve(  # noqa: PLR0913 - click gives each option a parameter
     """Put an incident to rest. Repeating it is harmless; a new alert within minutes reopens it."""
     with opened(url) as store:
         operations = IncidentOperations.beside(store.operations)
-        held = store.run(operations.resolve(incident_id, by or _user(), note, time.time()))
+        held = store.run(operations.resolve(incident_id, by or user(), note, time.time()))
     if held is None:
         _not_found(ctx, incident_id, as_json=as_json)
     elif as_json:
@@ -178,7 +172,7 @@ def export(  # noqa: PLR0913 - click gives each option a parameter
         if record is None:
             _not_found(ctx, incident_id, as_json=as_json)
             return
-        dossier = store.run(store.operations.look_up(_subject(record.incident)))
+        dossier = store.run(store.operations.look_up(whose(record.incident)))
         lineage = dossier_json(dossier) if dossier is not None else None
         packets = None if no_pcap else joined(record.incident.evidence)
         bundle = make_bundle(record, lineage, packets, events.rfc3339(time.time()))
@@ -235,33 +229,6 @@ def verify(
     ctx.exit(CHANGED if faults else 0)
 
 
-def _about(incident: Incident, run_id: str, experiment_id: str, container: str) -> bool:
-    who = incident.who
-    names = {*incident.sources, *((who.container, who.lifecycle_id) if who else ())}
-    return (
-        (not run_id or (who is not None and who.run_id == run_id))
-        and (not experiment_id or (who is not None and who.experiment_id == experiment_id))
-        and (not container or container in names)
-    )
-
-
-def _alerts(record: Record) -> list[AlertEvent]:
-    found: list[AlertEvent] = []
-    for line in record.lines:
-        try:
-            event = events.decode(line)
-        except msgspec.DecodeError:
-            continue  # a resolution, which the incident itself tells
-        if isinstance(event, AlertEvent):
-            found.append(event)
-    return found
-
-
-def _subject(incident: Incident) -> str:
-    who = incident.who
-    return (who.lifecycle_id if who else "") or (incident.sources or ("",))[0]
-
-
 def _write(file: Path, bundle: Bundle, *, force: bool) -> None:
     """Write a bundle for its owner's eyes only; raise ConfigError where that cannot be done."""
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
@@ -272,13 +239,6 @@ def _write(file: Path, bundle: Bundle, *, force: bool) -> None:
         raise ConfigError(f"{file} is there already; --force replaces it") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; name another with --output") from error
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def _printable(text: str) -> str:

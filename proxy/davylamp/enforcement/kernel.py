@@ -5,10 +5,11 @@ what the exception policy says. Taking them out is a decision of the caller's.
 """
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from davylamp.enforcement import iptables
+from davylamp.enforcement import iptables, quarantine
 from davylamp.enforcement.features import detect
 from davylamp.enforcement.memory import commands_that_restore
 from davylamp.enforcement.nftset import KernelSets
@@ -37,6 +38,8 @@ class Kernel:
         self.features = features or detect()
         self._listening: frozenset[int] = frozenset()
         self._applied = False
+        self.applied_at = 0.0
+        """When the rules were put in force, in seconds since the epoch; 0 before that."""
 
     def apply(self) -> None:
         """Put the ruleset in force, in place of an earlier one of the same table name.
@@ -55,6 +58,7 @@ class Kernel:
         text = nft_text(self.spec, self.features, elements, self._listening)
         nft("--file", "-", stdin=text)
         self._applied = True
+        self.applied_at = time.time()
         if self.features.native_queue:
             self._remove_iptables()
 
@@ -63,6 +67,12 @@ class Kernel:
         self._listening = listening
         if self._applied:
             nft("--file", "-", stdin=proxies_text(self.spec, self.features, listening))
+
+    def guard(self, *, on: bool) -> None:
+        """Have what addresses in quarantine send dropped, or stop looking for it."""
+        table = self.spec.table
+        commands = quarantine.guarding(table) if on else quarantine.unguarding(table)
+        nft("--file", "-", stdin="".join(f"{one}\n" for one in commands))
 
     def remove(self) -> None:
         """Take everything out; again does nothing. Conntrack marks stay, and mean nothing."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from davylamp.enforcement import quarantine
 from davylamp.enforcement.nftset import Element, KernelSets
 from davylamp.errors import KernelError
 from davylamp.flow import format_address
@@ -15,12 +16,15 @@ from davylamp.flow import format_address
 _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "blocked": ("address", "address", "proto", "port"),
+        "endpoints": ("address", "proto", "port"),
+        "quarantined": ("address",),
         "trusted": ("address", "address"),
         "shared": ("address",),
         "bound": ("address", "address", "mark"),
         "opened": ("address", "address", "port"),
     }
 )
+_ALWAYS = ("blocked", "endpoints", "quarantined")
 _VERSIONS = ((4, 4), (6, 16))
 
 
@@ -30,11 +34,14 @@ def commands_that_restore(sets: KernelSets, table: str, *, steering: bool) -> tu
     Where there is no such table, there is nothing. ``steering`` says whether the new table has the
     sets that steer.
     """
-    names = _FIELDS if steering else ("blocked",)
+    names = _FIELDS if steering else _ALWAYS
     found: list[str] = []
     for name in names:
         for version, size in _VERSIONS:
-            found += _restored(sets, table, f"{name}{version}", _FIELDS[name], size)
+            restored = _restored(sets, table, f"{name}{version}", _FIELDS[name], size)
+            if restored and name == "quarantined":
+                found += quarantine.guarding(table)
+            found += restored
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Blocked endpoints and suspect flows, written into nftables' sets in a fraction of a millisecond.
+"""Blocks, suspects and quarantines, written into nftables' sets in a fraction of a millisecond.
 
 Why not the ``nft`` program: one call of it costs several milliseconds of fork and parse, and the
 reconnect that a block is for comes sooner. One transaction here is one netlink ``send``.
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from davylamp import netlink
-from davylamp.decision import Block, Diversion, NameBinding
+from davylamp.decision import Block, Diversion, Endpoint, NameBinding
+from davylamp.enforcement import quarantine
 from davylamp.errors import KernelError
 from davylamp.flow import FlowKey, Proto
 
@@ -65,9 +66,35 @@ class KernelSets:
 
     def unblock(self, block: Block) -> bool:
         """Refuse an endpoint no longer; return False if it was not refused."""
-        name = _blocked_set(block.orig_addr)
-        deletion = self._message(_DELETE, name, (_element(_block_key(block)),))
-        return self._transact((deletion,), "unblock an endpoint", tolerate=errno.ENOENT)
+        return self._remove(_blocked_set(block.orig_addr), _block_key(block), "unblock an endpoint")
+
+    def refuse(self, endpoint: Endpoint, seconds: float) -> None:
+        """Refuse an endpoint to every sandbox from now on for that long."""
+        name, key = _endpoint_of(endpoint)
+        self._transact(self._renew(name, (key,), seconds), "refuse an endpoint")
+
+    def admit(self, endpoint: Endpoint) -> bool:
+        """Refuse an endpoint to all no longer; return False if it was not refused."""
+        return self._remove(*_endpoint_of(endpoint), "admit an endpoint")
+
+    def refused(self) -> dict[Endpoint, float]:
+        """Return every endpoint that is refused to all, with the seconds left of it."""
+        elements = (one for name in ("endpoints4", "endpoints6") for one in self.elements(name))
+        found = ((endpoint_of(one), one.seconds) for one in elements)
+        return {endpoint: seconds for endpoint, seconds in found if endpoint is not None}
+
+    def confine(self, address: bytes, seconds: float) -> None:
+        """Put an address in quarantine for that long; the chain that drops must be there, too."""
+        self._transact(self._renew(_quarantine_of(address), (address,), seconds), "quarantine")
+
+    def free(self, address: bytes) -> bool:
+        """Take an address out of quarantine; return False if it was not in it."""
+        return self._remove(_quarantine_of(address), address, "end a quarantine")
+
+    def confined(self) -> dict[bytes, float]:
+        """Return every address in quarantine, with the seconds left of it."""
+        elements = (one for name in quarantine.SETS for one in self.elements(name))
+        return {one.key: one.seconds for one in elements}
 
     def suspect(self, key: FlowKey, seconds: float) -> None:
         """Queue a flow's packets in both directions for that long, cleared or not."""
@@ -117,6 +144,10 @@ class KernelSets:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _remove(self, name: str, key: bytes, what: str) -> bool:
+        deletion = self._message(_DELETE, name, (_element(key),))
+        return self._transact((deletion,), what, tolerate=errno.ENOENT)
 
     def _renew(self, name: str, keys: Iterable[bytes], seconds: float) -> tuple[bytes, ...]:
         timeout = netlink.u64(_TIMEOUT, max(1, round(seconds * 1000)))
@@ -189,6 +220,16 @@ def blocked_of(element: Element) -> Blocked | None:
     return Blocked(block, element.seconds)
 
 
+def endpoint_of(element: Element) -> Endpoint | None:
+    """Return the endpoint that is refused to all by an element; None where it names none."""
+    key = element.key
+    size = len(key) - 8
+    if size not in (4, 16) or key[size] not in tuple(Proto):
+        return None
+    port = int.from_bytes(key[size + 4 : size + 6], "big")
+    return Endpoint(Proto(key[size]), key[:size], port)
+
+
 def _element(key: bytes, *more: bytes) -> bytes:
     return netlink.nested(_ELEMENT, netlink.nested(_KEY, netlink.attribute(_VALUE, key)), *more)
 
@@ -206,11 +247,23 @@ def _blocked_set(address: bytes) -> str:
     return "blocked4" if len(address) == 4 else "blocked6"
 
 
+def _quarantine_of(address: bytes) -> str:
+    return quarantine.SETS[len(address) == 16]
+
+
+def _endpoint_of(endpoint: Endpoint) -> tuple[str, bytes]:
+    """Return the set of endpoints refused to all, and an endpoint's key in it."""
+    name = "endpoints4" if len(endpoint.address) == 4 else "endpoints6"
+    return name, _endpoint_key(endpoint)
+
+
+def _endpoint_key(endpoint: Endpoint) -> bytes:
+    port = endpoint.port.to_bytes(2, "big")
+    return b"".join((endpoint.address, bytes((endpoint.proto, 0, 0, 0)), port, b"\0\0"))
+
+
 def _block_key(block: Block) -> bytes:
-    port = block.resp_port.to_bytes(2, "big")
-    return b"".join(
-        (block.orig_addr, block.resp_addr, bytes((block.proto, 0, 0, 0)), port, b"\0\0")
-    )
+    return block.orig_addr + _endpoint_key(block.endpoint)
 
 
 def _flow_key(key: FlowKey) -> bytes:

@@ -13,12 +13,14 @@ A forwarded packet of a training subnet goes through these chains:
     carrying  bulk that looks like a beginning passes here
     look      suspects are queued again too; of the rest a sample is logged (so many a second a
               flow, once it has carried some packets)
-    barred    on both ways: refused, if the endpoint is blocked
+    barred    on both ways: refused, if the endpoint is blocked, for this sandbox or for all
     after     again only that traffic, once the verdict is known
     save      what the packet's mark says is done to the flow, and the mark is cleaned
 
 Rate limits are written ``limit rate over ... return``: a full set, or a packet that conntrack does
 not know, makes such a rule *not* match, and the packet is looked at rather than missed.
+
+While a sandbox is in quarantine there is one more, before all of these (:mod:`.quarantine`).
 
 docs/kernel.md explains each chain and what it was measured to cost.
 """
@@ -26,7 +28,7 @@ docs/kernel.md explains each chain and what it was measured to cost.
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from davylamp.enforcement import cleared, steering
+from davylamp.enforcement import cleared, quarantine, steering
 from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
@@ -45,10 +47,12 @@ COUNTERS = (
     "rearmed",
     "invalid",
     "early",
+    quarantine.COUNTER,
 )
 """The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
-cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream."""
+cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream;
+sent from quarantine."""
 
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
@@ -159,6 +163,9 @@ def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
         for name, ports in (("blocked", "inet_proto . inet_service"), ("suspects", _PORT_PAIR)):
             key = f"{address} . {address} . {ports}"
             yield f"  set {name}{version} {{ type {key}; flags timeout; {size} }}\n"
+        key = f"{address} . inet_proto . inet_service"
+        yield f"  set endpoints{version} {{ type {key}; flags timeout; {size} }}\n"
+    yield from quarantine.sets(size)
     if spec.steering is not None:
         yield from steering.sets(spec.steering)
     if features.flow_limits:
@@ -226,6 +233,8 @@ def _barred() -> Iterator[str]:
         for client, server, port in (("saddr", "daddr", "dport"), ("daddr", "saddr", "sport")):
             key = f"{ip} {client} . {ip} {server} . meta l4proto . th {port}"
             yield f"{key} @blocked{version} goto refuse"
+        for server, port in (("daddr", "dport"), ("saddr", "sport")):
+            yield f"{ip} {server} . meta l4proto . th {port} @endpoints{version} goto refuse"
 
 
 def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:

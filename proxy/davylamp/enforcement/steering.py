@@ -54,6 +54,7 @@ def way(steering: SteeringSpec, features: Features) -> Iterator[str]:
     for version, ip, _ in _FAMILIES:
         yield f"{ip} daddr @exempt{version} return"
         yield f"{ip} saddr . {ip} daddr . meta l4proto . th dport @blocked{version} return"
+        yield f"{ip} daddr . meta l4proto . th dport @endpoints{version} return"
         yield f"{ip} saddr . {ip} daddr . tcp dport @opened{version} goto proxies"
     ports = ", ".join(map(str, sorted(steering.ports)))
     yield f"tcp dport != {{ {ports} }} return"

@@ -48,7 +48,15 @@ return 1
 
 _ATTEMPTS = 32
 _BATCH = 256
-_REPEATED = 2
+_SAME_MOMENT = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an incident is in the order of last alerts: seconds since the epoch, and its id."""
+
+    at: float
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,36 @@ class IncidentOperations:
                 return Held(incident, held.version + 1)
         raise _contended(incident_id)
 
+    def note(self, event: events.ActionEvent) -> Operation[bool]:
+        """Put what was done about an incident on its record, once; False where there is no such."""
+        line = events.encode(event)
+        for _ in range(_ATTEMPTS):
+            held = yield from self.held(event.incident_id)
+            if held is None:
+                return False
+            incident = folding.acted(held.incident, event, line, self.bounds)
+            if (yield from self._commit(held.version, incident, line, line, "", ())):
+                return True
+        raise _contended(event.incident_id)
+
+    def attribute(self, event: events.LineageEvent) -> Operation[list[events.AlertEvent]]:
+        """Put on an incident's record whose an alert turned out to be, once.
+
+        Returns the alerts that it is about, as they are now known. What the same container does
+        next belongs to this incident too, unless it has one of its own.
+        """
+        line = events.encode(event)
+        for _ in range(_ATTEMPTS):
+            held = yield from self.held(event.incident_id)
+            if held is None:
+                return []
+            incident = folding.attributed(held.incident, event, line, self.bounds)
+            if (yield from self._commit(held.version, incident, line, line, "", ())):
+                current = self.keys.current(folding.subject(event.ip, event.lineage))
+                yield (("SET", current, incident.id, "EX", self.keep.seconds, "NX"),)
+                return (yield from self._about(incident.id, event))
+        raise _contended(event.incident_id)
+
     def exported(self, incident_id: str, manifest_digest: str) -> Operation[None]:
         """Note that a bundle with this manifest was made of an incident."""
         name = self.keys.exports(incident_id)
@@ -144,6 +182,43 @@ class IncidentOperations:
             replies = yield [("HGET", self.keys.incident(_text(one)), "json") for one in some]
             found += [one for raw in replies if (one := _readable(raw)) is not None]
         return found
+
+    def page(
+        self, after: Place | None, count: int
+    ) -> Operation[list[tuple[Place, Incident | None]]]:
+        """Return at most ``count`` incidents after a place, newest alert first.
+
+        Each with its own place; None stands for one that cannot be read.
+        """
+        highest = "+inf" if after is None else repr(after.at)
+        # Those of the same microsecond as the place come again, and are told by their ids.
+        [found] = yield (
+            (
+                "ZREVRANGEBYSCORE",
+                self.keys.index,
+                highest,
+                "-inf",
+                "WITHSCORES",
+                "LIMIT",
+                0,
+                count + _SAME_MOMENT,
+            ),
+        )
+        places = [Place(float(score), _text(name)) for name, score in _pairs(found)]
+        places = [one for one in places if after is None or one < after][:count]
+        if not places:
+            return []
+        replies = yield [("HGET", self.keys.incident(one.id), "json") for one in places]
+        return list(zip(places, map(_readable, replies), strict=True))
+
+    def versions(self, count: int) -> Operation[dict[str, str]]:
+        """Return the versions of the incidents with the newest alerts, as they stand, by id."""
+        [ids] = yield (("ZREVRANGE", self.keys.index, 0, count - 1),)
+        if not ids:
+            return {}
+        names = [_text(one) for one in ids]
+        replies = yield [("HGET", self.keys.incident(one), "version") for one in names]
+        return {name: _text(raw) for name, raw in zip(names, replies, strict=True) if raw}
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
@@ -183,6 +258,21 @@ class IncidentOperations:
             if held is not None and folding.goes_on(held.incident, alert, self.bounds.window):
                 return held
         return Held(folding.opened(alert))
+
+    def _about(
+        self, incident_id: str, event: events.LineageEvent
+    ) -> Operation[list[events.AlertEvent]]:
+        """Return the alerts that an attribution is about, with it in place of their own."""
+        [lines] = yield (("LRANGE", self.keys.chain(incident_id), 0, -1),)
+        found: list[events.AlertEvent] = []
+        for raw in lines:
+            try:
+                alert = msgspec.json.decode(raw, type=events.AlertEvent)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # what was done about it, or what another client wrote
+            if (alert.flow_id, alert.alert.signature_id) == (event.flow_id, event.signature_id):
+                found.append(msgspec.structs.replace(alert, lineage=event.lineage))
+        return found
 
     def _known(self, found: Sequence[Trait]) -> Operation[list[tuple[Trait, tuple[Earlier, ...]]]]:
         replies = yield [("ZRANGE", self.keys.trait(one), 0, -1) for one in found]
@@ -272,6 +362,13 @@ def _earlier(members: Sequence[bytes]) -> list[Earlier]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return found
+
+
+def _pairs(found: Any) -> list[tuple[Any, Any]]:
+    """Return members with their scores, as RESP2 and as redis-py's callbacks give them."""
+    if found and isinstance(found[0], tuple | list):
+        return [(one[0], one[1]) for one in found]
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
 def _text(raw: Any) -> str:

@@ -1,5 +1,9 @@
-"""The store, also while the gateway is down: its private Redis is woken for as long as it takes."""
+"""The store, also while the gateway is down: its private Redis is woken for as long as it takes.
 
+And who it is that asks.
+"""
+
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +32,14 @@ def opened(url: str | None) -> Iterator[Store]:
         return
     with EmbeddedRedis(place), Store(chosen) as store:
         yield store
+
+
+def user() -> str:
+    """Return the name of who runs this."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
 
 
 def _private_place(url: str) -> Place | None:

@@ -17,7 +17,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from davylamp import __version__
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, PackEvent, StatsEvent, TlsEvent
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    PackEvent,
+    StatsEvent,
+    TlsEvent,
+)
 
 MAX_WORKERS = 256
 MAX_SIGNATURES = 2000
@@ -50,6 +58,12 @@ class MetricsBook:
         self._lineage = Counter(
             "davylamp_lineage_events", "Changes of lineage published.", registry=self._registry
         )
+        self._actions = Counter(
+            "davylamp_actions",
+            "Actions about incidents that came to an end.",
+            ("kind", "status"),
+            registry=self._registry,
+        )
         self._signatures: set[str] = set()
         self._workers = _Workers()
         self._registry.register(self._workers)
@@ -70,12 +84,28 @@ class MetricsBook:
                 self._lineage.inc()
             case PackEvent():
                 self._pack.take(event)
+            case ActionEvent():
+                self._actions.labels(event.action.kind, event.action.status).inc()
             case StatsEvent():
                 self._workers.take(event)
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format, version 0.0.4."""
         return generate_latest(self._registry)
+
+    def alerts(self) -> dict[tuple[str, str], int]:
+        """Return how many alerts were counted, by action and category."""
+        found: dict[tuple[str, str], int] = {}
+        for metric in self._alerts.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    key = sample.labels["action"], sample.labels["category"]
+                    found[key] = found.get(key, 0) + int(sample.value)
+        return found
+
+    def workers(self) -> tuple[StatsEvent, ...]:
+        """Return the newest stats of each worker."""
+        return self._workers.newest()
 
     def _signature(self, identity: str) -> str:
         if identity not in self._signatures and len(self._signatures) >= MAX_SIGNATURES:
@@ -93,6 +123,9 @@ class _Workers(Collector):
     def take(self, event: StatsEvent) -> None:
         if event.worker in self._newest or len(self._newest) < MAX_WORKERS:
             self._newest[event.worker] = event
+
+    def newest(self) -> tuple[StatsEvent, ...]:
+        return tuple(self._newest.values())
 
     def collect(self) -> Iterator[Metric]:
         packets = CounterMetricFamily(

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 
@@ -11,17 +11,22 @@ from davylamp.errors import ConfigError
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Read ``127.0.0.1:9464`` or ``[::1]:9464``; raise ConfigError where it is not loopback."""
+def read_listen(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
+    """Read ``127.0.0.1:9464`` or ``[::1]:9464``; None where it is no address and port."""
     host, _, port = text.rpartition(":")
     try:
         address = ip_address(host.removeprefix("[").removesuffix("]"))
         number = int(port) if port.isascii() and port.isdecimal() else -1
     except ValueError:
-        number = -1
-    else:
-        if address.is_loopback and 0 <= number <= 65535:
-            return str(address), number
+        return None
+    return (address, number) if 0 <= number <= 65535 else None
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read ``127.0.0.1:9464`` or ``[::1]:9464``; raise ConfigError where it is not loopback."""
+    read = read_listen(text)
+    if read is not None and read[0].is_loopback:
+        return str(read[0]), read[1]
     raise ConfigError(
         f"metrics.listen is {text!r}; write a loopback address and a port, as 127.0.0.1:9464: "
         "there is no password, and a proxy of your own can add one"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from davylamp.events import (
     Action,
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     LineageEvent,
@@ -72,6 +73,11 @@ def one_line(event: AnyEvent) -> Text:
             bad = event.change in ("refused", "returned", "expired")
             line.append("pack    ", style="bold red" if bad else "cyan")
             line.append(printable(f"{event.pack} {event.version} {event.change} {event.reason}"))
+        case ActionEvent():
+            action = event.action
+            line.append("action  ", style="magenta")
+            line.append(printable(f"{action.kind} {action.status}: {action.outcome} "))
+            line.append(describe(event.lineage) if event.lineage else printable(action.target))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(

@@ -25,6 +25,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from davylamp import __version__
 from davylamp.events import (
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     FlowFields,
@@ -84,11 +85,19 @@ def log_record(line: bytes, observed: int) -> LogRecord:
         body=AnyValue(string_value=sentence(event)),
         attributes=_pairs(attributes),
     )
-    lineage = event.lineage if isinstance(event, AlertEvent | LineageEvent) else None
+    lineage = _lineage_of(event)
     found = trace_of(lineage) if lineage is not None else None
     if found is not None:
         record.trace_id, record.span_id = bytes.fromhex(found[0]), bytes.fromhex(found[1])
     return record
+
+
+def _lineage_of(event: AnyEvent) -> LineageInfo | None:
+    match event:
+        case AlertEvent() | LineageEvent() | ActionEvent():
+            return event.lineage
+        case _:
+            return None
 
 
 def _severity(event: AnyEvent) -> "tuple[SeverityNumber.ValueType, str]":
@@ -126,6 +135,13 @@ def _describe(event: AnyEvent) -> tuple[str, _Attributes]:
                 "davylamp.pack_version": event.version,
                 "davylamp.reason": event.reason,
             }
+        case ActionEvent():
+            acted: _Attributes = {
+                "davylamp.action": event.action.kind,
+                "davylamp.status": event.action.status,
+                "davylamp.incident_id": event.incident_id,
+            }
+            return "action", acted | _who(event.lineage or LineageInfo(grade="unknown"))
         case StatsEvent():
             return "stats", {"davylamp.worker": event.worker}
         case _ as never:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from davylamp import __version__
 from davylamp.events import (
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     LineageEvent,
@@ -99,6 +100,14 @@ def _describe(event: AnyEvent) -> tuple[str, int, dict[str, str]]:
             fields = {"change": event.change, "pack": event.pack, "version": event.version}
             bad = event.change in ("refused", "returned", "expired")
             return "pack", _NOTICE if not bad else _WARNING, fields | {"reason": event.reason}
+        case ActionEvent():
+            fields = {
+                "action": event.action.kind,
+                "status": event.action.status,
+                "incident": event.incident_id,
+            }
+            who = event.lineage
+            return "action", _NOTICE, fields | (_who(who) if who is not None else {})
         case StatsEvent():
             return "stats", _INFORMATIONAL, {"worker": event.worker}
         case _ as never:

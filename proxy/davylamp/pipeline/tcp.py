@@ -60,16 +60,19 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+        self._listed = bool(pack.endpoints)
         self._cleared = ClearedFlows()
         self._steering = steering
 
     def use(self, pack: Pack) -> None:
         """Judge new flows by another pack."""
         self._pack = pack
+        self._listed = bool(pack.endpoints)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
         self._trial = trial
+        self._listed = bool(self._pack.endpoints or (trial is not None and trial.pack.endpoints))
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -154,6 +157,10 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = self._inspector()
+        if self._listed:
+            outward = direction is Direction.ORIGINATOR
+            address = packet.dst_addr if outward else packet.src_addr
+            inspector.reach(address, packet.dst_port if outward else packet.src_port, now)
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 from davylamp.errors import PackError
 from davylamp.signatures.disk import read_files
 from davylamp.updates.archive import pack_archive
+from davylamp.updates.engine import features_of
 from davylamp.updates.loading import PackSource, compile_files
 from davylamp.updates.manifest import FORMAT, VECTORS, Manifest, digests
 from davylamp.updates.proving import prove
@@ -23,18 +24,15 @@ class Terms:
     days: int
     min_engine: str
     max_engine: str = ""
-    features: tuple[str, ...] = ()
 
 
-def build_archive(pack: Path, vectors: Path | None, terms: Terms, now: dt.datetime) -> bytes:
+def build_archive(pack: Path, vectors: Path, terms: Terms, now: dt.datetime) -> bytes:
     """Return the archive of a pack that compiles and whose examples hold.
 
     Raises PackError for the first thing that a gateway would refuse.
     """
-    files = read_files(pack)
-    if vectors is not None:
-        files = {name: data for name, data in files.items() if not name.startswith(VECTORS)}
-        files |= {VECTORS + name: data for name, data in read_files(vectors).items()}
+    files = {name: data for name, data in read_files(pack).items() if not name.startswith(VECTORS)}
+    files |= {VECTORS + name: data for name, data in read_files(vectors).items()}
     loaded = compile_files(None, files, PackSource(path=str(pack)))
     prove(loaded.pack, loaded.vectors)
     now = now.astimezone(dt.UTC).replace(microsecond=0)
@@ -45,7 +43,7 @@ def build_archive(pack: Path, vectors: Path | None, terms: Terms, now: dt.dateti
         number=terms.number or _number(loaded.pack.version),
         min_engine=terms.min_engine,
         max_engine=terms.max_engine,
-        features=tuple(sorted(terms.features)),
+        features=tuple(sorted(features_of(loaded.pack))),
         created=now,
         expires=now + dt.timedelta(days=terms.days),
         files=digests(files),

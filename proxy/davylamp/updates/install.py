@@ -8,35 +8,23 @@ it: it tries the pack beside the live one and answers.
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
-from davylamp import __version__
 from davylamp.errors import PackError
 from davylamp.signatures.pack import Pack
 from davylamp.updates.archive import read_archive
+from davylamp.updates.engine import Engine
 from davylamp.updates.loading import PackSource, compile_files, load_source
 from davylamp.updates.manifest import Manifest
 from davylamp.updates.proving import Proof, TimeBudget, prove
 from davylamp.updates.state import Candidate, Outcome, Selection, State, Step
 from davylamp.updates.store import Store
 
-FEATURES = frozenset({"json", "name", "event"})
-"""What a signature's `when` may be in this engine; a manifest names what its pack uses."""
-
 GATEWAY_LOCK = "gateway.lock"
 INSTALL_LOCK = "install.lock"
 _POLL_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The engine that is to run the pack."""
-
-    version: str = __version__
-    features: Iterable[str] = FEATURES
 
 
 @dataclass(frozen=True, slots=True)

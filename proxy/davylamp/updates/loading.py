@@ -110,6 +110,7 @@ def _adjusted(pack: Pack, source: PackSource, *, changed: bool) -> Pack:
         pack.version + LOCAL_SUFFIX,
         map(adjusted, pack.signatures.values()),
         pack.lists,
+        pack.endpoint_lists,
     )
 
 

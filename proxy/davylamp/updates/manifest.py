@@ -9,10 +9,11 @@ from typing import Annotated, Self
 import msgspec
 
 from davylamp.errors import PackError
+from davylamp.signatures import pack
 
 NAME = "manifest.json"
 FORMAT = 1
-VECTORS = "vectors/"
+VECTORS = f"{pack.VECTORS}/"
 """Files beneath it are examples, the others are the pack's own."""
 
 _CALVER = re.compile(r"20\d\d\.\d{1,2}\.\d{1,2}(?:\.\d{1,4})?")

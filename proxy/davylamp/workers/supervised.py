@@ -29,6 +29,11 @@ class Supervised:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process is running now."""
+        return self._process is not None and self._process.returncode is None
+
     async def run(self) -> None:
         """Keep it running until :meth:`stop`; raise KernelError if it cannot ever start."""
         pause = _BACKOFF_FIRST

@@ -10,6 +10,7 @@ from typing import assert_never
 from davylamp import __version__
 from davylamp.events import (
     Action,
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     FlowFields,
@@ -48,6 +49,8 @@ def ecs_document(event: AnyEvent) -> ecs.EcsDocument:
             return _lineage(event)
         case PackEvent():
             return _pack(event)
+        case ActionEvent():
+            return _action(event)
         case StatsEvent():
             return _stats(event)
         case _ as never:
@@ -182,6 +185,31 @@ def _pack(event: PackEvent) -> ecs.EcsDocument:
             action=event.change,
         ),
         observer=_OBSERVER,
+    )
+
+
+def _action(event: ActionEvent) -> ecs.EcsDocument:
+    lineage = event.lineage or LineageInfo(grade="unknown")
+    return ecs.EcsDocument(
+        timestamp=event.timestamp,
+        ecs=ecs.Ecs(version=VERSION),
+        message=sentence(event),
+        event=ecs.EventFields(
+            kind="event",
+            id=event_id(event),
+            module="davylamp",
+            dataset="davylamp.action",
+            category=("intrusion_detection",),
+            type=("info",),
+            action=f"{event.action.kind}-{event.action.status}",
+            outcome="failure" if event.action.status == "failed" else "success",
+            reason=event.action.reason,
+        ),
+        observer=_OBSERVER,
+        container=_container(lineage),
+        related=ecs.Related(ip=(event.src_ip,)) if event.src_ip else None,
+        labels=labels_of(lineage),
+        davylamp=ecs.Own(incident_id=event.incident_id, action=event.action),
     )
 
 

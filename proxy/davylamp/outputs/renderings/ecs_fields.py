@@ -7,6 +7,7 @@ ECS has no field for is under ``davylamp``, as its "Custom fields" section asks 
 import msgspec
 
 from davylamp.events import (
+    ActionInfo,
     CandidateInfo,
     EvidenceInfo,
     FusionInfo,
@@ -159,6 +160,7 @@ class Own(Struct, frozen=True, kw_only=True):
     fusion: FusionInfo | None = None
     ja4: str = ""
     candidates: tuple[CandidateInfo, ...] = ()
+    action: ActionInfo | None = None
     stats: Counters | None = None
 
 

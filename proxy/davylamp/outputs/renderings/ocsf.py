@@ -10,6 +10,7 @@ from typing import assert_never
 from davylamp import __version__
 from davylamp.events import (
     Action,
+    ActionEvent,
     AlertEvent,
     AnyEvent,
     FlowFields,
@@ -48,7 +49,6 @@ _IP_ADDRESS = 2
 _JA4 = 1
 _NEW = 1
 _FAILURE = 2
-_LOGS = {LineageEvent: "lineage", PackEvent: "pack", StatsEvent: "stats"}
 _PROFILES = ("security_control", "container")
 
 
@@ -66,6 +66,9 @@ def ocsf_document(event: AnyEvent) -> ocsf.Document:
             return _base(
                 event, ocsf.Unmapped(pack=event.version, change=event.change), event.change
             )
+        case ActionEvent():
+            unmapped = ocsf.Unmapped(action=event.action, ip=event.src_ip, lineage=event.lineage)
+            return _base(event, unmapped, f"{event.action.kind}-{event.action.status}")
         case StatsEvent():
             return _base(event, _counters(event), "stats")
         case _ as never:
@@ -197,7 +200,9 @@ def _activity(event: TlsEvent) -> ocsf.NetworkActivity:
 
 
 def _base(
-    event: LineageEvent | PackEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str
+    event: LineageEvent | ActionEvent | PackEvent | StatsEvent,
+    unmapped: ocsf.Unmapped,
+    name: str,
 ) -> ocsf.BaseEvent:
     severity_id, severity = _INFORMATIONAL
     return ocsf.BaseEvent(
@@ -212,9 +217,25 @@ def _base(
         severity=severity,
         time=_milliseconds(event.timestamp),
         message=sentence(event),
-        metadata=_metadata(event, _LOGS[type(event)]),
+        metadata=_metadata(event, _log_of(event), incident=_incident_of(event)),
         unmapped=unmapped,
     )
+
+
+def _log_of(event: LineageEvent | ActionEvent | PackEvent | StatsEvent) -> str:
+    match event:
+        case LineageEvent():
+            return "lineage"
+        case ActionEvent():
+            return "action"
+        case PackEvent():
+            return "pack"
+        case _:
+            return "stats"
+
+
+def _incident_of(event: AnyEvent) -> str:
+    return event.incident_id if isinstance(event, ActionEvent) else ""
 
 
 def _counters(event: StatsEvent) -> ocsf.Unmapped:

@@ -8,6 +8,7 @@ under EVE's names.
 import msgspec
 
 from davylamp.events import (
+    ActionInfo,
     EvidenceInfo,
     FusionInfo,
     LineageInfo,
@@ -170,6 +171,7 @@ class Unmapped(Struct, frozen=True, kw_only=True):
     tls: TlsInfo | None = None
     pack: str = ""
     change: str = ""
+    action: ActionInfo | None = None
     ip: str = ""
     packets: int | None = None
     bytes: int | None = None

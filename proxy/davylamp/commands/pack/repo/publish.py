@@ -13,6 +13,7 @@ from davylamp.commands.pack.repo._keys import (
     say_waiting,
     signers_of,
 )
+from davylamp.signatures.disk import vectors_of
 from davylamp.updates.building import Terms, build_archive
 
 
@@ -30,7 +31,6 @@ from davylamp.updates.building import Terms, build_archive
 @click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True)
 @click.option("--min-engine", default=__version__, show_default=True)
 @click.option("--max-engine", default="", help="The newest davylamp it is for; any without.")
-@click.option("--feature", "features", multiple=True, help="What else an engine must have.")
 @key_options
 def publish(  # noqa: PLR0913 - one parameter an option
     *,
@@ -41,7 +41,6 @@ def publish(  # noqa: PLR0913 - one parameter an option
     days: int,
     min_engine: str,
     max_engine: str,
-    features: tuple[str, ...],
     keys: tuple[Path, ...],
     passphrase_file: Path | None,
 ) -> None:
@@ -54,8 +53,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     repo = repository(folder)
     signers = signers_of(keys, passphrase_file)
     if pack is not None:
-        terms = Terms(number, days, min_engine, max_engine, features)
-        packed = build_archive(pack, vectors, terms, dt.datetime.now(dt.UTC))
+        terms = Terms(number, days, min_engine, max_engine)
+        packed = build_archive(pack, vectors or vectors_of(pack), terms, dt.datetime.now(dt.UTC))
         click.echo(f"{repo.stage(packed)}: {len(packed):,} bytes")
     waiting = repo.sign(signers)
     say_waiting(waiting)

@@ -1,0 +1,1 @@
+"""What is done about an incident, by policy: planned purely, carried out once, undone on demand."""

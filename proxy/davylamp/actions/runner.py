@@ -1,0 +1,231 @@
+"""Actions carried out: each once, one at a time for each target, tried again where that may help.
+
+Strategy. Planning is cheap and repeated with every alert; what was planned is claimed in the store
+before the alert counts as delivered, and so it is done, by one gateway, once. A target that does
+not answer holds up only what else is to be done to it. What was claimed when this gateway died is
+taken up by it when it is back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from davylamp.actions.executor import Executor
+from davylamp.actions.model import Kind, Planned, Record, Status
+from davylamp.actions.operations import ActionOperations
+from davylamp.attribution.store import AsyncStore
+from davylamp.errors import ActionRefused, ConfigError, LineageUnavailable
+
+_WAITING = 1_024
+_KNOWN = 10_000
+_AT_ONCE = 32
+_PAUSE_FIRST, _PAUSE_LAST = 0.2, 10.0
+_LOOK_SECONDS = 5.0
+_AWAY_SECONDS = 1.0
+_OUTCOME = 300
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one attempt may take, in seconds, and how often it is made."""
+
+    timeout: float = 10.0
+    attempts: int = 5
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which an action that is not over has been forgotten by somebody."""
+        return self.attempts * (self.timeout + _PAUSE_LAST) + 30.0
+
+
+class ActionRunner:
+    """Carries out what is submitted, in the name of a gateway.
+
+    ``on_outcome`` is called with each record that is final, ``clock`` gives seconds since the
+    epoch. ``dropped`` counts how often something was put off because too much was waiting.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it does, with what, and who hears of it
+        self,
+        store: AsyncStore,
+        executors: Mapping[Kind, Executor],
+        *,
+        name: str,
+        dry_run: bool,
+        limits: Limits,
+        on_outcome: Callable[[Record], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._operations = ActionOperations.beside(store.operations)
+        self._executors = executors
+        self._name = name
+        self._dry_run = dry_run
+        self._limits = limits
+        self._on_outcome = on_outcome
+        self._clock = clock
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._queues: dict[str, deque[Record]] = {}
+        self._waiting = 0
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asked = asyncio.Event()
+        self.dropped = 0
+
+    async def submit(self, planned: Iterable[Planned]) -> None:
+        """Claim what is to be done about an incident; what was claimed before is passed over.
+
+        Raises LineageUnavailable: then it is to be submitted again.
+        """
+        for one in planned:
+            if one.id in self._known:
+                continue
+            record = await self._claimed(one)
+            self._remember(one.id)
+            if record is not None and record.status is Status.WOULD:
+                self._say(record)
+            elif record is not None:
+                self._enqueue(record)
+
+    def look(self) -> None:
+        """Look now for what is asked to be undone."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Take up what was left, and what is asked to be undone, until cancelled."""
+        left = math.inf  # of an earlier process of this name all, whatever time it had
+        try:
+            while True:
+                with contextlib.suppress(LineageUnavailable):  # it is there later
+                    await self._take_up(left or self._clock())
+                    left = 0.0
+                try:
+                    await asyncio.wait_for(self._asked.wait(), _LOOK_SECONDS)
+                except TimeoutError:
+                    continue
+                self._asked.clear()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take_up(self, now: float) -> None:
+        for record in await self._store.run(self._operations.due(now)):
+            if record.gateway == self._name:
+                self._enqueue(record)
+
+    async def _claimed(self, planned: Planned) -> Record | None:
+        """Return the record under which this gateway has it to do; None where it has not."""
+        now = self._clock()
+        would = self._dry_run
+        record = Record(
+            planned=planned,
+            status=Status.WOULD if would else Status.RUNNING,
+            gateway=self._name,
+            at=now,
+            ended=now if would else 0.0,
+            outcome="a dry run: nothing was done" if would else "",
+        )
+        claim = self._operations.claim(record, now + self._limits.lease)
+        return record if await self._store.run(claim) else None
+
+    def _enqueue(self, record: Record) -> None:
+        """Have a record's action done after what is to be done to its target already."""
+        if self._waiting >= _WAITING:
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.error("too many actions wait; more are put off")
+            return
+        subject = record.planned.subject
+        queue = self._queues.get(subject)
+        if queue is not None:
+            if record not in queue:
+                queue.append(record)
+                self._waiting += 1
+            return
+        self._queues[subject] = deque([record])
+        self._waiting += 1
+        task = asyncio.create_task(self._work(subject), name=f"davylamp-action-{subject}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, subject: str) -> None:
+        """Do what waits for one target, in order, until nothing does."""
+        queue = self._queues[subject]
+        async with self._slots:
+            while queue:
+                try:
+                    await self._handle(queue[0])
+                except LineageUnavailable as error:
+                    logger.warning("actions wait for the store: %s", error)
+                    await asyncio.sleep(_AWAY_SECONDS)
+                    continue
+                except Exception:
+                    logger.exception("an action could not be carried out")
+                queue.popleft()
+                self._waiting -= 1
+        del self._queues[subject]
+
+    async def _handle(self, record: Record) -> None:
+        """Carry an action out, if it is still as it was read."""
+        current = await self._store.run(self._operations.get(record.planned.id))
+        until = self._clock() + self._limits.lease
+        again = self._operations.change(record, record, until)
+        if current == record and await self._store.run(again):
+            await self._carry_out(record)
+
+    async def _carry_out(self, record: Record) -> None:
+        executor = self._executors.get(record.planned.kind)
+        undoing = record.status is Status.UNDOING
+        pause, attempts, why = _PAUSE_FIRST, 0, "this gateway is not set up for it"
+        after: Record | None = None
+        while executor is not None and attempts < self._limits.attempts and after is None:
+            attempts += 1
+            try:
+                async with asyncio.timeout(self._limits.timeout):
+                    after = await self._attempt(executor, record, undoing=undoing)
+            except (ActionRefused, ConfigError) as error:
+                why = str(error)
+                break
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
+                why = str(error) or type(error).__name__
+                if attempts < self._limits.attempts:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _PAUSE_LAST)
+        ended = self._clock()
+        if after is None:
+            # What could not be undone stays done, and can be asked for again.
+            status = Status.DONE if undoing else Status.FAILED
+            said = f"not undone: {why}" if undoing else why
+            after = replace(record, status=status, outcome=said[:_OUTCOME])
+        after = replace(after, ended=ended, attempts=attempts)
+        if await self._store.run(self._operations.change(record, after)):
+            self._say(after)
+
+    async def _attempt(self, executor: Executor, record: Record, *, undoing: bool) -> Record:
+        now = self._clock()
+        if undoing:
+            said = await executor.undo(record, now)
+            return replace(record, status=Status.UNDONE, outcome=said[:_OUTCOME])
+        done = await executor.do(record.planned, now)
+        return replace(record, status=Status.DONE, outcome=done.outcome[:_OUTCOME], memo=done.memo)
+
+    def _say(self, record: Record) -> None:
+        planned = record.planned
+        logger.info(
+            "action %s on %s: %s (%s)", planned.kind, planned.target, record.status, record.outcome
+        )
+        self._on_outcome(record)
+
+    def _remember(self, action_id: str) -> None:
+        self._known[action_id] = None
+        while len(self._known) > _KNOWN:
+            self._known.popitem(last=False)

@@ -1,0 +1,1 @@
+"""The admin API and the dashboard: what the gateway knows, over HTTP."""

@@ -1,0 +1,1 @@
+"""Who tells lineage what runs, without the trainer's doing: one source a file."""

@@ -1,0 +1,1 @@
+"""What the kernels of all gateways over one store refuse: endpoints, and whole sandboxes."""

@@ -1,0 +1,1 @@
+"""What runs the sandboxes, and how it is spoken to: one client a file."""
