@@ -1,6 +1,7 @@
 """A source that fails in any way is begun again, and nothing beside it notices."""
 
 import asyncio
+
 import pytest
 
 from davylamp.attribution.model import Binding
