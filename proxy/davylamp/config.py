@@ -108,10 +108,27 @@ class DockerConfig(Section, frozen=True, kw_only=True):
     clock_offset_seconds: float | Literal["auto"] = "auto"
 
 
+class KubernetesConfig(Section, frozen=True, kw_only=True):
+    """An API server that tells which pod has which address, and who vouches for us and for it.
+
+    ``namespace`` and ``selector`` (of labels) are empty for all. ``labels`` gives, for a fact, the
+    label or annotation to read it from instead of ours.
+    """
+
+    enabled: bool = False
+    url: str = "https://kubernetes.default.svc"
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    namespace: str = ""
+    selector: str = ""
+    labels: dict[FactName, str] = {}
+
+
 class SourcesConfig(Section, frozen=True, kw_only=True):
     """What tells lineage, besides trainers, what runs."""
 
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
 
 
 class LineageConfig(Section, frozen=True, kw_only=True):
