@@ -16,8 +16,9 @@ from datetime import datetime
 import msgspec
 
 from davylamp.attribution.table import LineageTable
-from davylamp.events import AlertEvent
+from davylamp.events import AlertEvent, LineageEvent
 from davylamp.incidents.book import IncidentBook
+from davylamp.incidents.folding import subject
 
 SETTLE_SECONDS = 0.1
 """What is written at the same moment as the packet was judged is waited for this long."""
@@ -69,6 +70,10 @@ class AlertDesk:
         if len(self._waiting) > CAPACITY:
             self._pass_on()
         self._arrived.set()
+
+    def learn(self, event: LineageEvent) -> None:
+        """Take in whose an alert turned out to be: what comes next goes to the same incident."""
+        self._book.learn(subject(event.ip, event.lineage), event.incident_id, self._clock())
 
     async def run(self) -> None:
         """Pass alerts on as they fall due, until cancelled; then pass on the rest, and soon."""

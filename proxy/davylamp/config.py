@@ -116,9 +116,13 @@ class SourcesConfig(Section, frozen=True, kw_only=True):
 
 
 class LineageConfig(Section, frozen=True, kw_only=True):
-    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
+    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``.
+
+    For ``late_seconds`` after an alert, news of whose it is are told and put on its incident.
+    """
 
     redis: str = ""
+    late_seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     sources: SourcesConfig = SourcesConfig()
 
 

@@ -221,11 +221,20 @@ class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
 
 
 class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
-    """A container was bound to an address, or released, or a tool call began or ended."""
+    """A container was bound to an address, or released, or a tool call began or ended.
+
+    Where ``change`` is "attributed", news that came late told whose an alert's flow was: then
+    ``before`` is what the alert said, ``lineage`` what is known now, and the rest names the alert.
+    """
 
     change: str
     lineage: LineageInfo
     ip: str = ""
+    incident_id: str = ""
+    flow_id: int = 0
+    community_id: str = ""
+    signature_id: str = ""
+    before: LineageInfo | None = None
 
 
 class ActionInfo(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from davylamp.alerts import AlertDesk
 from davylamp.api.board import Board
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
@@ -33,8 +32,6 @@ from davylamp.events import (
     AlertEvent,
     AnyEvent,
     LineageEvent,
-    StatsEvent,
-    TlsEvent,
     decode,
 )
 from davylamp.health import Health
@@ -44,6 +41,7 @@ from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import serving
 from davylamp.outputs.fanout import FanOut
+from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.sinks import sinks_of
 from davylamp.wiring import pack_of, ruleset_of, sources_of, with_inside
@@ -75,6 +73,7 @@ class Gateway:
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
+        self._relay = Relay(self._table, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -87,26 +86,12 @@ class Gateway:
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         book = MetricsBook(fanout.counters)
 
-        def publish(event: AnyEvent) -> None:
-            book.count(event)
-            fanout.publish(event)
-            self._board.take(event)
-            if isinstance(event, AlertEvent):
-                response.take(event)
-
+        relay = self._relay
         given = self._config, self._kernel, self._store, self._table, spool
-        self._response = response = Response(*given, publish)
-        desk = AlertDesk(self._table, publish, time.time)
-
-        def on_event(worker: str, event: AnyEvent) -> None:
-            match event:
-                case AlertEvent():
-                    desk.take(worker, event)
-                case StatsEvent() | LineageEvent() | TlsEvent():
-                    publish(event)
-
-        workers = self._workers(on_event)
-        interception = self._interception(on_event)
+        self._response = response = Response(*given, relay.publish)
+        relay.hand_to(book.count, fanout.publish, self._board.take, response.take)
+        workers = self._workers(relay.from_worker)
+        interception = self._interception(relay.from_worker)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
@@ -118,8 +103,7 @@ class Gateway:
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
-            desk_task = asyncio.create_task(desk.run())
-            stack.push_async_callback(_cancelled, desk_task)
+            stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             if interception is not None:
@@ -159,6 +143,7 @@ class Gateway:
             board=self._board,
             rules=self._kernel,
             processes=processes,
+            followed=self._sources.health.values(),
             clock=time.time,
         )
 
@@ -190,6 +175,10 @@ class Gateway:
                 await self._response.about(incident)
             case ActionEvent():
                 await self._store.run(self._incidents.note(event))
+            case LineageEvent() if event.incident_id:
+                for alert in await self._store.run(self._incidents.attribute(event)):
+                    await self._store.run(self._store.operations.tag(alert))
+                await self._response.about(event.incident_id)
             case _:
                 pass
 
@@ -203,6 +192,7 @@ class Gateway:
         """Tell whoever follows lineage of a change."""
         self._board.learn(change)
         self._response.heard(change)
+        self._relay.heard()
 
     async def _keep_sources(self) -> None:
         """Have sources write once there is a store to write to."""

@@ -17,6 +17,7 @@ from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
 from davylamp.attribution.place import place_under
 from davylamp.attribution.server import EmbeddedRedis, find_server
+from davylamp.attribution.sources.source import Health
 from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
@@ -54,6 +55,7 @@ class Site:
         self.workers = [Worker("queue-40"), Worker("sample-40")]
         self.workers[0].ready.set()
         self.workers[1].ready.set()
+        self.docker = Health("docker", connected=True)
         self.board = Board(time.time)
         self.book = MetricsBook(lambda: {"file.written": 3})
         self.table = LineageTable()
@@ -133,6 +135,7 @@ class Site:
                 board=self.board,
                 rules=Rules(),
                 processes=self.workers,
+                followed=[self.docker],
                 clock=time.time,
             )
             self.port = await stack.enter_async_context(serving_api(sight))

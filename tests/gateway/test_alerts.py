@@ -14,9 +14,18 @@ from davylamp.events import Action, AlertEvent, AlertInfo, LineageInfo, VerdictI
 ADDRESS = "10.90.0.11"
 
 
-def alert(signature: str = "login", *, flow_id: int = 1, opened: float = 100.0) -> AlertEvent:
-    """Return an alert on one flow, as a worker makes it."""
+def alert(
+    signature: str = "login",
+    *,
+    flow_id: int = 1,
+    opened: float = 100.0,
+    incident_id: str = "",
+    lineage: LineageInfo | None = None,
+) -> AlertEvent:
+    """Return an alert on one flow, as a worker makes it; or as it is told."""
     return AlertEvent(
+        incident_id=incident_id,
+        lineage=lineage,
         timestamp=rfc3339(opened),
         flow_id=flow_id,
         flow_start=rfc3339(opened),

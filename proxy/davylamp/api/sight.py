@@ -1,6 +1,6 @@
 """What the API sees of the gateway that it serves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,14 @@ class Rules(Protocol):
     applied_at: float
 
 
+class Followed(Protocol):
+    """A source of lineage that the gateway follows."""
+
+    name: str
+    connected: bool
+    error: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """The gateway, as far as its API shows it; ``processes`` are its children.
@@ -61,6 +69,7 @@ class Sight:
     board: Board
     rules: Rules
     processes: Sequence[Process]
+    followed: Collection[Followed]
     clock: Callable[[], float]
 
     @property

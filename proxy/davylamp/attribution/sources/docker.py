@@ -31,7 +31,8 @@ _ACTIONS = ("start", "die", "destroy", "rename", "connect", "disconnect")
 _FILTERS = {"type": ("container", "network"), "event": _ACTIONS}
 _BACKLOG = 3600.0
 _WAITING = 10_000
-_AGAIN = 60.0
+_AGAIN = 300.0
+_SILENCE = 30.0
 _AT_ONCE = 8
 _LEAD = 10.0
 """A container is put on its networks at most so long before its start."""
@@ -115,12 +116,14 @@ class _Following:
             health.begun()
             checked = self._clock()
             while True:
-                heard = await waiting.next(max(0.0, checked + _AGAIN - self._clock()))
-                if heard is not None and heard.type != UNREADABLE:
+                heard = await waiting.next(_SILENCE)
+                if heard is None:
+                    await self._measure()  # also shows that it is there
+                elif heard.type != UNREADABLE:
                     await self._heard(heard)
                     health.last_event = self._clock()
-                else:
-                    await self._measure()
+                lost = heard is not None and heard.type == UNREADABLE
+                if lost or not 0 <= self._clock() - checked < _AGAIN:
                     await self._reconcile()
                     checked = self._clock()
 
@@ -197,8 +200,8 @@ class _Following:
             left = self._notes.left(found.id, network, since, self._clock())
             await self._ledger.release(ip, life.lifecycle, left)
         for ip, place in places.items():
-            if ip not in life.holds or life.name != name:
-                since = self._notes.since(found.id, place.network_id, begun)
+            since = self._notes.since(found.id, place.network_id, begun)
+            if ip not in life.holds or life.name != name or since < life.holds[ip][1]:
                 await self._bind(found, ip, lifecycle, since)
                 life.holds[ip] = (place.network_id, since)
         life.name = name
@@ -271,6 +274,8 @@ class _Following:
             if mine and (claim.ip, claim.lifecycle_id) not in now:
                 at = await self._end_of(claim)
                 await self._ledger.release(claim.ip, claim.lifecycle_id, at)
+        for life in self._lives.values():
+            life.holds.clear()  # a store that has lost them is told again
         for each in found:
             await self._take(each)
 
@@ -361,15 +366,21 @@ class _Notes:
         return died if died is not None and after <= died <= before else default
 
     def since(self, container: str, network: str, started: float) -> float:
-        """Return since when a container that started then has had its place on a network."""
+        """Return since when a container that started then has had its place on a network.
+
+        When it was put there counts once its start has been heard of: then whatever was heard
+        before that is older than this life or belongs to it.
+        """
         place = (container, network)
         connected = self._connected.get(place, 0.0)
         left = self._disconnected.get(place, 0.0)
         if left > connected:  # it is on the network again, and the event is still to come
             return max(left, started)
+        if connected > started:
+            return connected
+        heard = self._started.get(container, 0.0) >= started
         over = connected <= self._died.get(container, 0.0) <= started
-        earlier = connected <= self._started.get(container, 0.0) < started
-        return started if over or earlier or connected < started - _LEAD else connected
+        return connected if heard and not over and connected >= started - _LEAD else started
 
     def left(self, container: str, network: str, since: float, default: float) -> float:
         """Return when a container left a network that it had joined then."""
