@@ -189,7 +189,7 @@ def _mode(file: Path) -> int:
 
 def _host(url: str) -> str:
     """Return the first host of a store's URL, which may have several."""
-    return urlsplit(url).netloc.rpartition("@")[2].partition(",")[0].rpartition(":")[0]
+    return urlsplit(f"//{urlsplit(url).netloc.partition(',')[0]}").hostname or ""
 
 
 def _is_here(host: str | None) -> bool:

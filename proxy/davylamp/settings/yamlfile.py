@@ -62,10 +62,13 @@ class _Reading:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, object]:
         self._loader.flatten_mapping(node)
         found: dict[str, object] = {}
+        own: set[str] = set()
         for key_node, value_node in node.value:
             key = self._key(key_node)
-            if key in found and not _merged(key_node, node):
+            if key in own:
                 raise self._error(key_node, f"{key!r} stands here for the second time")
+            if not _merged(key_node, node):
+                own.add(key)
             below = (*path, key)
             if path or depth == 0:
                 self.places[below] = _place(self._where, key_node.start_mark)
