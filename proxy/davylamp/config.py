@@ -334,6 +334,18 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     signatures: str = ""
 
 
+class AgentConfig(Section, frozen=True, kw_only=True):
+    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
+
+    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
+    """
+
+    redis: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    docker: DockerConfig = DockerConfig(enabled=True)
+
+
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
     return settled((read_yaml(text, where),)).config
@@ -372,3 +384,8 @@ def yaml_layer(path: Path) -> Layer:
 def load_config(path: Path) -> GatewayConfig:
     """Read a configuration file; raise ConfigError when it cannot be read or used."""
     return settled((yaml_layer(path),)).config
+
+
+def load_agent_config(path: Path) -> AgentConfig:
+    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
+    return settle((yaml_layer(path),), AgentConfig).config
