@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from davylamp.config import GatewayConfig, PackConfig, load_config
+from davylamp.commands.config import read_layers
+from davylamp.config import GatewayConfig, PackConfig
 from davylamp.errors import ConfigError, PackError
 from davylamp.updates.install import decide
 from davylamp.updates.loading import load_source, unknown_ids
@@ -26,7 +27,7 @@ class Site:
 
 def site_of(config_file: Path | None, directory: Path | None) -> Site:
     """Return what the two options name; raise ConfigError where a folder of signatures is fixed."""
-    config = load_config(config_file) if config_file is not None else GatewayConfig()
+    config = read_layers(config_file, ()).config if config_file is not None else GatewayConfig()
     if config.signatures and directory is None:
         raise ConfigError(
             f"the configuration fixes the signatures to {config.signatures}; "
