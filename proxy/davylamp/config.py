@@ -109,10 +109,27 @@ class DockerConfig(Section, frozen=True, kw_only=True):
     clock_offset_seconds: float | Literal["auto"] = "auto"
 
 
+class KubernetesConfig(Section, frozen=True, kw_only=True):
+    """An API server that tells which pod has which address, and who vouches for us and for it.
+
+    ``namespace`` and ``selector`` (of labels) are empty for all. ``labels`` gives, for a fact, the
+    label or annotation to read it from instead of ours.
+    """
+
+    enabled: bool = False
+    url: str = "https://kubernetes.default.svc"
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    namespace: str = ""
+    selector: str = ""
+    labels: dict[FactName, str] = {}
+
+
 class SourcesConfig(Section, frozen=True, kw_only=True):
     """What tells lineage, besides trainers, what runs."""
 
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
 
 
 class LineageConfig(Section, frozen=True, kw_only=True):
@@ -317,6 +334,18 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     signatures: str = ""
 
 
+class AgentConfig(Section, frozen=True, kw_only=True):
+    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
+
+    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
+    """
+
+    redis: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    docker: DockerConfig = DockerConfig(enabled=True)
+
+
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
     return settled((read_yaml(text, where),)).config
@@ -355,3 +384,8 @@ def yaml_layer(path: Path) -> Layer:
 def load_config(path: Path) -> GatewayConfig:
     """Read a configuration file; raise ConfigError when it cannot be read or used."""
     return settled((yaml_layer(path),)).config
+
+
+def load_agent_config(path: Path) -> AgentConfig:
+    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
+    return settle((yaml_layer(path),), AgentConfig).config

@@ -15,6 +15,7 @@ from pathlib import Path
 from davylamp.api.board import Board
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
+from davylamp.attribution.hosts.asking import HostNamer
 from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
@@ -73,7 +74,8 @@ class Gateway:
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
-        self._relay = Relay(self._table, time.time, config.lineage.late_seconds)
+        namer = HostNamer(self._table, self._store, time.time)
+        self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 

@@ -8,11 +8,13 @@ import msgspec
 
 from davylamp import paths
 from davylamp.attribution.sources.docker import DockerSettings, DockerSource
+from davylamp.attribution.sources.kubernetes import KubernetesSettings, KubernetesSource
 from davylamp.attribution.sources.source import Source
-from davylamp.config import GatewayConfig
+from davylamp.config import DockerConfig, GatewayConfig, KubernetesConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
 from davylamp.engines.docker import DockerEngine
+from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
@@ -24,6 +26,8 @@ from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
 from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
+
+_ANSWER_SECONDS = 30.0
 
 
 def pack_of(config: GatewayConfig) -> Pack:
@@ -62,14 +66,36 @@ def policy_of(config: GatewayConfig) -> Policy:
 
 def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
     """Return who tells lineage what runs; raise ConfigError for an address that is none."""
-    docker = config.lineage.sources.docker
-    offset = docker.clock_offset_seconds
+    asked = config.lineage.sources
+    found: list[Source] = []
+    if asked.docker.enabled:
+        found.append(docker_source(asked.docker))
+    if asked.kubernetes.enabled:
+        found.append(_kubernetes_source(asked.kubernetes))
+    return tuple(found)
+
+
+def docker_source(config: DockerConfig) -> DockerSource:
+    """Return a Docker engine as a source; raise ConfigError for an address that is none."""
+    offset = config.clock_offset_seconds
     settings = DockerSettings(
-        networks=frozenset(docker.networks),
-        names={str(name): label for name, label in docker.labels.items()},
+        networks=frozenset(config.networks),
+        names={str(name): label for name, label in config.labels.items()},
         clock_offset=None if offset == "auto" else offset,
     )
-    return (DockerSource(DockerEngine(docker.url), settings),) if docker.enabled else ()
+    return DockerSource(DockerEngine(config.url), settings)
+
+
+def _kubernetes_source(config: KubernetesConfig) -> KubernetesSource:
+    api = KubernetesApi(
+        config.url, token_file=config.token_file, ca=config.ca, seconds=_ANSWER_SECONDS
+    )
+    settings = KubernetesSettings(
+        namespace=config.namespace,
+        selector=config.selector,
+        names={str(name): label for name, label in config.labels.items()},
+    )
+    return KubernetesSource(api, config.url, settings)
 
 
 def limits_of(config: GatewayConfig) -> PipelineLimits:

@@ -15,18 +15,21 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import batched
 
 from davylamp.attribution.model import Binding, Grade, lifecycle_id
-from davylamp.attribution.sources.facts import described, label_names, plain
+from davylamp.attribution.sources.facts import (
+    ENGINE_LABEL,
+    described,
+    epoch,
+    label_names,
+    plain,
+)
 from davylamp.attribution.sources.source import Health, Ledger
 from davylamp.engines.docker import DockerEngine
 from davylamp.engines.docker_model import UNREADABLE, Attachment, Container, Event
 from davylamp.errors import ConfigError, EngineError
 
-ENGINE_LABEL = "davylamp.engine"
-"""Which engine a binding is of: two hosts may share a store, and each puts right only its own."""
 _ACTIONS = ("start", "die", "destroy", "rename", "connect", "disconnect")
 _FILTERS = {"type": ("container", "network"), "event": _ACTIONS}
 _BACKLOG = 3600.0
@@ -145,7 +148,7 @@ class _Following:
         info = await self._engine.info()
         answered = self._clock()
         self._mark = plain(f"{info.name}/{info.id.replace(':', '')[:12]}")
-        engine = _epoch(info.system_time) or answered
+        engine = epoch(info.system_time) or answered
         # Its clock is right if it could have read that time while we waited.
         measured = min(max(engine, asked), answered) - engine
         chosen = self._settings.clock_offset
@@ -180,7 +183,7 @@ class _Following:
             await self._ended(container, self._notes.end(container, self._clock()))
 
     async def _take(self, found: Container) -> None:
-        started = _epoch(found.state.started_at)
+        started = epoch(found.state.started_at)
         if not found.state.running or not started:
             await self._over(found, started)
             return
@@ -208,7 +211,7 @@ class _Following:
 
     async def _over(self, found: Container, started: float) -> None:
         """Write of a container that runs no more what can still be known."""
-        ended = (_epoch(found.state.finished_at) or started) + self._offset
+        ended = (epoch(found.state.finished_at) or started) + self._offset
         ended = self._notes.end(found.id, ended)
         if found.id in self._lives:
             await self._ended(found.id, ended)
@@ -281,7 +284,7 @@ class _Following:
 
     def _running(self, found: Container) -> Iterator[tuple[str, str]]:
         """Yield each address that a container has, with its lifecycle."""
-        started = _epoch(found.state.started_at)
+        started = epoch(found.state.started_at)
         if found.state.running and started:
             for place in self._places(found):
                 for ip in place.addresses:
@@ -295,7 +298,7 @@ class _Following:
             return noted
         found = await self._engine.inspect(container)
         if found is not None:
-            started, ended = _epoch(found.state.started_at), _epoch(found.state.finished_at)
+            started, ended = epoch(found.state.started_at), epoch(found.state.finished_at)
             if ended >= started and ended + self._offset > claim.valid_from:
                 return ended + self._offset
             if lifecycle_id(container, started) != claim.lifecycle_id:
@@ -398,11 +401,3 @@ def _keep[K](notes: dict[K, float], key: K, at: float) -> None:
     notes[key] = max(at, notes.pop(key, 0.0))
     if len(notes) > _WAITING:
         del notes[next(iter(notes))]
-
-
-def _epoch(text: str) -> float:
-    """Return RFC 3339 as seconds since the epoch, 0 where it is none or the year 1."""
-    try:
-        return max(0.0, datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError):
-        return 0.0
