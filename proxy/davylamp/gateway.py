@@ -147,7 +147,7 @@ class Gateway:
         book.follow(health.vitals)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
-            await stack.enter_async_context(serving(listen, book.exposition))
+            await stack.enter_async_context(serving(listen, book.exposition, health.wrong))
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
 
