@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.gateway.test_alerts import alert
 
+from davylamp.actions.holding import addresses_held
 from davylamp.agent.publisher import Publisher
 from davylamp.attribution.hosts.asking import WAIT_SECONDS, HostNamer
 from davylamp.attribution.hosts.ledger import HostLedger
@@ -20,7 +21,7 @@ from davylamp.attribution.server import EmbeddedRedis, find_server
 from davylamp.attribution.sources.source import StoreLedger
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.table import LineageTable
-from davylamp.errors import ConfigError
+from davylamp.errors import ActionRefused, ConfigError
 from davylamp.latecomers import CAPACITY
 
 ALERT = alert(opened=time.time())
@@ -156,6 +157,8 @@ def test_a_gateway_waits_a_little_and_asks_on(server: EmbeddedRedis) -> None:
             assert (who.grade, who.binding.source) == ("observed", "agent:w")
             assert [each.ip for each in await ledger.held("docker")] == ["172.17.0.2"]
             assert await HostLedger(StoreLedger(store), "x").held("docker") == []
+            with pytest.raises(ActionRefused, match="shows on w alone"):
+                await addresses_held(store, "c@1")
             for number in range(CAPACITY + 100):
                 namer.settled(alert(opened=time.time() + number))
             assert len(namer._questions) == len(namer._open) == CAPACITY

@@ -211,14 +211,14 @@ class IncidentOperations:
         replies = yield [("HGET", self.keys.incident(one.id), "json") for one in places]
         return list(zip(places, map(_readable, replies), strict=True))
 
-    def versions(self, count: int) -> Operation[dict[str, int]]:
-        """Return the versions of the incidents with the newest alerts, by id."""
+    def versions(self, count: int) -> Operation[dict[str, str]]:
+        """Return the versions of the incidents with the newest alerts, as they stand, by id."""
         [ids] = yield (("ZREVRANGE", self.keys.index, 0, count - 1),)
         if not ids:
             return {}
         names = [_text(one) for one in ids]
         replies = yield [("HGET", self.keys.incident(one), "version") for one in names]
-        return {name: int(raw) for name, raw in zip(names, replies, strict=True) if raw}
+        return {name: _text(raw) for name, raw in zip(names, replies, strict=True) if raw}
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
