@@ -24,7 +24,8 @@ from davylamp.attribution.table import LineageTable
 from davylamp.errors import ActionRefused, ConfigError
 from davylamp.latecomers import CAPACITY
 
-ALERT = alert(opened=time.time())
+AT = time.time()
+ALERT = alert(opened=AT)
 FLOW = Flow("tcp", ALERT.src_ip, ALERT.src_port, ALERT.dest_ip, ALERT.dest_port)
 
 
@@ -39,8 +40,8 @@ def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 def whose(number: int = 2, until: float | None = None) -> Translation:
     """Return that the flow is, or was, an inner address's."""
-    since = time.time() - 1
-    return Translation(host="w", ip=f"172.17.0.{number}", port=5, since=since, until=until, watch=1)
+    ip = f"172.17.0.{number}"
+    return Translation(host="w", ip=ip, port=5, since=AT - 1, until=until, watch=1)
 
 
 def about(seen: float, name: str = "1") -> Agent:
@@ -79,9 +80,7 @@ def test_a_store_that_comes_back_gets_all_in_order(server: EmbeddedRedis) -> Non
             begun = whose()
             for _ in range(2):
                 publisher.put((FLOW, begun), time.time())
-            ended = Translation(
-                host="w", ip=begun.ip, port=5, since=begun.since, watch=1, until=begun.since + 1
-            )
+            ended = whose(until=AT)
             publisher.put((FLOW, ended), time.time())
             await asyncio.sleep(0.3)
             assert publisher.published == 0
