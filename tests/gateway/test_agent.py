@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.lab, pytest.mark.slow]
 
 WORKER = "10.90.0.50"
 LOGIN = json.dumps({"id": 1, "method": "mining.subscribe", "params": ["cgminer/4.10.0"]})
-GATEWAYS_LOOK = 2.5
+GATEWAYS_LOOK = 4.0
 """Within so many seconds a gateway knows of a new agent."""
 TRACKED = 5
 """Seconds for which the kernel tracks a flow that has ended, instead of 120 or 10."""
