@@ -210,7 +210,8 @@ class Operations:
     def history(self, ip: str) -> Operation[History]:
         """Return all that is known of one address."""
         stored = yield from self._stored(model.canonical_ip(ip))
-        return stored.history
+        history = stored.history
+        return History(history.ip, history.version, tuple(map(_shown, history.bindings)))
 
     def calls(self, lifecycles: Sequence[str]) -> Operation[list[ToolCall]]:
         """Return the tool calls of these lifecycles, by start."""
@@ -274,6 +275,10 @@ class Operations:
 
     def listing(self, limit: int) -> Operation[list[Binding]]:
         """Return the current bindings of the addresses changed last, newest first."""
+        return [_shown(each) for each in (yield from self.current(limit))]
+
+    def current(self, limit: int) -> Operation[list[Binding]]:
+        """Return the same with all that each source said of them."""
         [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
         found: list[Binding] = []
         for some in batched(ips, _LOAD_BATCH):
