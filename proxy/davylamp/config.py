@@ -1,18 +1,19 @@
-"""The gateway's configuration: one typed tree, read from one YAML file.
+"""The gateway's configuration: one typed tree, and what must hold of it as a whole.
 
 Every key has a default that works; a key that does not exist, or has the wrong type, is refused
 with its path. docs/configuration.md describes each.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 
 from davylamp.errors import ConfigError
-
-_MAX_FILE = 1 << 20
+from davylamp.settings.layer import Layer
+from davylamp.settings.settle import Settled, settle
+from davylamp.settings.yamlfile import read_yaml
 
 type ActionName = Literal["pass", "alert", "drop", "reject"]
 type ActionKind = Literal[
@@ -333,39 +334,58 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     signatures: str = ""
 
 
+class AgentConfig(Section, frozen=True, kw_only=True):
+    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
+
+    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
+    """
+
+    redis: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    docker: DockerConfig = DockerConfig(enabled=True)
+
+
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
-    if len(text) > _MAX_FILE:
-        raise ConfigError(f"{where}: larger than {_MAX_FILE} bytes; this is not a configuration")
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{where}: not YAML: {error}") from error
-    try:
-        config = msgspec.convert(tree or {}, GatewayConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from error
+    return settled((read_yaml(text, where),)).config
+
+
+def settled(layers: Sequence[Layer]) -> Settled[GatewayConfig]:
+    """Make one configuration of its layers, the last of which has the last word.
+
+    Raises ConfigError with the place of what is wrong.
+    """
+    found = settle(layers, GatewayConfig)
+    config, origins = found.config, found.origins
     if not config.sandboxes.interfaces and not config.sandboxes.subnets:
         raise ConfigError(
-            f"{where}: nothing to inspect; name the training bridge under sandboxes.interfaces "
+            f"{origins.near(('sandboxes',)) or 'no configuration'}: nothing to inspect; name the "
+            "training bridge under sandboxes.interfaces "
             "or the training network under sandboxes.subnets"
         )
-    _check_interception(config, where)
-    return config
-
-
-def _check_interception(config: GatewayConfig, where: str) -> None:
     if config.policy.trusted and config.intercept.enabled and not config.intercept.resolvers:
         raise ConfigError(
-            f"{where}: policy.trusted is known by the answers of your resolvers only; "
-            "name them under intercept.resolvers"
+            f"{origins.near(('policy', 'trusted'))}: policy.trusted is known by the answers "
+            "of your resolvers only; name them under intercept.resolvers"
         )
+    return found
 
 
-def load_config(path: Path) -> GatewayConfig:
-    """Read a configuration file; raise ConfigError when it cannot be read or used."""
+def yaml_layer(path: Path) -> Layer:
+    """Read a configuration file; raise ConfigError when it cannot be read or is no YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; name a YAML file with --config") from error
-    return parse_config(text, str(path))
+    return read_yaml(text, str(path))
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """Read a configuration file; raise ConfigError when it cannot be read or used."""
+    return settled((yaml_layer(path),)).config
+
+
+def load_agent_config(path: Path) -> AgentConfig:
+    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
+    return settle((yaml_layer(path),), AgentConfig).config

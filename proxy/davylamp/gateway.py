@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from davylamp.api.board import Board
-from davylamp.api.listening import listening_of
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
+from davylamp.attribution.hosts.asking import HostNamer
 from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
@@ -24,6 +24,7 @@ from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
+from davylamp.checks import check
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
@@ -34,23 +35,17 @@ from davylamp.events import (
     LineageEvent,
     decode,
 )
+from davylamp.health import Health
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
-from davylamp.metrics.server import parse_listen, serving
+from davylamp.metrics.server import serving
 from davylamp.outputs.fanout import FanOut
 from davylamp.relay import Relay
-from davylamp.response import Response, action_policy_of, unshared_of
+from davylamp.response import Response
 from davylamp.sinks import sinks_of
-from davylamp.wiring import (
-    pack_of,
-    policy_of,
-    ruleset_of,
-    sources_of,
-    steering_of,
-    with_inside,
-)
+from davylamp.wiring import pack_of, ruleset_of, sources_of, with_inside
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
 
@@ -70,14 +65,7 @@ class Gateway:
         self._kernel = Kernel(ruleset_of(config))
         self._config = config = with_inside(config)
         self._pack = pack_of(config)
-        policy_of(config)
-        steering_of(config)
-        action_policy_of(config)
-        unshared_of(config)
-        if config.metrics.listen:
-            parse_listen(config.metrics.listen)
-        if config.api.listen:
-            listening_of(config.api)
+        check(config)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
@@ -86,7 +74,8 @@ class Gateway:
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
-        self._relay = Relay(self._table, time.time, config.lineage.late_seconds)
+        namer = HostNamer(self._table, self._store, time.time)
+        self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
 
@@ -111,7 +100,8 @@ class Gateway:
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
             processes = (*workers, *(interception.workers if interception else ()))
-            await self._serve(stack, book, processes)
+            health = Health(self._config, self._pack, self._kernel, self._table, processes)
+            await self._serve(stack, book, health)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
@@ -129,18 +119,20 @@ class Gateway:
             tasks.append(asyncio.create_task(response.run()))
             stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
-            await self._until_end(tasks)
+            with health.told(self._summary()):
+                await self._until_end(tasks)
             logger.info("ending")
 
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, book: MetricsBook, processes: Sequence[Supervised]
+        self, stack: contextlib.AsyncExitStack, book: MetricsBook, health: Health
     ) -> None:
         """Open what others ask us on, until the stack ends."""
+        book.follow(health.vitals)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
             await stack.enter_async_context(serving(listen, book.exposition))
         if self._config.api.listen:
-            await stack.enter_async_context(serving_api(self._sight(book, processes)))
+            await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
 
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(

@@ -69,13 +69,14 @@ def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
     asked = config.lineage.sources
     found: list[Source] = []
     if asked.docker.enabled:
-        found.append(_docker_source(asked.docker))
+        found.append(docker_source(asked.docker))
     if asked.kubernetes.enabled:
         found.append(_kubernetes_source(asked.kubernetes))
     return tuple(found)
 
 
-def _docker_source(config: DockerConfig) -> DockerSource:
+def docker_source(config: DockerConfig) -> DockerSource:
+    """Return a Docker engine as a source; raise ConfigError for an address that is none."""
     offset = config.clock_offset_seconds
     settings = DockerSettings(
         networks=frozenset(config.networks),

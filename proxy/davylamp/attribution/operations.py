@@ -131,7 +131,7 @@ class Operations:
 
         An empty lifecycle means whoever holds it at that time.
         """
-        address = model.canonical_ip(ip)
+        address = model.canonical_address(ip)
         for _ in range(_ATTEMPTS):
             stored = yield from self._stored(address)
             holder = stored.history.holder(at) or stored.history.current
@@ -173,7 +173,7 @@ class Operations:
         nobody is known to have; then the call waits to be found by a bind.
         """
         if not container:
-            call = msgspec.structs.replace(call, ip=model.canonical_ip(ip))
+            call = msgspec.structs.replace(call, ip=model.canonical_address(ip))
         lifecycle = yield from self.resolve(container, ip, call.started)
         if not lifecycle:
             waiting = _waiting_for(container or call.ip)
@@ -210,7 +210,7 @@ class Operations:
 
     def history(self, ip: str) -> Operation[History]:
         """Return all that is known of one address."""
-        stored = yield from self._stored(model.canonical_ip(ip))
+        stored = yield from self._stored(model.canonical_address(ip))
         history = stored.history
         return History(history.ip, history.version, tuple(map(_shown, history.bindings)))
 

@@ -16,13 +16,16 @@ from prometheus_client.registry import Collector
 
 from davylamp import __version__
 from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
+from davylamp.metrics.vitals import Vitals, VitalsCollector
 
 MAX_WORKERS = 256
 MAX_SIGNATURES = 2000
 OTHER = "other"
 
 SinkCounters = Callable[[], Mapping[str, int]]
-"""``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``, as the fan-out has them."""
+"""``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``, as the fan-out has them, and
+``.spool_waiting``, ``.spool_dropped``, ``.spool_refused``, ``.spool_bytes`` and ``.spool_limit``
+of those that spool."""
 
 
 class MetricsBook:
@@ -58,6 +61,10 @@ class MetricsBook:
         self._workers = _Workers()
         self._registry.register(self._workers)
         self._registry.register(_Sinks(counters))
+
+    def follow(self, vitals: Callable[[], Vitals]) -> None:
+        """Ask at each scrape, from now on, how the gateway is; once."""
+        self._registry.register(VitalsCollector(vitals))
 
     def count(self, event: AnyEvent) -> None:
         """Count the event."""
@@ -160,6 +167,11 @@ class _Sinks(Collector):
             "waiting": GaugeMetricFamily(
                 "davylamp_output_waiting_events", "Events in an output's queue.", labels=("output",)
             ),
+            "spool_waiting": _spool_gauge("waiting_events", "Events on disk for a receiver."),
+            "spool_dropped": _spool_counter("dropped", "Events that a full spool dropped."),
+            "spool_refused": _spool_counter("refused", "Events that a receiver would not have."),
+            "spool_bytes": _spool_gauge("bytes", "What a spool takes on disk."),
+            "spool_limit": _spool_gauge("limit_bytes", "What a spool may take."),
         }
         for key, value in self._counters().items():
             name, _, what = key.rpartition(".")
@@ -169,3 +181,11 @@ class _Sinks(Collector):
 
 def _sink_counter(what: str, said: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"davylamp_output_{what}_events", said, labels=("output",))
+
+
+def _spool_counter(what: str, said: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"davylamp_spool_{what}_events", said, labels=("output",))
+
+
+def _spool_gauge(what: str, said: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"davylamp_spool_{what}", said, labels=("output",))

@@ -73,7 +73,7 @@ def _key(node: Node) -> Scalar:
 def _simple(node: Node) -> Simple:
     key = _key(node)
     if key.text == "event":
-        return EventCondition(Fields(node, CONDITION).text("event"))
+        return EventCondition(Fields(node, CONDITION).word("event"))
     if key.text in _COMBINED:
         raise fault(key.place, f"{key.text!r} cannot stand inside 'not'; write one condition")
     fields = Fields(node, CONDITION).nested(key.text)

@@ -22,6 +22,33 @@ from davylamp.signatures.spec import (
 NAME_FIELDS = ("tls.sni", "dns.query", "socks.host", "http.connect", "http.host")
 SIDES = ("client", "server")
 
+EVENTS = {
+    "tcp.overlap-conflict": "two copies of the same stretch of a TCP stream differ",
+    "ssh.banner": "an SSH identification string opens a flow, on any port",
+    "stratum-v2.setup": "a SetupConnection of Stratum V2 in the clear, that fits to its last byte",
+    "stratum-v2.open": "a channel of Stratum V2 is opened in the clear",
+    "stratum-v2.share": "a share of Stratum V2 in the clear",
+    "stratum-v2.job": "a job of Stratum V2 in the clear",
+    "stratum-v2.noise-handshake": "two flights of exactly the sizes of Stratum V2 under Noise",
+    "stratum-v2.noise-session": "four flights of exactly the sizes of Stratum V2 under Noise",
+    "alephium.jobs": "jobs in Alephium's binary protocol",
+    "alephium.submission": "a submission in Alephium's binary protocol",
+    "duino-coin.message": "a message of Duino-Coin",
+    "duino-coin.session": "messages of Duino-Coin that prove each other",
+    "http.miner-agent": "an HTTP request's User-Agent is a mining program",
+    "http.mining-field": "an HTTP head has a field that only miners and their nodes write",
+    "http.sia-header": "an HTTP request for Sia's block header",
+    "http.chia-farmer": "an HTTP request of a Chia farmer to its pool",
+    "http.getwork-socket": "an HTTP request to DERO's or Xelis's getwork WebSocket",
+    "http.dns-message": "an HTTP request has, or asks for, a DNS message (RFC 8484)",
+    "p2p.bitcoin": "a node of Bitcoin's family greets its peer",
+    "p2p.levin": "a node of Monero's family greets its peer",
+    "p2p.p2pool": "a P2Pool node greets its peer",
+    "tls.pinned-client": "a client that asked for no name and no protocol at a bare address"
+    " refused our certificate",
+}
+"""What the engine notices, and when."""
+
 MIN_ANCHOR = 4
 """Bytes of the shortest literal by which a stream, a line or a path is found."""
 
@@ -175,7 +202,11 @@ CONDITION = Record(
     (
         Field("json", Nested(JSON), JSON.says),
         Field("name", Nested(NAME), NAME.says),
-        Field("event", Text(), "Something noticed while reading the flow: see the events."),
+        Field(
+            "event",
+            Choice(tuple(EVENTS)),
+            "Something noticed while reading the flow: see the events.",
+        ),
         Field("line", Nested(LINE), LINE.says),
         Field("bytes", Nested(BYTES), BYTES.says),
         Field("http", Nested(HTTP), HTTP.says),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from davylamp.signatures.language import CONDITION, MAX_LEAVES, SIGNATURE
+from davylamp.signatures.language import CONDITION, EVENTS, MAX_LEAVES, SIGNATURE
 from davylamp.signatures.shape import MAX_SHAPE_DEPTH, operators
 from davylamp.signatures.spec import (
     Choice,
@@ -40,6 +40,10 @@ def _conditions() -> Iterator[str]:
     yield "| condition | meaning |\n|---|---|"
     for field in CONDITION.fields:
         yield f"| `{field.name}` | {field.says} |"
+    yield ""
+    yield "### Events\n\n| event | noticed when |\n|---|---|"
+    for event, says in EVENTS.items():
+        yield f"| `{event}` | {says} |"
     yield ""
     for field in CONDITION.fields:
         if isinstance(field.value, Nested):

@@ -3,12 +3,12 @@
 FD is the worker's end of the socket pair; its first line is the configuration, as JSON.
 """
 
-import logging
 import socket
 import sys
 
 from davylamp.config import GatewayConfig
 from davylamp.errors import DavylampError
+from davylamp.logs import set_up_as_told
 from davylamp.workers.inline import InlineWorker
 from davylamp.workers.link import read_configuration
 from davylamp.workers.loop import Worker, settle_in
@@ -20,7 +20,7 @@ _EXIT_CANNOT = 2
 def main(arguments: list[str]) -> int:
     """Run the worker; return 2, with the reason on stderr, when it cannot start."""
     kind, number, descriptor = arguments
-    logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
+    set_up_as_told()
     end = socket.socket(fileno=int(descriptor))
     try:
         config = read_configuration(end)

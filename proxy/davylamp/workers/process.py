@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -61,4 +62,5 @@ class WorkerProcess(Supervised):
                     logger.exception("worker %s said something unreadable", self.name)
                     continue
                 self.ready.set()
+                self.heard = time.monotonic()
                 self._on_event(self.name, event)

@@ -162,7 +162,8 @@ def _lineage(event: LineageEvent) -> ecs.EcsDocument:
         container=_container(event.lineage),
         trace=trace,
         span=span,
-        related=ecs.Related(ip=(event.ip,)) if event.ip else None,
+        # An address that is one host's own has the host before it.
+        related=ecs.Related(ip=(event.ip.rpartition("/")[2],)) if event.ip else None,
         labels=labels_of(event.lineage),
     )
 
