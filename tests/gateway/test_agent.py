@@ -88,9 +88,13 @@ class Worker:
         self.dockerd.enter("nft", f"add rule ip worker post {match} masquerade to :{to}")
 
     def mine(self, container: str, port: int) -> None:
-        """Begin a miner's login in a container, and end it after a second."""
-        nc = f"busybox timeout 1 nc {POOL[4]} {port}"
+        """Begin a miner's login in a container, and end it after two seconds."""
+        nc = f"busybox timeout 2 nc {POOL[4]} {port}"
         self.dockerd.execute(container, "sh", "-c", f"printf '%s\\n' '{LOGIN}' | {nc}")
+
+    def tracks(self, port: int) -> bool:
+        """Tell whether the host's kernel still tracks a flow to a port."""
+        return f"dport={port} " in self.dockerd.enter("cat", "/proc/net/nf_conntrack")
 
     def named(self, number: int, port: int, source: int) -> LineageInfo:
         """Wait for so many flows between these ports; return who the last is said to be."""
@@ -137,7 +141,7 @@ def test_who_mines_behind_a_hosts_address_is_named(dockerd: Dockerd, build: Buil
                     assert (who.grade, who.source) == ("observed", "agent:worker-1")
             worker.mine(ids["one"], 3334)
             assert worker.named(1, 3334, 41003).container == "one"
-            time.sleep(1 + TRACKED + 1)
+            assert wait_until(lambda: not worker.tracks(3334), 30, 0.5)
             worker.mine(ids["two"], 3334)  # the same ends again
             assert worker.named(2, 3334, 41003).container == "two"
             inner = dockerd.address(ids["one"])

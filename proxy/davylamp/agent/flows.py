@@ -47,11 +47,12 @@ class LiveFlows:
     def __len__(self) -> int:
         return len(self._live)
 
-    def heard(self, tracked: Tracked, after: float, now: float) -> Change | None:
+    def heard(self, tracked: Tracked, after: float | None, now: float) -> Change | None:
         """Take in one event; return what is to be published of it, if anything.
 
         It happened between these times, as far apart as it waited to be read: a flow is taken to
-        have begun at the first, and to have ended at the last.
+        have begun at the first, and to have ended at the last. In a gap the first is None: then it
+        is of no watch until the table has confirmed it.
         """
         if not self._ours(tracked):
             return None
@@ -63,7 +64,9 @@ class LiveFlows:
             return self._end(flow, now) if known and known.number == tracked.number else None
         if known is not None and known.number == tracked.number:
             return None
-        return flow, self._begin(flow, tracked, after)
+        if after is None:
+            return flow, self._begin(flow, tracked, now, now)
+        return flow, self._begin(flow, tracked, after, self.watch)
 
     def begin_listing(self) -> None:
         """Note that the table is going to be read: what ends meanwhile may still be in it."""
@@ -94,7 +97,7 @@ class LiveFlows:
                 over.append(self._watched_anew(flow, live))
         for flow, each in there.items():
             if flow not in self._live:
-                self._begin(flow, each, now)
+                self._begin(flow, each, now, self.watch)
         return over
 
     def alive(self) -> Iterator[Change]:
@@ -117,11 +120,9 @@ class LiveFlows:
             self.elsewhere.add(tracked.source[0])
         return False
 
-    def _begin(self, flow: Flow, tracked: Tracked, since: float) -> Translation:
+    def _begin(self, flow: Flow, tracked: Tracked, since: float, watch: float) -> Translation:
         inner, port = tracked.inner
-        fresh = Translation(
-            host=self._host, ip=_text(inner), port=port, since=since, watch=self.watch
-        )
+        fresh = Translation(host=self._host, ip=_text(inner), port=port, since=since, watch=watch)
         self._live[flow] = _Live(tracked.number, fresh)
         self._live.move_to_end(flow)
         while len(self._live) > self._capacity:

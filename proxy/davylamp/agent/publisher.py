@@ -19,14 +19,14 @@ from davylamp.errors import ConfigError, LineageUnavailable
 CAPACITY = 65_536
 _BATCH = 256
 _GATHER = 0.02
-_ANNOUNCE = 1.0
+_ANNOUNCE = 0.5
 _AGAIN_FIRST, _AGAIN_LAST = 0.1, 2.0
 
 logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Writes changes, and announces the agent about every second.
+    """Writes changes, and announces the agent about twice a second.
 
     ``dropped`` counts changes that there was no room for. ``clock`` gives seconds since the epoch.
     """
@@ -114,7 +114,7 @@ class Publisher:
 
     async def _announce(self, agent: Agent) -> None:
         before = await self._store.run(self._operations.announce(agent))
-        if before is not None and before.id != agent.id and before.seen > self._began + _ANNOUNCE:
+        if before is not None and before.id != agent.id and before.seen > self._began + 1.0:
             raise ConfigError(
                 f"another agent calls itself {agent.name}; give each host's agent a name of its own"
             )

@@ -76,7 +76,7 @@ class Watch:
         """Take in what has come; say whether more may be waiting."""
         now = self._clock()
         found, more = self._events.receive(_DATAGRAMS)
-        after = self._sure_until if self._whole else now
+        after = self._sure_until if self._whole else None
         for each in found:
             change = self._flows.heard(each, after, now)
             if change is not None:

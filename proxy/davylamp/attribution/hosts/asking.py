@@ -23,7 +23,7 @@ from davylamp.attribution.table import LineageTable
 from davylamp.errors import LineageUnavailable
 from davylamp.events import AlertEvent
 
-WAIT_SECONDS = 1.5
+WAIT_SECONDS = 2.5
 CAPACITY = 10_000
 """Questions that are kept, with their answers; the oldest give way."""
 _AGENTS_EVERY = 2.0

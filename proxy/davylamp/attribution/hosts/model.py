@@ -3,7 +3,7 @@
 Behind a host that translates (masquerades) its containers' addresses, only the host's own address
 and a port are seen. Ports come round again, so a translation counts for a time only: from when the
 host's agent knew of it until it knew that it had ended. What has not ended counts as long as the
-agent goes on watching without a gap, which it confirms about every second.
+agent goes on watching without a gap, which it confirms about twice a second.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,10 @@ from davylamp.events import Struct
 
 SLACK = 2.0
 """Seconds by which the clocks of an agent and a gateway, and an event's way, may differ."""
+CLOCKS = 1.0
+"""Seconds by which an agent must have seen further: the next flow's begin might be on its way."""
+_QUIET = 8.0
+"""The kernel's shortest time between two flows on a port, less what events and clocks may lag."""
 SOURCE = "agent:"
 """What the name of a host has before it where it is the source of lineage."""
 
@@ -93,7 +97,10 @@ def choose(
     if latest is None or (latest.until is not None and at > latest.until + SLACK):
         return Chosen(reason=f"the agent on {host} knows of no such flow")
     agent = agents.get(latest.host)
-    watched = agent is not None and agent.watch == latest.watch and agent.seen >= at - SLACK
-    if latest.until is None and not watched:
+    watched = agent is not None and agent.watch == latest.watch and agent.seen >= at + CLOCKS
+    # Its begin was heard: the port is not another's so soon, nor was it until well before the end.
+    young = latest.since > latest.watch and at - latest.since <= _QUIET
+    past = latest.until is not None and at <= latest.until - _QUIET
+    if not (watched or young or past):
         return Chosen(reason=f"the agent on {latest.host} was not watching then")
     return Chosen(latest)
