@@ -158,10 +158,11 @@ class Context:
                 )
             )
 
-    def reached(self, address: bytes, port: int, now: float, layers: tuple[str, ...]) -> None:
+    def reached(self, key: bytes, now: float, layers: tuple[str, ...]) -> None:
         """Record where the flow goes if the pack lists that; ``now`` is seconds since the epoch."""
-        for match in self.pack.endpoints.match(address, port, now):
-            where = format_endpoint(address, port)
+        endpoints = self.pack.endpoints
+        for match in endpoints.match(key, now) if endpoints is not None else ():
+            where = format_endpoint(match.entry.address, match.entry.port)
             self.findings.append(
                 Finding(
                     signature=match.signature,

@@ -367,8 +367,8 @@ class Conversation:
     def _begin_start(self, side: _Side, direction: Direction, data: bytes, offset: int) -> None:
         """Watch a direction's first bytes, if the pack has conditions that may be met by them."""
         starts = self._context.pack.starts
-        if starts and data and (len(data) < MIN_ANCHOR or starts.lengths(data)):
-            start = Start(self._context, direction, self._layers)
+        if starts is not None and (len(data) < MIN_ANCHOR or data[:MIN_ANCHOR] in starts.starts):
+            start = Start(self._context, starts, direction, self._layers)
             side.start = start if start.observe(data, offset) else None
 
     # --- what reads what ----------------------------------------------------------------------

@@ -23,8 +23,9 @@ class JsonLines:
         self._framer = Framer(strict=True) if place.strict else Framer()
         self._seen = 0
         # What other messages carry is no text of the flow's own.
-        own = not place.strict and not place.context.is_carried
-        self._lines = TextLines(place) if own and place.context.pack.lines else None
+        index = place.context.pack.lines
+        own = index is not None and not place.strict and not place.context.is_carried
+        self._lines = TextLines(place, index) if index is not None and own else None
 
     @property
     def settled(self) -> bool:

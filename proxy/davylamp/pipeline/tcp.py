@@ -58,7 +58,7 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
-        self._listed = bool(pack.endpoints)
+        self._endpoints = pack.endpoints
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -145,10 +145,11 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = Inspector(self._pack, self._inspection)
-        if self._listed:
+        if self._endpoints is not None:
             outward = direction is Direction.ORIGINATOR
-            address = packet.dst_addr if outward else packet.src_addr
-            inspector.reach(address, packet.dst_port if outward else packet.src_port, now)
+            endpoint = packet.destination if outward else packet.source
+            if endpoint in self._endpoints:
+                inspector.reach(endpoint, now)
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None

@@ -1,7 +1,7 @@
 """Finds the conditions that the head of an HTTP message can meet.
 
 Filed under the path or the host asked for, else under one header field: under its value where that
-is fixed, under how the value begins, or under its name. A head that has none of it costs two
+is fixed, under how the value begins, or under its name. A head that has none of it costs a few
 look-ups and, where some condition is filed under a field, one for each line.
 """
 
@@ -18,6 +18,9 @@ from davylamp.signatures.prefixes import Prefixes
 from davylamp.signatures.shape import Shape
 
 type Filed = tuple[Signature, HttpCondition]
+BENEATH = "*."
+_BLANK = (b" ", b"\t")  # which some put before a field's colon
+
 type Fields = Sequence[tuple[str, str]]
 
 
@@ -26,9 +29,9 @@ class Head:
     """A head as conditions ask about it: ``path`` without its query, ``host`` without its port."""
 
     direction: Direction
-    method: str
-    path: str
-    host: str
+    method: str = ""
+    path: str = ""
+    host: str = ""
 
 
 @dataclass(slots=True)
@@ -49,12 +52,13 @@ class _FieldSlot:
 class HeadIndex:
     """HTTP conditions of a pack."""
 
-    __slots__ = ("_fields", "_hosts", "_path_starts", "_paths")
+    __slots__ = ("_domains", "_fields", "_hosts", "_path_starts", "_paths")
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
         self._paths: dict[str, list[Filed]] = {}
         self._path_starts: Prefixes[str, Filed] = Prefixes()
         self._hosts: dict[str, list[Filed]] = {}
+        self._domains: dict[str, list[Filed]] = {}  # every name beneath
         self._fields: dict[bytes, _FieldSlot] = {}
         listed = list(conditions)
         names = Counter(
@@ -67,23 +71,36 @@ class HeadIndex:
             self._file(filed, names)
 
     def __bool__(self) -> bool:
-        return bool(self._paths or self._path_starts or self._hosts or self._fields)
+        return bool(
+            self._paths or self._path_starts or self._hosts or self._domains or self._fields
+        )
 
-    def candidates(self, head: Head, raw: bytes) -> list[Filed]:
-        """Return the conditions that are worth testing; ``raw`` is the head as sent."""
+    def requested(self, path: str, host: str) -> list[Filed]:
+        """Return the conditions that are filed under what a request asks for."""
+        found = self._paths.get(path, [])
+        if path[:MIN_ANCHOR] in self._path_starts.gate:
+            found = found + self._path_starts.find(path)
+        if host in self._hosts:
+            found = found + self._hosts[host]
+        if self._domains:
+            for filed in find_all(self._domains, host):
+                found = found + filed
+        return found
+
+    def asks_about(self, name: bytes) -> bool:
+        """Tell whether a condition is filed under a header field of this name."""
+        return name.strip().lower() in self._fields
+
+    def headed(self, raw: bytes) -> list[Filed]:
+        """Return the conditions that are filed under a field of a head as it was sent."""
         found: list[Filed] = []
-        if head.direction is Direction.ORIGINATOR:
-            if self._paths and (exact := self._paths.get(head.path)):
-                found += exact
-            if self._path_starts:
-                found += self._path_starts.find(head.path)
-            if self._hosts:
-                for filed in find_all(self._hosts, head.host):
-                    found += filed
-        if self._fields:
+        fields = self._fields
+        if fields:
             for line in raw.split(b"\n"):
-                name, colon, value = line.partition(b":")
-                slot = self._fields.get(name.strip().lower()) if colon else None
+                name, _, value = line.partition(b":")
+                slot = fields.get(name.lower()) or (
+                    fields.get(name.strip().lower()) if name[-1:] in _BLANK else None
+                )
                 if slot is not None:
                     found += slot.find(value.strip().decode("latin-1"))
         return found
@@ -105,7 +122,7 @@ class HeadIndex:
             yield f"requests for {path}", filed
         for start, filed in self._path_starts.items():
             yield f"requests for {start}{ANY}", filed
-        for host, filed in self._hosts.items():
+        for host, filed in (*self._hosts.items(), *self._domains.items()):
             yield f"requests to {host}", filed
         for name, slot in self._fields.items():
             word = f"heads with the field {name.decode('latin-1')}"
@@ -126,7 +143,8 @@ class HeadIndex:
                     self._paths.setdefault(path, []).append(filed)
         elif condition.hosts:
             for host in condition.hosts:
-                self._hosts.setdefault(host, []).append(filed)
+                table = self._domains if host.startswith(BENEATH) else self._hosts
+                table.setdefault(host, []).append(filed)
         elif condition.headers is not None:
             name, shape = min(condition.headers.members, key=lambda member: _cost(member, names))
             slot = self._fields.setdefault(name.encode("latin-1", "replace"), _FieldSlot())

@@ -11,7 +11,7 @@ from davylamp.signatures.prefixes import Prefixes
 class LineIndex:
     """Line conditions by how a line begins, else by how it ends."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ends", "_starts", "ends", "starts")
 
     def __init__(self, conditions: Iterable[tuple[Signature, LineCondition]]) -> None:
         self._starts: Prefixes[bytes, tuple[Signature, LineCondition]] = Prefixes()
@@ -22,6 +22,11 @@ class LineIndex:
             if not condition.starts:
                 for end in _shortest(tuple(end[::-1] for end in condition.ends)):
                     self._ends.add(end, (signature, condition))
+
+        self.starts = frozenset(self._starts.gate)
+        """What lines begin with that are worth matching, `MIN_ANCHOR` bytes each."""
+        self.ends = frozenset(end[::-1] for end in self._ends.gate)
+        """What lines end with that are worth matching, `MIN_ANCHOR` bytes each."""
 
     def __bool__(self) -> bool:
         return bool(self._starts) or bool(self._ends)
@@ -52,13 +57,15 @@ class LineIndex:
 class StartIndex:
     """Conditions on a direction's first bytes, by the literals that these begin with."""
 
-    __slots__ = ("_starts",)
+    __slots__ = ("_starts", "starts")
 
     def __init__(self, conditions: Iterable[tuple[Signature, BytesCondition]]) -> None:
         self._starts: Prefixes[bytes, tuple[Signature, BytesCondition]] = Prefixes()
         for signature, condition in conditions:
             for start in _shortest(condition.starts):
                 self._starts.add(start, (signature, condition))
+        self.starts = frozenset(self._starts.gate)
+        """What streams begin with that are worth a look, `MIN_ANCHOR` bytes each."""
 
     def __bool__(self) -> bool:
         return bool(self._starts)
