@@ -29,7 +29,8 @@ class TextLines:
     def receive(self, data: bytes, offset: int) -> None:
         """Take more of the stream."""
         *whole, rest = data.split(b"\n")
-        starts, ends = self._index.starts, self._index.ends
+        index = self._index
+        starts, by_end = index.starts, bool(index.ends)
         for line in whole:
             start = offset
             offset += len(line) + 1
@@ -38,10 +39,7 @@ class TextLines:
                 line = b"" if self._skipping else self._line + line  # noqa: PLW2901 - its beginning
                 self._line = b""
                 self._skipping = False
-            # A carriage return before the line break is none of the line's.
-            if line[:MIN_ANCHOR] in starts or (
-                ends and (line[-MIN_ANCHOR:] in ends or line[-MIN_ANCHOR - 1 : -1] in ends)
-            ):
+            if line[:MIN_ANCHOR] in starts or (by_end and index.may_match(line)):
                 self._judge(line.removesuffix(b"\r"), start)
         if rest and not self._skipping:
             self._keep(rest, offset)

@@ -58,7 +58,7 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
-        self._endpoints = pack.endpoints
+        self._endpoints = pack.endpoints.keys if pack.endpoints is not None else ()
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -145,7 +145,7 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = Inspector(self._pack, self._inspection)
-        if self._endpoints is not None:
+        if self._endpoints:
             outward = direction is Direction.ORIGINATOR
             endpoint = packet.destination if outward else packet.source
             if endpoint in self._endpoints:

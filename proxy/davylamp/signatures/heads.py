@@ -5,6 +5,7 @@ is fixed, under how the value begins, or under its name. A head that has none of
 look-ups and, where some condition is filed under a field, one for each line.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from davylamp.signatures.shape import Shape
 
 type Filed = tuple[Signature, HttpCondition]
 BENEATH = "*."
-_BLANK = (b" ", b"\t")  # which some put before a field's colon
+
+_NAMES = re.compile(rb"\n([^:\s]++)[ \t]*+:")
+_FEW = 8  # field names that are looked for one by one
 
 type Fields = Sequence[tuple[str, str]]
 
@@ -52,7 +55,15 @@ class _FieldSlot:
 class HeadIndex:
     """HTTP conditions of a pack."""
 
-    __slots__ = ("_domains", "_fields", "_hosts", "_path_starts", "_paths")
+    __slots__ = (
+        "_domains",
+        "_fields",
+        "_hosts",
+        "_markers",
+        "_path_starts",
+        "_paths",
+        "_starts",
+    )
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
         self._paths: dict[str, list[Filed]] = {}
@@ -69,6 +80,8 @@ class HeadIndex:
         )
         for filed in listed:
             self._file(filed, names)
+        self._starts = frozenset(self._path_starts.gate)
+        self._markers = tuple((b"\n" + name, slot) for name, slot in self._fields.items())
 
     def __bool__(self) -> bool:
         return bool(
@@ -77,14 +90,16 @@ class HeadIndex:
 
     def requested(self, path: str, host: str) -> list[Filed]:
         """Return the conditions that are filed under what a request asks for."""
-        found = self._paths.get(path, [])
-        if path[:MIN_ANCHOR] in self._path_starts.gate:
-            found = found + self._path_starts.find(path)
+        found: list[Filed] = []
+        if path in self._paths:
+            found += self._paths[path]
+        if path[:MIN_ANCHOR] in self._starts:
+            found += self._path_starts.find(path)
         if host in self._hosts:
-            found = found + self._hosts[host]
+            found += self._hosts[host]
         if self._domains:
             for filed in find_all(self._domains, host):
-                found = found + filed
+                found += filed
         return found
 
     def asks_about(self, name: bytes) -> bool:
@@ -95,14 +110,17 @@ class HeadIndex:
         """Return the conditions that are filed under a field of a head as it was sent."""
         found: list[Filed] = []
         fields = self._fields
-        if fields:
-            for line in raw.split(b"\n"):
-                name, _, value = line.partition(b":")
-                slot = fields.get(name.lower()) or (
-                    fields.get(name.strip().lower()) if name[-1:] in _BLANK else None
-                )
-                if slot is not None:
-                    found += slot.find(value.strip().decode("latin-1"))
+        if not fields:
+            return found
+        lower = raw.lower()
+        if len(fields) <= _FEW:
+            for marker, slot in self._markers:
+                if marker in lower:
+                    _values(raw, lower, marker, slot, found)
+        elif not fields.keys().isdisjoint(_NAMES.findall(lower)):
+            for name in dict.fromkeys(_NAMES.findall(lower)):
+                if (slot := fields.get(name)) is not None:
+                    _values(raw, lower, b"\n" + name, slot, found)
         return found
 
     @staticmethod
@@ -149,6 +167,18 @@ class HeadIndex:
             name, shape = min(condition.headers.members, key=lambda member: _cost(member, names))
             slot = self._fields.setdefault(name.encode("latin-1", "replace"), _FieldSlot())
             _into(slot, shape, filed)
+
+
+def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: list[Filed]) -> None:
+    """Add what is filed under the values of the fields whose line begins with ``marker``."""
+    at = lower.find(marker)
+    while at >= 0:
+        at += len(marker)
+        end = lower.find(b"\n", at)
+        value = raw[at : end if end >= 0 else len(raw)].lstrip(b" \t")
+        if value[:1] == b":":
+            found += slot.find(value[1:].strip().decode("latin-1"))
+        at = lower.find(marker, at)
 
 
 def _cost(member: tuple[str, Shape], names: Counter[str]) -> tuple[int, int]:

@@ -100,7 +100,7 @@ class NameIndex:
 class EndpointIndex:
     """Endpoint conditions of a pack."""
 
-    __slots__ = ("_parts", "_signatures", "_table")
+    __slots__ = ("_parts", "_signatures", "_table", "keys")
 
     def __init__(
         self,
@@ -119,12 +119,11 @@ class EndpointIndex:
         for name in sorted({*self._signatures, *self._parts}):
             rows = ((entry.key, entry) for entry in lists[name])
             _add(self._table, name, rows)
+        self.keys = self._table.keys()
+        """Every endpoint listed, expired or not: a packed address with its port behind it."""
 
     def __bool__(self) -> bool:
         return bool(self._table)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._table
 
     def match(self, key: bytes, now: float) -> tuple[EndpointMatch, ...]:
         """Return what an endpoint is listed as at ``now``, in seconds since the epoch.

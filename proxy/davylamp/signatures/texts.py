@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from davylamp.flow import Direction
-from davylamp.signatures.language import MAX_LITERAL
+from davylamp.signatures.language import MAX_LITERAL, MIN_ANCHOR
 from davylamp.signatures.model import BytesCondition, LineCondition, Signature
 from davylamp.signatures.prefixes import Prefixes
 
@@ -30,6 +30,13 @@ class LineIndex:
 
     def __bool__(self) -> bool:
         return bool(self._starts) or bool(self._ends)
+
+    def may_match(self, line: bytes) -> bool:
+        """Tell cheaply whether a line, but for its newline, is worth matching."""
+        ends = self.ends  # a carriage return before the newline is none of the line's
+        return line[:MIN_ANCHOR] in self.starts or (
+            bool(ends) and (line[-MIN_ANCHOR:] in ends or line[-MIN_ANCHOR - 1 : -1] in ends)
+        )
 
     def match(self, line: bytes, direction: Direction) -> tuple[Signature, ...]:
         """Return what a line, without its line break, meets; each once."""

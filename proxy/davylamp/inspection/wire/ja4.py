@@ -62,12 +62,17 @@ def fingerprint(
     )
 
 
+def kind(version: int, extensions: Sequence[int]) -> str:
+    """Return the fingerprint's first four characters."""
+    return f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in extensions else 'i'}"
+
+
 def counts(
     *, version: int, first_alpn: bytes, ciphers: Sequence[int], extensions: Sequence[int]
 ) -> str:
     """Return the fingerprint up to its first underscore, which needs no digest."""
     return (
-        f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in extensions else 'i'}"
+        f"{kind(version, extensions)}"
         f"{_ungreased(ciphers):02}{_ungreased(extensions):02}{alpn_code(first_alpn)}"
     )
 
