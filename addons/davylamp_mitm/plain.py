@@ -44,7 +44,7 @@ def _headed(pack: Pack, message: Message) -> bool:
     if not isinstance(message, Request):
         return False
     host, _ = split_authority((message.host_header or message.host).lower())
-    return bool(heads.requested(path_of(message.path), host))
+    return heads.asks_for(path_of(message.path), host)
 
 
 def _plain_target(pack: Pack, request: Request) -> bool:

@@ -154,8 +154,11 @@ class _Messages:
     def _match(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
         """Look up what the pack asks of heads."""
         if isinstance(head, RequestHead):
-            path = path_of(head.target)
-            asked = heads.requested(path, head.host) + heads.headed(head.raw)
+            path = head.target.partition("?")[0]
+            if path[:1] != "/":
+                path = path_of(head.target)
+            asked = heads.headed(head.raw)
+            heads.requested(path, head.host, asked)
         else:
             path, asked = "", heads.headed(head.raw)
         if not asked:

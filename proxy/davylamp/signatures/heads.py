@@ -45,11 +45,13 @@ class _FieldSlot:
     values: dict[str, list[Filed]] = field(default_factory=dict)
     prefixes: Prefixes[str, Filed] = field(default_factory=Prefixes)
 
-    def find(self, value: str) -> list[Filed]:
-        found = self.there
-        if self.values and (exact := self.values.get(value)):
-            found = found + exact
-        return found + self.prefixes.find(value) if self.prefixes else found
+    def find(self, value: str, found: list[Filed]) -> None:
+        """Add what may fit a value."""
+        found += self.there
+        if value in self.values:
+            found += self.values[value]
+        if value[:MIN_ANCHOR] in self.prefixes.gate:
+            found += self.prefixes.find(value)
 
 
 class HeadIndex:
@@ -88,9 +90,8 @@ class HeadIndex:
             self._paths or self._path_starts or self._hosts or self._domains or self._fields
         )
 
-    def requested(self, path: str, host: str) -> list[Filed]:
-        """Return the conditions that are filed under what a request asks for."""
-        found: list[Filed] = []
+    def requested(self, path: str, host: str, found: list[Filed]) -> None:
+        """Add the conditions that are filed under what a request asks for."""
         if path in self._paths:
             found += self._paths[path]
         if path[:MIN_ANCHOR] in self._starts:
@@ -100,7 +101,12 @@ class HeadIndex:
         if self._domains:
             for filed in find_all(self._domains, host):
                 found += filed
-        return found
+
+    def asks_for(self, path: str, host: str) -> bool:
+        """Tell whether a condition is filed under what a request asks for."""
+        found: list[Filed] = []
+        self.requested(path, host, found)
+        return bool(found)
 
     def asks_about(self, name: bytes) -> bool:
         """Tell whether a condition is filed under a header field of this name."""
@@ -117,10 +123,10 @@ class HeadIndex:
             for marker, slot in self._markers:
                 if marker in lower:
                     _values(raw, lower, marker, slot, found)
-        elif not fields.keys().isdisjoint(_NAMES.findall(lower)):
-            for name in dict.fromkeys(_NAMES.findall(lower)):
-                if (slot := fields.get(name)) is not None:
-                    _values(raw, lower, b"\n" + name, slot, found)
+            return found
+        for name in dict.fromkeys(_NAMES.findall(lower)):
+            if name in fields:
+                _values(raw, lower, b"\n" + name, fields[name], found)
         return found
 
     @staticmethod
@@ -177,7 +183,7 @@ def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: li
         end = lower.find(b"\n", at)
         value = raw[at : end if end >= 0 else len(raw)].lstrip(b" \t")
         if value[:1] == b":":
-            found += slot.find(value[1:].strip().decode("latin-1"))
+            slot.find(value[1:].strip().decode("latin-1"), found)
         at = lower.find(marker, at)
 
 
