@@ -27,7 +27,7 @@ from davylamp.inspection.wire.http import (
 from davylamp.inspection.wire.http_head import Framing, RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
-from davylamp.signatures.heads import Head, HeadIndex
+from davylamp.signatures.heads import Filed, Head, HeadIndex
 
 _WEBSOCKET = "websocket"
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
@@ -149,25 +149,24 @@ class _Messages:
             self._exchange.answered(head)
         heads = self._place.context.pack.heads
         if heads is not None:
-            self._match(head, heads)
+            self._ask(head, heads)
 
-    def _match(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
-        """Look up what the pack asks of heads."""
+    def _ask(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
+        """Report what a head meets of the pack's conditions."""
+        asked: list[Filed] = []
+        path = ""
         if isinstance(head, RequestHead):
             path = head.target.partition("?")[0]
             if path[:1] != "/":
                 path = path_of(head.target)
-            asked = heads.headed(head.raw)
             heads.requested(path, head.host, asked)
-        else:
-            path, asked = "", heads.headed(head.raw)
+        heads.headed(head.raw, asked)
         if not asked:
             return
-        place = self._place
+        whole = Head(Direction.RESPONDER)
         if isinstance(head, RequestHead):
             whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
-        else:
-            whole = Head(Direction.RESPONDER)
+        place = self._place
         if found := heads.match(asked, whole, head.headers):
             layers = (*place.layers, AppProto.HTTP.value)
             at = self._base + head.offset

@@ -44,6 +44,13 @@ class _FieldSlot:
     there: list[Filed] = field(default_factory=list)
     values: dict[str, list[Filed]] = field(default_factory=dict)
     prefixes: Prefixes[str, Filed] = field(default_factory=Prefixes)
+    gate: frozenset[bytes] = frozenset()
+    """What values begin with that are worth a look, where ``there`` is empty."""
+
+    def close(self) -> None:
+        """Note that nothing more is filed."""
+        starts = (*self.prefixes.gate, *(value[:MIN_ANCHOR] for value in self.values))
+        self.gate = frozenset(start.encode("latin-1", "replace") for start in starts)
 
     def find(self, value: str, found: list[Filed]) -> None:
         """Add what may fit a value."""
@@ -82,6 +89,8 @@ class HeadIndex:
         )
         for filed in listed:
             self._file(filed, names)
+        for slot in self._fields.values():
+            slot.close()
         self._starts = frozenset(self._path_starts.gate)
         self._markers = tuple((b"\n" + name, slot) for name, slot in self._fields.items())
 
@@ -112,22 +121,20 @@ class HeadIndex:
         """Tell whether a condition is filed under a header field of this name."""
         return name.strip().lower() in self._fields
 
-    def headed(self, raw: bytes) -> list[Filed]:
-        """Return the conditions that are filed under a field of a head as it was sent."""
-        found: list[Filed] = []
+    def headed(self, raw: bytes, found: list[Filed]) -> None:
+        """Add the conditions that are filed under a field of a head as it was sent."""
         fields = self._fields
         if not fields:
-            return found
+            return
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
                 if marker in lower:
                     _values(raw, lower, marker, slot, found)
-            return found
+            return
         for name in dict.fromkeys(_NAMES.findall(lower)):
             if name in fields:
                 _values(raw, lower, b"\n" + name, fields[name], found)
-        return found
 
     @staticmethod
     def match(candidates: list[Filed], head: Head, fields: Fields) -> tuple[Signature, ...]:
@@ -180,10 +187,11 @@ def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: li
     at = lower.find(marker)
     while at >= 0:
         at += len(marker)
-        end = lower.find(b"\n", at)
-        value = raw[at : end if end >= 0 else len(raw)].lstrip(b" \t")
-        if value[:1] == b":":
-            slot.find(value[1:].strip().decode("latin-1"), found)
+        name, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
+        if colon and not name.strip(b" \t"):
+            value = value.strip()
+            if slot.there or value[:MIN_ANCHOR] in slot.gate:
+                slot.find(value.decode("latin-1"), found)
         at = lower.find(marker, at)
 
 
