@@ -11,7 +11,6 @@ also when the news comes after the rollout ended.
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 
 from davylamp import lineage
@@ -89,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

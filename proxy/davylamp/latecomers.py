@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from davylamp.attribution.model import Grade
-from davylamp.attribution.table import LineageTable
+from davylamp.attribution.naming import Namer
 from davylamp.events import AlertEvent, LineageEvent, LineageInfo, rfc3339
 
 CAPACITY = 10_000
@@ -40,12 +40,12 @@ class Latecomers:
 
     def __init__(
         self,
-        table: LineageTable,
+        namer: Namer,
         publish: Callable[[LineageEvent], None],
         clock: Callable[[], float],
         seconds: float,
     ) -> None:
-        self._table = table
+        self._namer = namer
         self._publish = publish
         self._clock = clock
         self._seconds = seconds
@@ -83,7 +83,7 @@ class Latecomers:
         while self._told and now - self._told[0].told > self._seconds:
             self._told.popleft()
         for one in self._told:
-            fresh = self._table.attribute(one.alert.src_ip, one.opened, now).info()
+            fresh = self._namer.attribute(one.alert, one.opened, now).info()
             if _better(one.who, fresh):
                 self._publish(_event(one, fresh, now))
                 one.who = fresh

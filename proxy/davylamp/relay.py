@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from davylamp.alerts import AlertDesk
+from davylamp.attribution.hosts.asking import HostNamer
 from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
 from davylamp.latecomers import Latecomers
@@ -23,11 +24,16 @@ class Relay:
     """
 
     def __init__(
-        self, table: LineageTable, clock: Callable[[], float], late_seconds: float
+        self,
+        table: LineageTable,
+        namer: HostNamer,
+        clock: Callable[[], float],
+        late_seconds: float,
     ) -> None:
         self._takers: list[Taker] = []
-        self._desk = AlertDesk(table, self.publish, clock)
-        self._late = Latecomers(table, self.publish, clock, late_seconds)
+        self._namer = namer
+        self._desk = AlertDesk(table, namer, self.publish, clock)
+        self._late = Latecomers(namer, self.publish, clock, late_seconds)
 
     def hand_to(self, *takers: Taker) -> None:
         """Have these take what is told from now on, too."""
@@ -62,5 +68,6 @@ class Relay:
     async def run(self) -> None:
         """Tell alerts as they fall due, until cancelled; then the rest, and soon."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._namer.run(self.heard))
             group.create_task(self._desk.run())
             group.create_task(self._late.run())

@@ -4,6 +4,7 @@ import pytest
 from tests.gateway.test_alerts import ADDRESS, Clock, alert, holds
 
 from davylamp.attribution.model import Change, Grade, ToolCall, ToolCallChange
+from davylamp.attribution.naming import AddressNamer
 from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent, LineageEvent, LineageInfo
 from davylamp.latecomers import CAPACITY, Latecomers
@@ -17,7 +18,7 @@ class Scene:
     def __init__(self, *known: Change, seconds: float = 60.0) -> None:
         self.table, self.clock = LineageTable(), Clock(OPENED + 3)
         self.told: list[LineageEvent] = []
-        self.late = Latecomers(self.table, self.told.append, self.clock, seconds)
+        self.late = Latecomers(AddressNamer(self.table), self.told.append, self.clock, seconds)
         self.learn(*known)
         self.late.take(self.alert)
 

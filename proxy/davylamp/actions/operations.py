@@ -51,6 +51,7 @@ else redis.call('ZREM', KEYS[2], ARGV[1]) end
 return 1
 """
 
+_LASTS = (Status.DONE, Status.UNDOING)  # who was asked before may be asked again
 _BATCH = 256
 _DUE = 256
 
@@ -117,7 +118,7 @@ class ActionOperations:
         lasting = [
             one
             for one in (yield from self.listing())
-            if one.status is Status.DONE and one.planned.kind in LASTING and one.concerns(subject)
+            if one.status in _LASTS and one.planned.kind in LASTING and one.concerns(subject)
         ]
         marked: list[Record] = []
         for record in lasting:

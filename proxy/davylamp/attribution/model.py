@@ -6,6 +6,7 @@ start time), because names, addresses and even container ids come round again.
 
 import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ LABELS = ("run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "tra
 """Container labels that davylamp reads, without their prefix."""
 
 TEXT_LIMIT = 512
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 LABELS_LIMIT = 64
 
 
@@ -106,7 +108,11 @@ class Binding(Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
-    """One tool call of one container; ``ended`` is None while it runs."""
+    """One tool call of one container; ``ended`` is None while it runs.
+
+    ``ip`` is the address by which the container was named, where it was not by a name. ``moved``
+    says in a change that it turned out to be of another lifecycle.
+    """
 
     tool_call_id: str
     lifecycle_id: str
@@ -117,10 +123,13 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     rollout_id: str = ""
     trajectory_id: str = ""
     traceparent: str = ""
+    ip: str = ""
+    moved: bool = False
 
     def running(self, at: float) -> bool:
         """Whether the call ran at that time; its last instant counts."""
-        return self.started <= at and (self.ended is None or at <= self.ended)
+        ran = self.started <= at and (self.ended is None or at <= self.ended)
+        return ran and not self.moved
 
 
 class BindingChange(Struct, tag_field="change", tag="binding", frozen=True, kw_only=True):
@@ -130,7 +139,7 @@ class BindingChange(Struct, tag_field="change", tag="binding", frozen=True, kw_o
 
 
 class ToolCallChange(Struct, tag_field="change", tag="tool_call", frozen=True, kw_only=True):
-    """One tool call began or ended; a call that has ended never changes again."""
+    """One tool call began or ended; one that has ended never changes again, but may be moved."""
 
     call: ToolCall
 
@@ -211,6 +220,8 @@ def change_event(change: Change, at: float) -> LineageEvent:
             return LineageEvent(timestamp=rfc3339(at), change=word, lineage=info, ip=binding.ip)
         case ToolCallChange(call=call):
             word = "tool_call_started" if call.ended is None else "tool_call_ended"
+            if call.moved:
+                word = "tool_call_moved"
             info = LineageInfo(
                 grade=Grade.DECLARED,
                 lifecycle_id=call.lifecycle_id,
@@ -241,6 +252,30 @@ def canonical_ip(text: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_address(address.packed))
+
+
+def canonical_address(text: str) -> str:
+    """Return what can be held in the one form used as a key; raise ConfigError on anything else.
+
+    That is an IP address, or ``HOST/ADDRESS``: an address that means something on one host only,
+    because others use the same behind their own translation (see `hosts`).
+    """
+    host, slash, ip = text.strip().rpartition("/")
+    return address_on(host, ip) if slash else canonical_ip(text)
+
+
+def address_on(host: str, ip: str) -> str:
+    """Return the form of an address that is one host's own; raise ConfigError if either is none."""
+    if not _HOST.fullmatch(host):
+        raise ConfigError(
+            f"{host[:80]!r} cannot name a host; take 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-'"
+        )
+    return f"{host}/{canonical_ip(ip)}"
+
+
+def routable(address: str) -> bool:
+    """Tell whether packets may show this address, or whether it is one host's own."""
+    return "/" not in address
 
 
 def with_labels(
@@ -274,7 +309,7 @@ def checked_binding(binding: Binding) -> Binding:
         _check_text(f"label {name}", value)
     if not binding.container and not binding.lifecycle_id:
         raise ConfigError("a binding names a container or a lifecycle id")
-    return msgspec.structs.replace(binding, ip=canonical_ip(binding.ip))
+    return msgspec.structs.replace(binding, ip=canonical_address(binding.ip))
 
 
 def checked_call(call: ToolCall) -> ToolCall:

@@ -1,6 +1,7 @@
 """TCP packets to decisions: when to look, what may pass, what a finding leads to."""
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, Block, Decision, Fate
@@ -8,6 +9,7 @@ from davylamp.events import Action, AlertEvent
 from davylamp.flow import Direction
 from davylamp.flowtable import Flow, FlowTable
 from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import Inspector
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
@@ -47,6 +49,7 @@ class TcpJudge:
     ) -> None:
         self.table = FlowTable(limits.flows)
         self._pack = pack
+        self._trial: Trial | None = None
         self._reporter = reporter
         self._orientation = orientation
         self._stats = stats
@@ -58,9 +61,19 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
-        self._endpoints = pack.endpoints.keys if pack.endpoints is not None else ()
+        self._endpoints = _endpoints(pack)
         self._cleared = ClearedFlows()
         self._steering = steering
+
+    def use(self, pack: Pack) -> None:
+        """Judge new flows by another pack."""
+        self._pack = pack
+        self._endpoints = _endpoints(pack, self._trial)
+
+    def try_beside(self, trial: Trial | None) -> None:
+        """Have new flows inspected by another pack as well, or no longer."""
+        self._trial = trial
+        self._endpoints = _endpoints(self._pack, trial)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -144,7 +157,7 @@ class TcpJudge:
             return ACCEPT
         self._stats.flows += 1
         direction = self._orientation.of(packet)
-        inspector = Inspector(self._pack, self._inspection)
+        inspector = self._inspector()
         if self._endpoints:
             outward = direction is Direction.ORIGINATOR
             endpoint = packet.destination if outward else packet.source
@@ -366,13 +379,18 @@ class TcpJudge:
         outward = self._orientation.of(packet) is Direction.ORIGINATOR
         return Decision(Fate.ACCEPT, suspect=key if outward else key.reversed())
 
+    def _inspector(self) -> Inspector:
+        if self._trial is not None:
+            return self._trial.inspector(self._pack, self._inspection)
+        return Inspector(self._pack, self._inspection)
+
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
         if not flow.suspicion:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
-        flow.inspector = Inspector(self._pack, self._inspection)
+        flow.inspector = self._inspector()
         self.table.touch(flow)
 
     def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
@@ -417,10 +435,20 @@ class TcpJudge:
         self, flow: Flow, found: tuple[Finding, ...], now: float
     ) -> tuple[tuple[AlertEvent, ...], Verdict]:
         inspector = flow.inspector
-        sighting = Sighting(flow.key, flow.begin, now, inspector.app_proto, inspector.hello)
+        sighting = Sighting(
+            flow.key, flow.begin, now, inspector.app_proto, inspector.hello, inspector.pack_version
+        )
         alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self._stats.alerts += len(alerts)
         return alerts, verdict
+
+
+def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
+    """Return the endpoints that a pack lists, or the one on trial beside it."""
+    listed = pack.endpoints.keys if pack.endpoints is not None else frozenset[bytes]()
+    if trial is None or trial.pack.endpoints is None:
+        return listed
+    return listed | trial.pack.endpoints.keys
 
 
 def _is_document(packet: Packet) -> bool:
