@@ -260,6 +260,27 @@ class InterceptConfig(Section, frozen=True, kw_only=True):
     opened_seconds: Seconds = 3600.0
 
 
+class PackConfig(Section, frozen=True, kw_only=True):
+    """Signature packs: where they are kept, where they come from, and how one is tried.
+
+    ``root`` is the file that trust in the repository begins with; ``name`` the pack to follow.
+    ``local`` is a folder of the site's own signatures. A new pack is tried on ``shadow_flows`` new
+    flows beside the old one, for ``shadow_seconds`` at most, and returned from where it misbehaves
+    within ``watch_seconds``: see docs/updates.md.
+    """
+
+    directory: str = ""
+    repository: str = ""
+    root: str = ""
+    name: str = "core"
+    local: str = ""
+    shadow_flows: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    shadow_seconds: Seconds = 20.0
+    watch_seconds: Annotated[float, msgspec.Meta(ge=0)] = 300.0
+    return_errors: Count = 10
+    return_sandboxes: Count = 20
+
+
 class WhenConfig(Section, frozen=True, kw_only=True):
     """Which incidents: at least this grave, whose container is at least this sure.
 
@@ -329,6 +350,7 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     api: ApiConfig = ApiConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
+    pack: PackConfig = PackConfig()
     actions: ActionConfig = ActionConfig()
     state_dir: str = ""
     signatures: str = ""

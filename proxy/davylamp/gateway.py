@@ -28,13 +28,7 @@ from davylamp.checks import check
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import (
-    ActionEvent,
-    AlertEvent,
-    AnyEvent,
-    LineageEvent,
-    decode,
-)
+from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, decode
 from davylamp.health import Health
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
@@ -42,12 +36,15 @@ from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.server import serving
 from davylamp.outputs.fanout import FanOut
+from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.sinks import sinks_of
-from davylamp.wiring import pack_of, ruleset_of, sources_of, with_inside
+from davylamp.wiring import ruleset_of, source_of, sources_of, store_of, with_inside
+from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
+from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -64,7 +61,6 @@ class Gateway:
         """
         self._kernel = Kernel(ruleset_of(config))
         self._config = config = with_inside(config)
-        self._pack = pack_of(config)
         check(config)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
@@ -78,12 +74,14 @@ class Gateway:
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
+        self._packs = PackKeeper(
+            config, store_of(config), source_of(config) if config.signatures else None
+        )
+        self._brief = Brief(config=config, pack=self._packs.source)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+        self._listen_to_signals()
         spool = _spool_of(self._config, self._place)
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         book = MetricsBook(fanout.counters)
@@ -91,16 +89,27 @@ class Gateway:
         relay = self._relay
         given = self._config, self._kernel, self._store, self._table, spool
         self._response = response = Response(*given, relay.publish)
-        relay.hand_to(book.count, fanout.publish, self._board.take, response.take)
-        workers = self._workers(relay.from_worker)
-        interception = self._interception(relay.from_worker)
+        takers = book.count, fanout.publish, self._board.take, response.take, self._packs.heard
+        relay.hand_to(*takers)
+
+        def on_event(worker: str, event: AnyEvent | PackReply) -> None:
+            if isinstance(event, PackReply):
+                switchover.heard(worker, event)
+            else:
+                relay.from_worker(worker, event)
+
+        workers = self._workers(on_event)
+        interception = self._interception(on_event)
+        members: list[Member] = [*workers, *(interception.workers if interception else ())]
+        switchover = Switchover(members)
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._packs.close)
             stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
             processes = (*workers, *(interception.workers if interception else ()))
-            health = Health(self._config, self._pack, self._kernel, self._table, processes)
+            health = Health(self._config, self._packs, self._kernel, self._table, processes)
             await self._serve(stack, book, health)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
@@ -119,9 +128,17 @@ class Gateway:
             tasks.append(asyncio.create_task(response.run()))
             stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
+            tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
+            stack.push_async_callback(_cancelled, tasks[-1])
             with health.told(self._summary()):
                 await self._until_end(tasks)
             logger.info("ending")
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
 
     async def _serve(
         self, stack: contextlib.AsyncExitStack, book: MetricsBook, health: Health
@@ -137,7 +154,7 @@ class Gateway:
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(
             config=self._config,
-            pack=self._pack,
+            packs=self._packs,
             store=self._store,
             sync=self._sync,
             table=self._table,
@@ -149,19 +166,23 @@ class Gateway:
             clock=time.time,
         )
 
-    def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
+    def _workers(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> list[WorkerProcess]:
         queues = self._config.queues
         numbers = range(queues.first, queues.first + queues.workers)
         return [
-            *(WorkerProcess("queue", number, self._config, on_event) for number in numbers),
-            WorkerProcess("sample", self._config.rules.sample_group, self._config, on_event),
+            *(WorkerProcess("queue", number, self._brief, on_event) for number in numbers),
+            WorkerProcess("sample", self._config.rules.sample_group, self._brief, on_event),
         ]
 
-    def _interception(self, on_event: Callable[[str, AnyEvent], None]) -> Interception | None:
+    def _interception(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> Interception | None:
         if not self._config.intercept.enabled:
             return None
         folder = authority_folder(self._place)
-        return Interception(self._config, folder, on_event, self._ports.put_nowait)
+        return Interception(self._brief, folder, on_event, self._ports.put_nowait)
 
     async def _keep_leading(self) -> None:
         """Have the kernel lead connections to those proxies that listen."""
@@ -248,7 +269,7 @@ class Gateway:
         return (
             f"{self._config.mode}, {self._config.exception_policy}, "
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
-            f"pack {self._pack.name} {self._pack.version}"
+            f"pack {self._packs.title}"
         )
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from davylamp import netlink
+from davylamp.api.sight import Packs
 from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
-from davylamp.signatures.pack import Pack
 from davylamp.systemd import Notifier
 from davylamp.workers.supervised import Supervised
 
@@ -25,13 +25,13 @@ class Health:
     def __init__(
         self,
         config: GatewayConfig,
-        pack: Pack,
+        packs: Packs,
         kernel: Kernel,
         table: LineageTable,
         processes: Sequence[Supervised],
     ) -> None:
         self._config = config
-        self._pack = pack
+        self._packs = packs
         self._kernel = kernel
         self._table = table
         self.processes = processes
@@ -40,9 +40,10 @@ class Health:
         """Return how everything is now; reads /proc, and waits for nothing."""
         queues = self._config.queues
         numbers = range(queues.first, queues.first + queues.workers)
+        pack = self._packs.pack
         return Vitals(
             mode=self._config.mode,
-            pack=(self._pack.name, self._pack.version),
+            pack=(pack.name, pack.version),
             workers={one.name: WorkerVitals(one.alive, one.restarts) for one in self.processes},
             queues={number: _queue(number, queues.packets) for number in numbers},
             lineage_live=self._table.live,

@@ -7,7 +7,7 @@ import rich.console
 
 from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
 from davylamp.errors import ConfigError
-from davylamp.events import ActionEvent, AlertEvent, LineageEvent, TlsEvent
+from davylamp.events import ActionEvent, AlertEvent, LineageEvent, PackEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
@@ -27,7 +27,7 @@ from davylamp.outputs.syslog import (
 )
 from davylamp.outputs.webhook import Webhook, checked_secret
 
-_TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent)
+_TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent, PackEvent)
 """What receivers elsewhere are told of."""
 
 

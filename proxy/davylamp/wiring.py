@@ -18,23 +18,37 @@ from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
+from davylamp.incidents.place import state_folder
 from davylamp.inspection.inspector import InspectionLimits
 from davylamp.marks import MarkField
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import DEFAULT_ACTIONS, PRIVATE_NETWORKS, Mode, Network, Policy, SshPolicy
-from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
 from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
+from davylamp.updates.loading import PackSource, load_source
+from davylamp.updates.store import Store
 
 _ANSWER_SECONDS = 30.0
 
 
+def store_of(config: GatewayConfig) -> Store:
+    """Return the folder of installed packs."""
+    folder = config.pack.directory or str(state_folder(config) / "packs")
+    return Store(Path(folder).absolute(), config.pack.local)
+
+
 def pack_of(config: GatewayConfig) -> Pack:
-    """Load the configured signature pack, or the core one; raise PackError if it is bad."""
-    return load_directory(
-        Path(config.signatures) if config.signatures else paths.SIGNATURES / "core"
-    )
+    """Compile the pack that a gateway would begin with; raise PackError if it is bad."""
+    if config.signatures:
+        return load_source(source_of(config)).pack
+    store = store_of(config)
+    return load_source(store.source(store.state().in_force)).pack
+
+
+def source_of(config: GatewayConfig) -> PackSource:
+    """Return the pack that is to be used without an update: the configured folder, or the core."""
+    return PackSource(path=config.signatures or str(paths.SIGNATURES / "core"))
 
 
 def policy_of(config: GatewayConfig) -> Policy:

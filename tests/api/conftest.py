@@ -24,7 +24,8 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig, parse_config
 from davylamp.events import AnyEvent
 from davylamp.metrics.book import MetricsBook
-from davylamp.wiring import pack_of
+from davylamp.updates.loading import load_source
+from davylamp.wiring import source_of
 
 type Serve = Callable[..., "Site"]
 
@@ -127,7 +128,7 @@ class Site:
             stack.callback(following.cancel)
             sight = Sight(
                 config=self._config,
-                pack=pack_of(self._config),
+                packs=load_source(source_of(self._config)),
                 store=store,
                 sync=sync,
                 table=self.table,

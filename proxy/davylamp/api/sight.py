@@ -53,6 +53,15 @@ class Followed(Protocol):
     error: str
 
 
+class Packs(Protocol):
+    """Whoever knows which signature pack is in force; another one may be at any time."""
+
+    @property
+    def pack(self) -> Pack:
+        """The pack in force now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """The gateway, as far as its API shows it; ``processes`` are its children.
@@ -61,7 +70,7 @@ class Sight:
     """
 
     config: GatewayConfig
-    pack: Pack
+    packs: Packs
     store: AsyncStore
     sync: LineageSync
     table: LineageTable
@@ -71,6 +80,11 @@ class Sight:
     processes: Sequence[Process]
     followed: Collection[Followed]
     clock: Callable[[], float]
+
+    @property
+    def pack(self) -> Pack:
+        """The signature pack in force now."""
+        return self.packs.pack
 
     @property
     def incidents(self) -> IncidentOperations:

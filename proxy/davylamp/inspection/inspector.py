@@ -50,6 +50,11 @@ class Inspector:
         return self._context.app_proto
 
     @property
+    def pack_version(self) -> str:
+        """The version of the pack that this flow is inspected with to its end."""
+        return self._context.pack.version
+
+    @property
     def hello(self) -> ClientHello | None:
         """The ClientHello, once it was seen whole."""
         return self._context.hello

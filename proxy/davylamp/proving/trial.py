@@ -8,7 +8,7 @@ every way of cutting tells the same evidence at the same byte.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from davylamp.flow import Direction
 from davylamp.inspection.inspector import Inspector
@@ -65,8 +65,10 @@ class Outcome:
 class Trial:
     """Runs vectors of one pack. Signatures of the sandbox are tried, but bother no others."""
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, ways: int | None = None) -> None:
+        """Try ``pack``; each stream in ``ways`` at most: whole, byte by byte, then each cut."""
         self._pack = pack
+        self._ways = ways
         self._everything = pack.with_sandbox()
 
     def outcomes(self, vectors: Iterable[tuple[SignatureId, Vector]]) -> Iterator[Outcome]:
@@ -126,7 +128,7 @@ class Trial:
             expected = f"of others {_listed(vector.also)} ('also')"
             failures.append(_Teller(vector, "whole")(expected, _listed(others)))
         shown = 0
-        for fed, feeding in feedings(stream):
+        for fed, feeding in islice(feedings(stream), self._ways):
             shown += 1
             found = _told(self._everything, vector, feeding)
             if failures or found == _as_cut(exact, feeding):

@@ -17,6 +17,14 @@ def load_directory(path: Path) -> Pack:
 
     Hidden files, and links that lead out of the directory, are not read.
     """
+    files = read_files(path)
+    if not files:
+        raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
+    return load(files)
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """Return the files beneath a directory by their path in it; raise PackError as above."""
     root = path.resolve()
     files: dict[str, bytes] = {}
     total = 0
@@ -33,9 +41,7 @@ def load_directory(path: Path) -> Pack:
             files[relative.as_posix()] = file.read_bytes()
     except OSError as error:
         raise PackError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not files:
-        raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
-    return load(files)
+    return files
 
 
 def vectors_of(path: Path) -> Path:

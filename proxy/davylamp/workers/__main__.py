@@ -1,18 +1,18 @@
 """``python -m davylamp.workers queue NUMBER FD`` or ``... sample GROUP FD``: one worker process.
 
-FD is the worker's end of the socket pair; its first line is the configuration, as JSON.
+FD is the worker's end of the socket pair; its first line is the brief (`orders`).
 """
 
 import logging
 import socket
 import sys
 
-from davylamp.config import GatewayConfig
 from davylamp.errors import DavylampError
 from davylamp.logs import set_up_as_told
 from davylamp.workers.inline import InlineWorker
-from davylamp.workers.link import read_configuration
+from davylamp.workers.link import read_brief
 from davylamp.workers.loop import Worker, settle_in
+from davylamp.workers.orders import Brief
 from davylamp.workers.sampler import Sampler
 
 _EXIT_CANNOT = 2
@@ -24,8 +24,7 @@ def main(arguments: list[str]) -> int:
     set_up_as_told()
     end = socket.socket(fileno=int(descriptor))
     try:
-        config = read_configuration(end)
-        worker = _worker(kind, int(number), config, end)
+        worker = _worker(kind, int(number), read_brief(end), end)
     except (DavylampError, EOFError) as error:
         logging.getLogger(__name__).error("%s %s: %s", kind, number, error)  # noqa: TRY400 - no trace
         return _EXIT_CANNOT
@@ -34,10 +33,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _worker(kind: str, number: int, config: GatewayConfig, end: socket.socket) -> Worker:
+def _worker(kind: str, number: int, brief: Brief, end: socket.socket) -> Worker:
     if kind == "queue":
-        return InlineWorker(number, config, end)
-    return Sampler(config, end)
+        return InlineWorker(number, brief, end)
+    return Sampler(brief, end)
 
 
 if __name__ == "__main__":

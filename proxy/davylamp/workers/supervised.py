@@ -67,6 +67,10 @@ class Supervised:
             self._kill()
             await process.wait()
 
+    def start_again(self) -> None:
+        """Kill it; it is started again."""
+        self._kill()
+
     def _kill(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:

@@ -21,8 +21,9 @@ class Folder(click.Group):
     """A group that imports a subcommand's file when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of the files beside this one."""
-        return sorted(module.name for module in pkgutil.iter_modules(__path__))
+        """Return the names of the files beside this one, but those that several share."""
+        names = (module.name for module in pkgutil.iter_modules(__path__))
+        return sorted(name for name in names if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the file of that name and return its command, None where there is no such file."""
