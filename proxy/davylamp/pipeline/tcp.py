@@ -461,13 +461,6 @@ def _is_document(packet: Packet) -> bool:
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
 
 
-def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
-    """Return the endpoints (address, port) that a pack lists, and one on trial beside it."""
-    packs = (pack,) if trial is None else (pack, trial.pack)
-    listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
-    return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
-
-
 def _is_slice(packet: Packet) -> bool:
     """Tell whether a packet of the sample is a slice of something, not a message or its beginning.
 
