@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -66,6 +67,8 @@ def run(
         _become_compose(names, as_json=as_json)
     if every is not None and where == "lab":
         raise ConfigError("--every is for the lab of docker-compose.yml: add --in compose")
+    # As a container's first process a TERM would end nothing; so it takes the sandboxes down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     good = True
     with _stage(where, chosen) as stage:
         while True:

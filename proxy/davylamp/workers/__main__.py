@@ -1,6 +1,7 @@
-"""``python -m davylamp.workers queue NUMBER FD`` or ``... sample GROUP FD``: one worker process.
+"""``python -m davylamp.workers queue NUMBER FD PARENT`` or ``... sample GROUP FD PARENT``.
 
-FD is the worker's end of the socket pair; its first line is the configuration, as JSON.
+One worker process. FD is the worker's end of the socket pair; its first line is the configuration,
+as JSON. PARENT is the number of the process that supervises it.
 """
 
 import logging
@@ -19,7 +20,7 @@ _EXIT_CANNOT = 2
 
 def main(arguments: list[str]) -> int:
     """Run the worker; return 2, with the reason on stderr, when it cannot start."""
-    kind, number, descriptor = arguments
+    kind, number, descriptor, parent = arguments
     logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
     end = socket.socket(fileno=int(descriptor))
     try:
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     except (DavylampError, EOFError) as error:
         sys.stderr.write(f"davylamp: {kind} {number}: {error}\n")
         return _EXIT_CANNOT
-    settle_in(worker)
+    settle_in(worker, int(parent))
     worker.run()
     return 0
 
