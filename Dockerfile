@@ -18,7 +18,8 @@ RUN set -eu; \
 FROM base AS build
 COPY dist/image /dist
 RUN set -eu; \
-    export SOURCE_DATE_EPOCH="$(cat /dist/epoch)" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1; \
+    export SOURCE_DATE_EPOCH="$(cat /dist/epoch)" PYTHONHASHSEED=0; \
+    export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1; \
     python3 -m venv /opt/davylamp; \
     /opt/davylamp/bin/pip install --quiet --no-index --no-deps --no-compile --require-hashes \
       --find-links /dist/wheels --requirement /dist/requirements.txt; \
@@ -32,12 +33,13 @@ RUN set -eu; \
     find . -name __pycache__ -type d -prune -exec rm -rf {} +; \
     python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
       -x '/setuptools/|/pygments/lexers/|/tests/' .; \
-    mkdir -p /out/opt /out/etc /out/usr/share/davylamp /own/home/davylamp /own/var/lib/davylamp-lab; \
+    mkdir -p /out/opt /out/etc /out/usr/share/davylamp /own/home/davylamp /own/var/lib/davylamp-lab \
+      /store/data; \
     mv /opt/davylamp /out/opt/; \
     cp /dist/sbom.cdx.json /dist/requirements.txt /out/usr/share/davylamp/; \
     { cat /etc/passwd; echo 'davylamp:x:65532:65532::/home/davylamp:/bin/sh'; } >/out/etc/passwd; \
     { cat /etc/group; echo 'davylamp:x:65532:'; } >/out/etc/group; \
-    find /out /own -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    find /out /own /store -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 # -- the gateway, and every other command ---------------------------------------------------------
 FROM base AS davylamp
@@ -71,5 +73,5 @@ RUN set -eu; \
     apt-get update; \
     apt-get install -y --no-install-recommends openssh-client openssh-server; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/*.log /var/log/apt /etc/ssh/ssh_host_*
-COPY --from=build --chown=999:999 /own/var/lib/davylamp-lab /data
+COPY --from=build --chown=999:999 /store /
 USER 65532:65532

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Gives a CycloneDX document on standard input the serial number and time of its content.
 
 uv writes a random number and the time of day, which would make each build of an image another.

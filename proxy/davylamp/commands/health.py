@@ -14,7 +14,9 @@ _ANSWER_BYTES = 1 << 20
 
 
 @click.command("health")
-@click.option("--url", default="http://127.0.0.1:9465", show_default=True, help="The API's address.")
+@click.option(
+    "--url", default="http://127.0.0.1:9465", show_default=True, help="The API's address."
+)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
@@ -22,7 +24,9 @@ _ANSWER_BYTES = 1 << 20
     show_default=True,
     help="The gateway's state directory, which has the token.",
 )
-@click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), help="Another token.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path, dir_okay=False), help="Another token."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def command(
@@ -49,7 +53,9 @@ def _ask(url: str, token_file: Path) -> bytes:
     try:
         token = token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{token_file}: no token to ask with ({error}); give --token-file") from None
+        raise ConfigError(
+            f"{token_file}: no token to ask with ({error}); give --token-file"
+        ) from None
     asked = urllib.request.Request(f"{url.rstrip('/')}/api/v1/health")  # noqa: S310 - http only
     asked.add_header("Authorization", f"Bearer {token}")
     try:

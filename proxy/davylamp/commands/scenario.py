@@ -1,7 +1,6 @@
 """``davylamp scenario``: what an agent may do with the network, played in a lab and judged."""
 
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from davylamp.errors import ConfigError
-from davylamp.scenarios.compose import IMAGE_VARIABLE, ComposeStage
+from davylamp.scenarios.compose import IMAGE_VARIABLE, ComposeStage, compose_program
 from davylamp.scenarios.model import Result, Scenario
 from davylamp.scenarios.namespaces import namespace_stage
 from davylamp.scenarios.play import play
@@ -98,7 +97,9 @@ def _stage(where: str, chosen: Sequence[Scenario]) -> Iterator[Stage]:
 def _played(scenario: Scenario, stage: Stage, *, as_json: bool) -> Result:
     narrator = Console(stderr=True)
     result = play(
-        scenario, stage, lambda text: narrator.print(text, style="dim", highlight=False, markup=False)
+        scenario,
+        stage,
+        lambda text: narrator.print(text, style="dim", highlight=False, markup=False),
     )
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(_told(result)) + b"\n")
@@ -114,12 +115,11 @@ def _played(scenario: Scenario, stage: Stage, *, as_json: bool) -> Result:
 
 def _become_compose(names: Sequence[str], *, as_json: bool) -> None:
     """Go on in the lab's container for this, in place of this process."""
-    for words in (("docker", "compose"), ("docker-compose",)):
-        program = shutil.which(words[0])
-        if program and (len(words) == 1 or os.system("docker compose version >/dev/null 2>&1") == 0):  # noqa: S605, S607 - a fixed question
-            argv = [*words, "run", "--rm", "scenario", *(["--json"] if as_json else []), *names]
-            os.execv(program, argv)  # noqa: S606 - that is the command
-    raise ConfigError("there is no docker compose here: install docker-compose")
+    words = compose_program()
+    if words is None:
+        raise ConfigError("there is no docker compose here: install docker-compose")
+    argv = [*words, "run", "--rm", "scenario", *(["--json"] if as_json else []), *names]
+    os.execv(argv[0], argv)  # noqa: S606 - that is the command
 
 
 def _described(scenario: Scenario) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import random
+import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -56,7 +58,9 @@ class ComposeStage:
     def sandbox(self, facts: Facts) -> Iterator["ContainerSandbox"]:
         """Start a labelled container and wait until lineage knows it; remove it at the end."""
         address = self._runner.run(self._free_address())
-        made = self._runner.run(self._engine.create(facts.container, self._settings(facts, address)))
+        made = self._runner.run(
+            self._engine.create(facts.container, self._settings(facts, address))
+        )
         try:
             self._runner.run(self._engine.start(made))
             self._until_known(facts.container, address)
@@ -163,3 +167,13 @@ def requests_in(folder: Path) -> int:
         counts: dict[str, Any] = msgspec.json.decode((folder / name).read_bytes())
         total += int(counts["complete_requests"])
     return total
+
+
+def compose_program() -> list[str] | None:
+    """Return how docker compose is called here: the engine's plug-in, or the older program."""
+    docker, older = shutil.which("docker"), shutil.which("docker-compose")
+    if docker is not None:
+        asked = subprocess.run([docker, "compose", "version"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return [docker, "compose"]
+    return None if older is None else [older]

@@ -65,7 +65,9 @@ def _gateway_told(
     result: Result, one: Rolled, views: list[IncidentView], stage: Stage, trainer: Client
 ) -> None:
     facts, scenario = one.facts, result.scenario
-    view = next((v for v in views if v.incident.who and v.incident.who.container == facts.container), None)
+    view = next(
+        (v for v in views if v.incident.who and v.incident.who.container == facts.container), None
+    )
     result.expect(f"{facts.container}: an incident", view is not None, f"{len(views)} in all")
     if view is None or view.incident.who is None:
         return
@@ -80,7 +82,9 @@ def _gateway_told(
     spoken = {alert.mining.dialect for alert in alerts if alert.mining}
     layers = {layer for alert in alerts if alert.mining for layer in alert.mining.layers}
     if scenario.dialect:
-        result.expect(f"{about} speaks {scenario.dialect}", spoken == {scenario.dialect}, str(spoken))
+        result.expect(
+            f"{about} speaks {scenario.dialect}", spoken == {scenario.dialect}, str(spoken)
+        )
     if scenario.layer:
         result.expect(f"{about} is inside {scenario.layer}", scenario.layer in layers, str(layers))
     guilty = {call.tool_call_id for call in one.calls if call.step.fate is Fate.BLOCKED}

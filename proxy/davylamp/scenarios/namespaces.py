@@ -9,9 +9,9 @@ from pathlib import Path
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.gateway import LabGateway
+from davylamp.lab.lab import Host
 from davylamp.lab.programs.bastion import prepare
 from davylamp.lab.service import Service
-from davylamp.lab.lab import Host
 from davylamp.lineage import Client
 from davylamp.scenarios.compose import command_of, requests_in
 from davylamp.scenarios.model import Done, Facts
@@ -119,9 +119,7 @@ def namespace_stage(name: str, folder: Path, sandboxes: int) -> Iterator[Namespa
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
             shell = ("unshare", "--mount", "sh", "-c", _WITH_RUN, "sh")
             lab.spawn("outside", [*shell, *serve], stderr=subprocess.DEVNULL, **quiet)
-        gateway = LabGateway(
-            lab, folder / "gateway", api={"listen": f"127.0.0.1:{_API_PORT}"}
-        )
+        gateway = LabGateway(lab, folder / "gateway", api={"listen": f"127.0.0.1:{_API_PORT}"})
         stack.enter_context(gateway)
         yield NamespaceStage(lab, gateway, folder)
 

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -57,7 +56,7 @@ def main(bind: str, folder: Path) -> None:
     with plain_errors():
         command = prepare(bind, folder)
     user = pwd.getpwuid(os.getuid()).pw_name
-    print(f"ssh -i {folder}/{CLIENT_KEY} {user}@{bind}", file=sys.stderr, flush=True)
+    click.echo(f"ssh -i {folder}/{CLIENT_KEY} {user}@{bind}", err=True)
     os.execv(command[0], command)  # noqa: S606 - that is the program
 
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy that opens tunnels (CONNECT, RFC 9110 section 9.3.6) to whatever it is asked for."""
+"""An HTTP proxy that opens tunnels (CONNECT, RFC 9110 section 9.3.6) to whatever is asked for."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,11 +46,9 @@ class Relay:
     async def _tunnel(
         self, head: http1.Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        method, target, _ = head.start
+        target = head.start[1]
         try:
-            if method != "CONNECT":
-                raise ConfigError("only CONNECT is served")
-            to = parse_endpoint(target)
+            to = _target(head)
             inner, outer = await asyncio.open_connection(to.host, to.port)
         except (ConfigError, OSError) as error:
             self._reporter.say("refused", target=target[:200], error=str(error))
@@ -60,13 +58,23 @@ class Relay:
         self._reporter.say("tunnel", target=str(to))
         writer.write(_OPEN)
         try:
-            ways = [asyncio.create_task(_pour(reader, outer)), asyncio.create_task(_pour(inner, writer))]
+            ways = [
+                asyncio.create_task(_pour(reader, outer)),
+                asyncio.create_task(_pour(inner, writer)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
         finally:
             outer.close()
+
+
+def _target(head: http1.Head) -> Endpoint:
+    """Return where a request wants to be led; ConfigError where it is not for a tunnel."""
+    if head.start[0] != "CONNECT":
+        raise ConfigError("only CONNECT is served")
+    return parse_endpoint(head.start[1])
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from typing import Self
 
 from davylamp.lab.programs import http1
@@ -71,7 +70,7 @@ class WebSocketLink(Link):
         """Connect and ask for the upgrade; raises as ``Link.open``, and ConnectionError."""
         link = await super().open(endpoint, options, reporter, attempt)
         key = base64.b64encode(os.urandom(16))
-        fields: Mapping[str, object] = {
+        fields = {
             "Host": endpoint,
             "Upgrade": "websocket",
             "Connection": "Upgrade",
