@@ -1,27 +1,25 @@
-"""The gateway's answers to a worker's questions, and the end of the gateway."""
+"""What the gateway says: answers to a worker's questions, orders, and its end."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from davylamp.interception.records import AnswerRecord
+from davylamp.workers.orders import AnswerRecord, PackOrder, decode_order
 
 _PATIENCE_SECONDS = 2.0
 _PIECE = 1 << 16
-
-_decoder = msgspec.json.Decoder(AnswerRecord)
 
 
 class Answers:
     """Reads lines from the gateway's socket, which is not blocking, on mitmproxy's event loop.
 
-    ``ended`` says that the gateway is gone. What comes is the gateway's, and is believed.
+    ``ended`` says that the gateway is gone. What comes is the gateway's, and is believed; orders go
+    to ``obey``.
     """
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, obey: Callable[[PackOrder], None]) -> None:
+        self._obey = obey
         self.ended = False
         self._end = end
         self._rest = b""
@@ -55,7 +53,10 @@ class Answers:
                 self.ended = True
                 asyncio.get_running_loop().remove_reader(self._end.fileno())
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        for answer in map(_decoder.decode, lines):
+        for answer in map(decode_order, lines):
+            if not isinstance(answer, AnswerRecord):
+                self._obey(answer)
+                continue
             future = self._waiting.get(answer.number)
             if future is not None and not future.done():
                 future.set_result(answer.bound)

@@ -20,7 +20,9 @@ from davylamp.events import AlertEvent, Event, StatsEvent, rfc3339
 from davylamp.flow import FlowKey
 from davylamp.interception.ca import KEY_FILE
 from davylamp.interception.records import BlockRecord, QuestionRecord
-from davylamp.workers.link import EventLink, read_configuration
+from davylamp.updates.loading import Loaded
+from davylamp.workers.changing import PackChange
+from davylamp.workers.link import EventLink, read_brief
 from davylamp_mitm.answers import Answers
 
 _TICK_SECONDS = 0.25
@@ -31,14 +33,16 @@ logger = logging.getLogger(__name__)
 class GatewayLink:
     """The worker's end of its line to the gateway, given as a file descriptor.
 
-    Raises EOFError where the gateway is gone already.
+    ``switch`` is called with another pack when the gateway puts one in force. Raises EOFError where
+    the gateway is gone already.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, switch: Callable[[Loaded], None]) -> None:
         end = socket.socket(fileno=descriptor)
-        self.configuration = read_configuration(end)
+        self.brief = read_brief(end)
         self._link = EventLink(end)
-        self._answers = Answers(end)
+        self._change = PackChange(self.tell, switch)
+        self._answers = Answers(end, self._change.take)
         self._task: asyncio.Task[None] | None = None
 
     def start(self, summary: Callable[[], StatsEvent]) -> None:
@@ -84,8 +88,9 @@ class GatewayLink:
         while True:
             now = time.monotonic()
             if now >= due:
-                due = now + self.configuration.outputs.stats_seconds
+                due = now + self.brief.config.outputs.stats_seconds
                 self._link.send(summary())
+            self._change.poll()
             self._link.flush()
             if self._link.lost or self._answers.ended:
                 logger.error("davylamp: the gateway is gone, and so are we")

@@ -125,7 +125,8 @@ class HttpExchanges:
         found = exchange.begin(direction, _head(flow, direction, None), length, time.time())
         self._kept(flow, exchange)
         if not self.conclude(flow, found):
-            message.stream = Tap(self, flow, message, exchange.bodies[direction])
+            body = exchange.bodies[direction]
+            message.stream = Tap(self.lamp, self.conclude, flow, message, body)
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         known = self.lamp.connections.strand(flow.id)

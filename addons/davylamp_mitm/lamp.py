@@ -26,6 +26,7 @@ from davylamp.inspection.finding import AppProto, Finding
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import Verdict
 from davylamp.steering import normal
+from davylamp.updates.loading import Loaded
 from davylamp_mitm.connections import Connections, Watched
 from davylamp_mitm.endpoints import flow_key, server_name
 from davylamp_mitm.gatewaylink import GatewayLink
@@ -240,10 +241,13 @@ class Lamp:
         """Be a worker of the gateway that is behind a file descriptor; once and for all."""
         if self._recorder is not None:
             return
-        link = GatewayLink(descriptor)
-        config = link.configuration
-        self._judge_by(settings_of(config))
+        link = GatewayLink(descriptor, self._switch)
+        self._judge_by(settings_of(link.brief.config, link.brief.pack))
         self._recorder = link
+
+    def _switch(self, loaded: Loaded) -> None:
+        """Judge what begins from now on by another pack; strands keep theirs."""
+        self._judge_by(replace(self.settings(), pack=loaded.pack))
 
     def _judge_by(self, settings: Settings) -> None:
         self._settings = settings

@@ -16,7 +16,8 @@ from davylamp.incidents.place import state_folder, wallet_key
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.pack import Pack
 from davylamp.steering import TrustedNames
-from davylamp.wiring import pack_of, policy_of
+from davylamp.updates.loading import PackSource, load_source
+from davylamp.wiring import policy_of, source_of
 
 _MAX_POLICY = 1 << 20
 
@@ -103,13 +104,13 @@ def read_settings(options: Options) -> Settings:
         policy=msgspec.structs.replace(policy, trusted=trusted),
         signatures=options.davylamp_pack,
     )
-    return settings_of(config)
+    return settings_of(config, source_of(config))
 
 
-def settings_of(config: GatewayConfig) -> Settings:
+def settings_of(config: GatewayConfig, source: PackSource) -> Settings:
     """Return what a gateway's configuration means here; raise as above."""
     return Settings(
-        pack_of(config),
+        load_source(source).pack,
         policy_of(config),
         ExceptionPolicy(config.exception_policy),
         TrustedNames(config.policy.trusted),

@@ -24,7 +24,7 @@ def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
         path = message.path
         if not _plain_target(pack, message):
             return False
-    if may_tell(message.headers.fields, path):
+    if pack.heads or may_tell(message.headers.fields, path):
         return False
     text = body.lstrip(_BLANK)
     if not body or (text and text[0] not in b"{[" and not _coded(message)):
@@ -36,7 +36,7 @@ def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
 
 def _plain_target(pack: Pack, request: Request) -> bool:
     host, _ = split_authority((request.host_header or request.host).lower())
-    return request.path.startswith("/") and pack.match_name("http.host", host) is None
+    return request.path.startswith("/") and not pack.match_names("http.host", host)
 
 
 def _coded(message: Message) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from davylamp.alerts import AlertDesk
 from davylamp.attribution.endpoint import parse_url
+from davylamp.attribution.naming import AddressNamer
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
@@ -92,7 +93,7 @@ class Recorder:
         self._ending = self._loop.create_future()
         self._fanout = FanOut(self._sinks)
         table = LineageTable()
-        self._desk = AlertDesk(table, self._fanout.publish, time.time)
+        self._desk = AlertDesk(table, AddressNamer(table), self._fanout.publish, time.time)
         async with contextlib.AsyncExitStack() as stack:
             if self._redis:
                 store = await stack.enter_async_context(AsyncStore(self._redis))

@@ -6,18 +6,17 @@ before each piece, and passes the rest on by itself.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from mitmproxy.http import HTTPFlow, Message
 
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.framing import BLANK
 from davylamp_mitm.exchange import Body
-
-if TYPE_CHECKING:
-    from davylamp_mitm.http import HttpExchanges
+from davylamp_mitm.lamp import Lamp
 
 type Stream = Callable[[bytes], Iterable[bytes] | bytes]
+type Conclude = Callable[[HTTPFlow, tuple[Finding, ...]], bool]
+"""Reports what was found and carries out the verdict; tells whether the flow was stopped."""
 
 MAX_WAITING = 64 * 1024
 """Blanks behind a suspicious message that wait with it; more are taken for its end."""
@@ -30,9 +29,10 @@ class Tap:
     """
 
     def __init__(
-        self, addon: "HttpExchanges", flow: HTTPFlow, message: Message, body: Body
+        self, lamp: Lamp, conclude: Conclude, flow: HTTPFlow, message: Message, body: Body
     ) -> None:
-        self._addon = addon
+        self._lamp = lamp
+        self._conclude = conclude
         self._flow = flow
         self._message = message
         self._body = body
@@ -42,7 +42,7 @@ class Tap:
 
     def __call__(self, data: bytes) -> list[bytes]:
         """Judge a piece, or the end; return what may be sent on."""
-        lamp, flow = self._addon.lamp, self._flow
+        lamp, flow = self._lamp, self._flow
         if lamp.watched(flow.client_conn).stopped:
             return []
         try:
@@ -63,9 +63,9 @@ class Tap:
     def _pass(self, pieces: list[bytes]) -> list[bytes]:
         passed: list[bytes] = []
         for piece in pieces:
-            self._addon.lamp.count(piece)
+            self._lamp.count(piece)
             step = self._body.receive(piece, time.time())
-            if step.found and self._addon.conclude(self._flow, step.found):
+            if step.found and self._conclude(self._flow, step.found):
                 return []
             suspicious = bool(step.doubtful) and self._would_block(step.doubtful)
             if suspicious or (self._waiting and self._may_wait(piece)):
@@ -81,14 +81,14 @@ class Tap:
 
     def _would_block(self, doubtful: tuple[Finding, ...]) -> bool:
         flow = self._flow
-        return self._addon.lamp.would_block(doubtful, flow.client_conn, flow.server_conn)
+        return self._lamp.would_block(doubtful, flow.client_conn, flow.server_conn)
 
     def _may_wait(self, piece: bytes) -> bool:
         return not piece.strip(BLANK) and len(self._waiting) < MAX_WAITING
 
     def _end(self) -> list[bytes]:
         found = self._body.end(time.time())
-        if found and self._addon.conclude(self._flow, found):
+        if found and self._conclude(self._flow, found):
             return []
         waiting, self._waiting = self._waiting, b""
         return [waiting] if waiting else []

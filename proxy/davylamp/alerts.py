@@ -15,9 +15,11 @@ from datetime import datetime
 
 import msgspec
 
+from davylamp.attribution.naming import Namer
 from davylamp.attribution.table import LineageTable
-from davylamp.events import AlertEvent
+from davylamp.events import AlertEvent, LineageEvent
 from davylamp.incidents.book import IncidentBook
+from davylamp.incidents.folding import subject
 
 SETTLE_SECONDS = 0.1
 """What is written at the same moment as the packet was judged is waited for this long."""
@@ -47,10 +49,12 @@ class AlertDesk:
     def __init__(
         self,
         table: LineageTable,
+        namer: Namer,
         publish: Callable[[AlertEvent], None],
         clock: Callable[[], float],
     ) -> None:
         self._table = table
+        self._namer = namer
         self._publish = publish
         self._clock = clock
         self._book = IncidentBook()
@@ -66,9 +70,14 @@ class AlertDesk:
             return
         opened = datetime.fromisoformat(fresh.flow_start).timestamp()
         self._waiting.append(_Waiting(fresh, now, opened))
+        self._namer.settled(fresh)  # what has to be asked is asked now
         if len(self._waiting) > CAPACITY:
             self._pass_on()
         self._arrived.set()
+
+    def learn(self, event: LineageEvent) -> None:
+        """Take in whose an alert turned out to be: what comes next goes to the same incident."""
+        self._book.learn(subject(event.ip, event.lineage), event.incident_id, self._clock())
 
     async def run(self) -> None:
         """Pass alerts on as they fall due, until cancelled; then pass on the rest, and soon."""
@@ -93,7 +102,9 @@ class AlertDesk:
     def _due(self, one: _Waiting) -> bool:
         waited = self._clock() - one.arrived
         known = self._table.fresh_at >= one.opened
-        return waited >= (SETTLE_SECONDS if known else PATIENCE_SECONDS)
+        if waited >= PATIENCE_SECONDS:
+            return True
+        return known and waited >= SETTLE_SECONDS and self._namer.settled(one.alert)
 
     def _pass_on(self) -> None:
         one = self._waiting.popleft()
@@ -101,7 +112,7 @@ class AlertDesk:
         # Asked as of the end of our patience, also where it was cut short: what the store has not
         # confirmed is stale then.
         asked = max(now, one.opened + PATIENCE_SECONDS)
-        lineage = self._table.attribute(one.alert.src_ip, one.opened, asked).info()
+        lineage = self._namer.attribute(one.alert, one.opened, asked).info()
         self._publish(self._book.file(msgspec.structs.replace(one.alert, lineage=lineage), now))
 
 

@@ -16,6 +16,8 @@ Examples:
   davylamp lab up                        a lab to put your own workload behind the gateway
   davylamp lineage show CONTAINER        who is, or was, behind an address or container
   davylamp incidents list --open         what was found, and who did it
+  davylamp blocks list                   what all gateways refuse together
+  davylamp actions list                  what was done about it, and what can be undone
 """
 
 

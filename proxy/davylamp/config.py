@@ -1,18 +1,19 @@
-"""The gateway's configuration: one typed tree, read from one YAML file.
+"""The gateway's configuration: one typed tree, and what must hold of it as a whole.
 
 Every key has a default that works; a key that does not exist, or has the wrong type, is refused
 with its path. docs/configuration.md describes each.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 
 from davylamp.errors import ConfigError
-
-_MAX_FILE = 1 << 20
+from davylamp.settings.layer import Layer
+from davylamp.settings.settle import Settled, settle
+from davylamp.settings.yamlfile import read_yaml
 
 type ActionName = Literal["pass", "alert", "drop", "reject"]
 type ActionKind = Literal[
@@ -108,16 +109,37 @@ class DockerConfig(Section, frozen=True, kw_only=True):
     clock_offset_seconds: float | Literal["auto"] = "auto"
 
 
+class KubernetesConfig(Section, frozen=True, kw_only=True):
+    """An API server that tells which pod has which address, and who vouches for us and for it.
+
+    ``namespace`` and ``selector`` (of labels) are empty for all. ``labels`` gives, for a fact, the
+    label or annotation to read it from instead of ours.
+    """
+
+    enabled: bool = False
+    url: str = "https://kubernetes.default.svc"
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    namespace: str = ""
+    selector: str = ""
+    labels: dict[FactName, str] = {}
+
+
 class SourcesConfig(Section, frozen=True, kw_only=True):
     """What tells lineage, besides trainers, what runs."""
 
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
 
 
 class LineageConfig(Section, frozen=True, kw_only=True):
-    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``."""
+    """Where lineage lives: a Redis URL, or nothing for a private one under ``state_dir``.
+
+    For ``late_seconds`` after an alert, news of whose it is are told and put on its incident.
+    """
 
     redis: str = ""
+    late_seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     sources: SourcesConfig = SourcesConfig()
 
 
@@ -238,6 +260,27 @@ class InterceptConfig(Section, frozen=True, kw_only=True):
     opened_seconds: Seconds = 3600.0
 
 
+class PackConfig(Section, frozen=True, kw_only=True):
+    """Signature packs: where they are kept, where they come from, and how one is tried.
+
+    ``root`` is the file that trust in the repository begins with; ``name`` the pack to follow.
+    ``local`` is a folder of the site's own signatures. A new pack is tried on ``shadow_flows`` new
+    flows beside the old one, for ``shadow_seconds`` at most, and returned from where it misbehaves
+    within ``watch_seconds``: see docs/updates.md.
+    """
+
+    directory: str = ""
+    repository: str = ""
+    root: str = ""
+    name: str = "core"
+    local: str = ""
+    shadow_flows: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    shadow_seconds: Seconds = 20.0
+    watch_seconds: Annotated[float, msgspec.Meta(ge=0)] = 300.0
+    return_errors: Count = 10
+    return_sandboxes: Count = 20
+
+
 class WhenConfig(Section, frozen=True, kw_only=True):
     """Which incidents: at least this grave, whose container is at least this sure.
 
@@ -307,44 +350,64 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     api: ApiConfig = ApiConfig()
     rules: RulesConfig = RulesConfig()
     intercept: InterceptConfig = InterceptConfig()
+    pack: PackConfig = PackConfig()
     actions: ActionConfig = ActionConfig()
     state_dir: str = ""
     signatures: str = ""
 
 
+class AgentConfig(Section, frozen=True, kw_only=True):
+    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
+
+    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
+    """
+
+    redis: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    docker: DockerConfig = DockerConfig(enabled=True)
+
+
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
-    if len(text) > _MAX_FILE:
-        raise ConfigError(f"{where}: larger than {_MAX_FILE} bytes; this is not a configuration")
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{where}: not YAML: {error}") from error
-    try:
-        config = msgspec.convert(tree or {}, GatewayConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from error
+    return settled((read_yaml(text, where),)).config
+
+
+def settled(layers: Sequence[Layer]) -> Settled[GatewayConfig]:
+    """Make one configuration of its layers, the last of which has the last word.
+
+    Raises ConfigError with the place of what is wrong.
+    """
+    found = settle(layers, GatewayConfig)
+    config, origins = found.config, found.origins
     if not config.sandboxes.interfaces and not config.sandboxes.subnets:
         raise ConfigError(
-            f"{where}: nothing to inspect; name the training bridge under sandboxes.interfaces "
+            f"{origins.near(('sandboxes',)) or 'no configuration'}: nothing to inspect; name the "
+            "training bridge under sandboxes.interfaces "
             "or the training network under sandboxes.subnets"
         )
-    _check_interception(config, where)
-    return config
-
-
-def _check_interception(config: GatewayConfig, where: str) -> None:
     if config.policy.trusted and config.intercept.enabled and not config.intercept.resolvers:
         raise ConfigError(
-            f"{where}: policy.trusted is known by the answers of your resolvers only; "
-            "name them under intercept.resolvers"
+            f"{origins.near(('policy', 'trusted'))}: policy.trusted is known by the answers "
+            "of your resolvers only; name them under intercept.resolvers"
         )
+    return found
 
 
-def load_config(path: Path) -> GatewayConfig:
-    """Read a configuration file; raise ConfigError when it cannot be read or used."""
+def yaml_layer(path: Path) -> Layer:
+    """Read a configuration file; raise ConfigError when it cannot be read or is no YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; name a YAML file with --config") from error
-    return parse_config(text, str(path))
+    return read_yaml(text, str(path))
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """Read a configuration file; raise ConfigError when it cannot be read or used."""
+    return settled((yaml_layer(path),)).config
+
+
+def load_agent_config(path: Path) -> AgentConfig:
+    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
+    return settle((yaml_layer(path),), AgentConfig).config

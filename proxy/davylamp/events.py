@@ -221,11 +221,42 @@ class StatsEvent(Event, tag="stats", frozen=True, kw_only=True):
 
 
 class LineageEvent(Event, tag="lineage", frozen=True, kw_only=True):
-    """A container was bound to an address, or released, or a tool call began or ended."""
+    """A container was bound to an address, or released, or a tool call began or ended.
+
+    Where ``change`` is "attributed", news that came late told whose an alert's flow was: then
+    ``before`` is what the alert said, ``lineage`` what is known now, and the rest names the alert.
+    """
 
     change: str
     lineage: LineageInfo
     ip: str = ""
+    incident_id: str = ""
+    flow_id: int = 0
+    community_id: str = ""
+    signature_id: str = ""
+    before: LineageInfo | None = None
+
+
+class PackEvent(Event, tag="pack", frozen=True, kw_only=True):
+    """What became of a signature pack, or how the one in force is.
+
+    ``change`` is in-force (at the start), switched, refused, returned (to the last good one) or
+    expired (it goes on enforcing). The pack is the one that ``change`` is about. ``created`` and
+    ``expires`` are RFC 3339, empty where the pack does not say; ``rules_age_seconds`` is since it
+    was made. ``pause_seconds`` is the longest that a worker's packets waited for the switch.
+    """
+
+    change: str
+    pack: str
+    version: str
+    number: int = 0
+    signatures: int = 0
+    created: str = ""
+    expires: str = ""
+    expired: bool = False
+    rules_age_seconds: float = 0.0
+    reason: str = ""
+    pause_seconds: float = 0.0
 
 
 class ActionInfo(Struct, frozen=True, kw_only=True):
@@ -255,7 +286,7 @@ class ActionEvent(Event, tag="action", frozen=True, kw_only=True):
     lineage: LineageInfo | None = None
 
 
-AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | ActionEvent
+AnyEvent = AlertEvent | TlsEvent | StatsEvent | LineageEvent | ActionEvent | PackEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)

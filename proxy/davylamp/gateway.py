@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from davylamp.alerts import AlertDesk
 from davylamp.api.board import Board
-from davylamp.api.listening import listening_of
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
+from davylamp.attribution.hosts.asking import HostNamer
 from davylamp.attribution.model import Change
 from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.attribution.server import EmbeddedRedis
@@ -25,36 +24,27 @@ from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
+from davylamp.checks import check
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.errors import DavylampError
-from davylamp.events import (
-    ActionEvent,
-    AlertEvent,
-    AnyEvent,
-    LineageEvent,
-    StatsEvent,
-    TlsEvent,
-    decode,
-)
+from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, decode
+from davylamp.health import Health
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.interception.ca import authority_folder
 from davylamp.interception.supervisor import Interception
 from davylamp.metrics.book import MetricsBook
-from davylamp.metrics.server import parse_listen, serving
+from davylamp.metrics.server import serving
 from davylamp.outputs.fanout import FanOut
-from davylamp.response import Response, action_policy_of, unshared_of
+from davylamp.packs import PackKeeper
+from davylamp.relay import Relay
+from davylamp.response import Response
 from davylamp.sinks import sinks_of
-from davylamp.wiring import (
-    pack_of,
-    policy_of,
-    ruleset_of,
-    sources_of,
-    steering_of,
-    with_inside,
-)
+from davylamp.wiring import ruleset_of, source_of, sources_of, store_of, with_inside
+from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
+from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
 
@@ -71,15 +61,7 @@ class Gateway:
         """
         self._kernel = Kernel(ruleset_of(config))
         self._config = config = with_inside(config)
-        self._pack = pack_of(config)
-        policy_of(config)
-        steering_of(config)
-        action_policy_of(config)
-        unshared_of(config)
-        if config.metrics.listen:
-            parse_listen(config.metrics.listen)
-        if config.api.listen:
-            listening_of(config.api)
+        check(config)
         self._place = _place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
@@ -88,50 +70,51 @@ class Gateway:
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
+        namer = HostNamer(self._table, self._store, time.time)
+        self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
+        self._packs = PackKeeper(
+            config, store_of(config), source_of(config) if config.signatures else None
+        )
+        self._brief = Brief(config=config, pack=self._packs.source)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+        self._listen_to_signals()
         spool = _spool_of(self._config, self._place)
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         book = MetricsBook(fanout.counters)
 
-        def publish(event: AnyEvent) -> None:
-            book.count(event)
-            fanout.publish(event)
-            self._board.take(event)
-            if isinstance(event, AlertEvent):
-                response.take(event)
-
+        relay = self._relay
         given = self._config, self._kernel, self._store, self._table, spool
-        self._response = response = Response(*given, publish)
-        desk = AlertDesk(self._table, publish, time.time)
+        self._response = response = Response(*given, relay.publish)
+        takers = book.count, fanout.publish, self._board.take, response.take, self._packs.heard
+        relay.hand_to(*takers)
 
-        def on_event(worker: str, event: AnyEvent) -> None:
-            match event:
-                case AlertEvent():
-                    desk.take(worker, event)
-                case StatsEvent() | LineageEvent() | TlsEvent():
-                    publish(event)
+        def on_event(worker: str, event: AnyEvent | PackReply) -> None:
+            if isinstance(event, PackReply):
+                switchover.heard(worker, event)
+            else:
+                relay.from_worker(worker, event)
 
         workers = self._workers(on_event)
         interception = self._interception(on_event)
+        members: list[Member] = [*workers, *(interception.workers if interception else ())]
+        switchover = Switchover(members)
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._packs.close)
             stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
             processes = (*workers, *(interception.workers if interception else ()))
-            await self._serve(stack, book, processes)
+            health = Health(self._config, self._packs, self._kernel, self._table, processes)
+            await self._serve(stack, book, health)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
             stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
-            desk_task = asyncio.create_task(desk.run())
-            stack.push_async_callback(_cancelled, desk_task)
+            stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             if interception is not None:
@@ -145,23 +128,33 @@ class Gateway:
             tasks.append(asyncio.create_task(response.run()))
             stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
-            await self._until_end(tasks)
+            tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
+            stack.push_async_callback(_cancelled, tasks[-1])
+            with health.told(self._summary()):
+                await self._until_end(tasks)
             logger.info("ending")
 
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
+
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, book: MetricsBook, processes: Sequence[Supervised]
+        self, stack: contextlib.AsyncExitStack, book: MetricsBook, health: Health
     ) -> None:
         """Open what others ask us on, until the stack ends."""
+        book.follow(health.vitals)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
             await stack.enter_async_context(serving(listen, book.exposition))
         if self._config.api.listen:
-            await stack.enter_async_context(serving_api(self._sight(book, processes)))
+            await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
 
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(
             config=self._config,
-            pack=self._pack,
+            packs=self._packs,
             store=self._store,
             sync=self._sync,
             table=self._table,
@@ -169,22 +162,27 @@ class Gateway:
             board=self._board,
             rules=self._kernel,
             processes=processes,
+            followed=self._sources.health.values(),
             clock=time.time,
         )
 
-    def _workers(self, on_event: Callable[[str, AnyEvent], None]) -> list[WorkerProcess]:
+    def _workers(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> list[WorkerProcess]:
         queues = self._config.queues
         numbers = range(queues.first, queues.first + queues.workers)
         return [
-            *(WorkerProcess("queue", number, self._config, on_event) for number in numbers),
-            WorkerProcess("sample", self._config.rules.sample_group, self._config, on_event),
+            *(WorkerProcess("queue", number, self._brief, on_event) for number in numbers),
+            WorkerProcess("sample", self._config.rules.sample_group, self._brief, on_event),
         ]
 
-    def _interception(self, on_event: Callable[[str, AnyEvent], None]) -> Interception | None:
+    def _interception(
+        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+    ) -> Interception | None:
         if not self._config.intercept.enabled:
             return None
         folder = authority_folder(self._place)
-        return Interception(self._config, folder, on_event, self._ports.put_nowait)
+        return Interception(self._brief, folder, on_event, self._ports.put_nowait)
 
     async def _keep_leading(self) -> None:
         """Have the kernel lead connections to those proxies that listen."""
@@ -200,6 +198,10 @@ class Gateway:
                 await self._response.about(incident)
             case ActionEvent():
                 await self._store.run(self._incidents.note(event))
+            case LineageEvent() if event.incident_id:
+                for alert in await self._store.run(self._incidents.attribute(event)):
+                    await self._store.run(self._store.operations.tag(alert))
+                await self._response.about(event.incident_id)
             case _:
                 pass
 
@@ -213,6 +215,7 @@ class Gateway:
         """Tell whoever follows lineage of a change."""
         self._board.learn(change)
         self._response.heard(change)
+        self._relay.heard()
 
     async def _keep_sources(self) -> None:
         """Have sources write once there is a store to write to."""
@@ -266,7 +269,7 @@ class Gateway:
         return (
             f"{self._config.mode}, {self._config.exception_policy}, "
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
-            f"pack {self._pack.name} {self._pack.version}"
+            f"pack {self._packs.title}"
         )
 
 

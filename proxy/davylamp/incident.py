@@ -40,6 +40,7 @@ class Sighting:
     now: float
     app_proto: AppProto
     hello: ClientHello | None = None
+    pack: str = ""
 
 
 class Reporter:
@@ -58,6 +59,10 @@ class Reporter:
         self._pack = pack
         self._alerts_per_flow = alerts_per_flow
         self._wallet_key = wallet_key
+
+    def use(self, pack: str) -> None:
+        """Name another pack's version from now on, where a sighting names none."""
+        self._pack = pack
 
     def report(
         self, found: tuple[Finding, ...], sighting: Sighting, suspicion: Suspicion
@@ -93,7 +98,7 @@ class Reporter:
             verdict,
             sighting,
             mode=policy.mode,
-            pack=self._pack,
+            pack=sighting.pack or self._pack,
             wallet_key=self._wallet_key,
         )
         if len(together.parts) < _SEVERAL or not counts(finding):

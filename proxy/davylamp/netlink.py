@@ -18,6 +18,7 @@ from typing import NamedTuple
 from davylamp.errors import KernelError
 
 NETLINK_NETFILTER = 12
+SUBSYSTEM_CONNTRACK = 1
 SUBSYSTEM_NFTABLES = 10
 SUBSYSTEM_QUEUE = 3
 SUBSYSTEM_LOG = 4

@@ -34,7 +34,7 @@ from davylamp.enforcement.nftset import KernelSets
 from davylamp.engines.docker import DockerEngine
 from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ConfigError
-from davylamp.events import ActionEvent, AlertEvent
+from davylamp.events import ActionEvent, AlertEvent, AnyEvent
 from davylamp.incidents.model import Level
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.policy import Mode, Network
@@ -110,10 +110,10 @@ class Response:
             on_undo=self._runner.look,
         )
 
-    def take(self, alert: AlertEvent) -> None:
+    def take(self, event: AnyEvent) -> None:
         """Tell other gateways of an alert's endpoint, if it is for nobody."""
-        if self._shares:
-            self._sharer.take(alert)
+        if self._shares and isinstance(event, AlertEvent):
+            self._sharer.take(event)
 
     def heard(self, change: Change) -> None:
         """Take in a change of lineage that the table has by now."""

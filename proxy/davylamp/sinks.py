@@ -7,7 +7,7 @@ import rich.console
 
 from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
 from davylamp.errors import ConfigError
-from davylamp.events import ActionEvent, AlertEvent, LineageEvent, TlsEvent
+from davylamp.events import ActionEvent, AlertEvent, LineageEvent, PackEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
@@ -27,7 +27,7 @@ from davylamp.outputs.syslog import (
 )
 from davylamp.outputs.webhook import Webhook, checked_secret
 
-_TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent)
+_TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent, PackEvent)
 """What receivers elsewhere are told of."""
 
 
@@ -58,6 +58,28 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
     return sinks
 
 
+def check_outputs(config: OutputConfig) -> None:
+    """Raise ConfigError where a sink cannot be what is asked, and open nothing."""
+    if config.syslog.address:
+        syslog = config.syslog
+        facility_number(syslog.facility)
+        if parse_address(syslog.address).transport is Transport.TLS:
+            verifying(syslog.ca, syslog.certificate, syslog.key)
+    if config.webhook.url:
+        check_webhook(config.webhook, "outputs.webhook")
+    if config.otlp.url:
+        checked_url(config.otlp.url, "outputs.otlp.url")
+        verifying(config.otlp.ca)
+        _token_of(config.otlp)
+
+
+def check_webhook(config: WebhookConfig, key: str) -> None:
+    """Raise ConfigError naming what is wrong under ``key``."""
+    _secret_of(config, key)
+    checked_url(config.url, f"{key}.url")
+    verifying(config.ca)
+
+
 def _file_of(config: OutputConfig) -> Sink:
     render = renderer(Format(config.format))
     if config.file == "-":
@@ -80,7 +102,7 @@ def _syslog_of(config: SyslogConfig) -> Sink:
 
 def webhook_of(config: WebhookConfig, folder: Path, key: str) -> Sink:
     """Return a webhook that spools to a folder; raise ConfigError naming what is under ``key``."""
-    secret = checked_secret(_read(config.secret_file, f"{key}.secret_file"), config.secret_file)
+    secret = _secret_of(config, key)
     url = checked_url(config.url, f"{key}.url")
     post = HttpPost(url, verifying(config.ca), config.timeout_seconds)
     webhook = Webhook(post, secret, renderer(Format(config.format)))
@@ -96,10 +118,7 @@ def webhook_of(config: WebhookConfig, folder: Path, key: str) -> Sink:
 
 
 def _otlp_of(config: OtlpConfig, folder: Path) -> Sink:
-    token = ""
-    if config.token_file:
-        read = _read(config.token_file, "outputs.otlp.token_file")
-        token = checked_token(read, config.token_file)
+    token = _token_of(config)
     url = checked_url(config.url, "outputs.otlp.url")
     post = HttpPost(url, verifying(config.ca), config.timeout_seconds, answer_bytes=ANSWER_BYTES)
     sink = SpooledSink(
@@ -111,6 +130,16 @@ def _otlp_of(config: OtlpConfig, folder: Path) -> Sink:
     )
     sink.start()
     return sink
+
+
+def _secret_of(config: WebhookConfig, key: str) -> bytes:
+    return checked_secret(_read(config.secret_file, f"{key}.secret_file"), config.secret_file)
+
+
+def _token_of(config: OtlpConfig) -> str:
+    if not config.token_file:
+        return ""
+    return checked_token(_read(config.token_file, "outputs.otlp.token_file"), config.token_file)
 
 
 def _read(path: str, key: str) -> bytes:

@@ -8,29 +8,47 @@ import msgspec
 
 from davylamp import paths
 from davylamp.attribution.sources.docker import DockerSettings, DockerSource
+from davylamp.attribution.sources.kubernetes import KubernetesSettings, KubernetesSource
 from davylamp.attribution.sources.source import Source
-from davylamp.config import GatewayConfig
+from davylamp.config import DockerConfig, GatewayConfig, KubernetesConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
 from davylamp.engines.docker import DockerEngine
+from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
+from davylamp.incidents.place import state_folder
 from davylamp.inspection.inspector import InspectionLimits
 from davylamp.marks import MarkField
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import DEFAULT_ACTIONS, PRIVATE_NETWORKS, Mode, Network, Policy, SshPolicy
-from davylamp.signatures.disk import load_directory
 from davylamp.signatures.model import Category
 from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
+from davylamp.updates.loading import PackSource, load_source
+from davylamp.updates.store import Store
+
+_ANSWER_SECONDS = 30.0
+
+
+def store_of(config: GatewayConfig) -> Store:
+    """Return the folder of installed packs."""
+    folder = config.pack.directory or str(state_folder(config) / "packs")
+    return Store(Path(folder).absolute(), config.pack.local)
 
 
 def pack_of(config: GatewayConfig) -> Pack:
-    """Load the configured signature pack, or the core one; raise PackError if it is bad."""
-    return load_directory(
-        Path(config.signatures) if config.signatures else paths.SIGNATURES / "core"
-    )
+    """Compile the pack that a gateway would begin with; raise PackError if it is bad."""
+    if config.signatures:
+        return load_source(source_of(config)).pack
+    store = store_of(config)
+    return load_source(store.source(store.state().in_force)).pack
+
+
+def source_of(config: GatewayConfig) -> PackSource:
+    """Return the pack that is to be used without an update: the configured folder, or the core."""
+    return PackSource(path=config.signatures or str(paths.SIGNATURES / "core"))
 
 
 def policy_of(config: GatewayConfig) -> Policy:
@@ -62,14 +80,36 @@ def policy_of(config: GatewayConfig) -> Policy:
 
 def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
     """Return who tells lineage what runs; raise ConfigError for an address that is none."""
-    docker = config.lineage.sources.docker
-    offset = docker.clock_offset_seconds
+    asked = config.lineage.sources
+    found: list[Source] = []
+    if asked.docker.enabled:
+        found.append(docker_source(asked.docker))
+    if asked.kubernetes.enabled:
+        found.append(_kubernetes_source(asked.kubernetes))
+    return tuple(found)
+
+
+def docker_source(config: DockerConfig) -> DockerSource:
+    """Return a Docker engine as a source; raise ConfigError for an address that is none."""
+    offset = config.clock_offset_seconds
     settings = DockerSettings(
-        networks=frozenset(docker.networks),
-        names={str(name): label for name, label in docker.labels.items()},
+        networks=frozenset(config.networks),
+        names={str(name): label for name, label in config.labels.items()},
         clock_offset=None if offset == "auto" else offset,
     )
-    return (DockerSource(DockerEngine(docker.url), settings),) if docker.enabled else ()
+    return DockerSource(DockerEngine(config.url), settings)
+
+
+def _kubernetes_source(config: KubernetesConfig) -> KubernetesSource:
+    api = KubernetesApi(
+        config.url, token_file=config.token_file, ca=config.ca, seconds=_ANSWER_SECONDS
+    )
+    settings = KubernetesSettings(
+        namespace=config.namespace,
+        selector=config.selector,
+        names={str(name): label for name, label in config.labels.items()},
+    )
+    return KubernetesSource(api, config.url, settings)
 
 
 def limits_of(config: GatewayConfig) -> PipelineLimits:

@@ -1,8 +1,8 @@
 """Containers of a real Docker engine are paused, stopped and taken off their networks, and back."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from tests.dockerd import TRAIN, Dockerd
 
 from davylamp.actions.docker import DockerExecutor
 from davylamp.actions.model import Kind, Planned, Record, Status
-from davylamp.attribution.model import Binding, lifecycle_id
+from davylamp.attribution.model import Binding
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import AsyncStore
 from davylamp.engines.docker import DockerEngine
@@ -42,12 +42,6 @@ def state(dockerd: Dockerd, container: str) -> dict[str, Any]:
     return found
 
 
-def started(dockerd: Dockerd, container: str) -> str:
-    """Return the id of the container's lifecycle, as one who follows the engine gives it."""
-    at = datetime.fromisoformat(state(dockerd, container)["StartedAt"])
-    return lifecycle_id(container, at.timestamp())
-
-
 def undoing(planned: Planned, memo: dict[str, str]) -> Record:
     """Return the record of an action that is to be undone."""
     return Record(planned=planned, status=Status.UNDOING, gateway="gw-1", at=1e9, memo=memo)
@@ -65,7 +59,7 @@ def test_a_container_is_paused_stopped_and_disconnected_and_all_of_it_undone(
             target=container,
             container="acted-on",
             container_id=container,
-            lifecycle_id=started(dockerd, container),
+            seen=time.time(),
         )
 
     async def scene(executor: DockerExecutor, _: AsyncStore) -> None:
@@ -102,13 +96,14 @@ def test_another_start_and_another_container_of_that_name_are_left_alone(
 ) -> None:
     """As is one that is gone; an engine that does not answer is tried again by whoever asked."""
     container = dockerd.run("acted-on")
-    before = started(dockerd, container)
+    seen = time.time()
+    time.sleep(0.2)
     dockerd.act(container, "restart", t="0")
 
     async def scene(executor: DockerExecutor, store: AsyncStore) -> None:
         names = {"container": "acted-on", "container_id": container}
         with pytest.raises(ActionRefused, match="started anew"):
-            await executor.do(planned(lifecycle_id=before, **names), 1e9)
+            await executor.do(planned(seen=seen, **names), 1e9)
         for at, lifecycle in ((1.0, "acted-on@1"), (2.0, "acted-on@2")):
             bind = Binding(
                 ip=ADDRESS,
@@ -118,7 +113,7 @@ def test_another_start_and_another_container_of_that_name_are_left_alone(
                 valid_from=at,
             )
             await store.run(store.operations.bind(bind, at))
-        named = {"container": "acted-on", "container_id": ""}
+        named = {"container": "acted-on", "container_id": "", "seen": time.time()}
         with pytest.raises(ActionRefused, match="another's by now"):
             await executor.do(planned(lifecycle_id="acted-on@1", **named), 1e9)
         assert not state(dockerd, container)["Paused"]

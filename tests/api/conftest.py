@@ -17,13 +17,15 @@ from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
 from davylamp.attribution.place import place_under
 from davylamp.attribution.server import EmbeddedRedis, find_server
+from davylamp.attribution.sources.source import Health
 from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig, parse_config
 from davylamp.events import AnyEvent
 from davylamp.metrics.book import MetricsBook
-from davylamp.wiring import pack_of
+from davylamp.updates.loading import load_source
+from davylamp.wiring import source_of
 
 type Serve = Callable[..., "Site"]
 
@@ -54,6 +56,7 @@ class Site:
         self.workers = [Worker("queue-40"), Worker("sample-40")]
         self.workers[0].ready.set()
         self.workers[1].ready.set()
+        self.docker = Health("docker", connected=True)
         self.board = Board(time.time)
         self.book = MetricsBook(lambda: {"file.written": 3})
         self.table = LineageTable()
@@ -125,7 +128,7 @@ class Site:
             stack.callback(following.cancel)
             sight = Sight(
                 config=self._config,
-                pack=pack_of(self._config),
+                packs=load_source(source_of(self._config)),
                 store=store,
                 sync=sync,
                 table=self.table,
@@ -133,6 +136,7 @@ class Site:
                 board=self.board,
                 rules=Rules(),
                 processes=self.workers,
+                followed=[self.docker],
                 clock=time.time,
             )
             self.port = await stack.enter_async_context(serving_api(sight))

@@ -14,12 +14,15 @@ from tests.api.talk import an_alert, stats
 from davylamp.attribution.model import Binding, Grade, ToolCall, lifecycle_id
 from davylamp.events import (
     Action,
+    ActionEvent,
+    ActionInfo,
     AlertEvent,
     AlertInfo,
     EvidenceInfo,
     LineageInfo,
     MiningInfo,
     VerdictInfo,
+    rfc3339,
 )
 from davylamp.incidents.operations import IncidentOperations
 
@@ -181,6 +184,15 @@ def played(site: Site, now: Callable[[], float] = time.time) -> Stage:
         tls=None,
     )
     stage.record(ssh, other, chief, again)
+    quarantined = ActionInfo(
+        kind="quarantine",
+        status="done",
+        target="sandbox-7",
+        outcome="everything from it is refused",
+        gateway="gw-1",
+    )
+    done = ActionEvent(timestamp=rfc3339(at + 8), incident_id=CHIEF, action=quarantined)
+    site.store.run(IncidentOperations().note(done))
     site.store.run(
         IncidentOperations().resolve("inc-0b1e55aa9920", "ada", "a backup job of ours", at)
     )

@@ -25,7 +25,11 @@ from davylamp.events import AlertInfo, EvidenceInfo, LineageInfo, TlsInfo
 from davylamp.incidents.model import Status
 from davylamp.incidents.operations import IncidentOperations
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),  # one Chromium is enough
+]
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
@@ -114,6 +118,7 @@ def test_an_incident_shows_as_it_happens(visit: Open, site: Site) -> None:
     row = page.get_by_role("listitem").filter(has_text="sandbox-31")
     expect(row).to_contain_text("rlhf-20", timeout=2000)
     expect(page.get_by_role("status")).to_contain_text("New incident, high: CryptoNote login")
+    expect(page).to_have_title("(1) davylamp")
     row.get_by_role("link").click()
     panel = page.get_by_role("article")
     expect(panel.get_by_role("heading", level=2)).to_have_text("CryptoNote login")
@@ -123,7 +128,7 @@ def test_an_incident_shows_as_it_happens(visit: Open, site: Site) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == TRACE
     later = an_alert("inc-live", container="sandbox-31", flow_id=2, dest_port=4444)
     site.store.run(IncidentOperations().record(later))
-    expect(panel).to_contain_text("198.51.100.9:4444", timeout=2500)
+    expect(panel).to_contain_text("198.51.100.9:4444")
     with page.expect_download() as download:
         panel.get_by_role("link", name="Export bundle").click()
     assert download.value.suggested_filename == "inc-live.zip"
@@ -158,7 +163,7 @@ def test_a_call_that_is_told_later_is_joined_by_time(visit: Open, site: Site) ->
         traceparent=f"00-{TRACE}-{SPAN}-01",
     )
     site.store.run(site.store.operations.put_call(call))
-    expect(panel).to_contain_text("On record since, and running at that time", timeout=2500)
+    expect(panel).to_contain_text("On record since, and running at that time")
     for words in (TRACE, SPAN, "call-late"):
         expect(panel.locator(".part-trace")).to_contain_text(words)
     here.blameless()
@@ -319,7 +324,8 @@ def test_axe_finds_no_fault(visit: Open, site: Site, theme: str, viewport: dict[
     if viewport == PHONE:
         picture(page, "dashboard-phone", theme, "dark")
     page.locator(".case").first.click()
-    expect(page.locator(".timeline")).to_be_visible()
+    expect(page.locator(".timeline .deed")).to_have_count(1)
+    expect(page.get_by_role("article")).to_contain_text("everything from it is refused")
     if viewport == DESKTOP:
         page.set_viewport_size({"width": 1280, "height": 1260})
         picture(page, "dashboard-incident", theme, "light")
@@ -384,6 +390,7 @@ def test_it_is_used_with_the_keyboard_alone(visit: Open, site: Site) -> None:
     tabs_until(page, "a[href='#/flows']", "Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Flows")).to_be_visible()
+    expect(page.get_by_role("link", name="Flows")).to_be_focused()
     here.blameless()
 
 

@@ -229,16 +229,21 @@ def test_pages_go_through_all_of_them_once(site: Site) -> None:
 
 
 def test_health_says_what_is_wrong(site: Site) -> None:
-    """All is well at first; a dead worker and a store that is away are named."""
+    """All is well at first; a dead worker and a source that is not followed are named."""
     filled(site)
     health = ask(site, "GET", "/api/v1/health").json
     assert health["ok"], health
     assert health["redis"]["answers"]
     assert 59 < health["rules"]["age_seconds"] < 120
-    assert [one["name"] for one in health["sources"]] == ["trainer"]
+    assert health["sources"][0] == {"name": "docker", "changes": 0, "following": True}
+    assert health["sources"][1]["name"] == "trainer"
     site.workers[0].alive = False
+    site.docker.failed("no such socket")
     health = ask(site, "GET", "/api/v1/health").json
-    assert health["problems"] == ["queue-40 is not running"]
+    assert health["problems"] == [
+        "queue-40 is not running",
+        "lineage source docker is not following: no such socket",
+    ]
     assert not health["ok"]
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from tests.api.conftest import Site
 from tests.api.talk import an_alert, ask, wait_until
 
@@ -46,24 +47,32 @@ class Listener:
 
 def test_what_happens_comes_at_once(site: Site) -> None:
     """An incident that another writes to the store, its end, a flow and a binding, within 2 s."""
+    document = ask(site, "GET", "/api/v1/openapi.json").json
+    kinds = document["paths"]["/api/v1/events"]["get"]["x-events"]
+
+    def fits(name: str, data: Any) -> Any:
+        whole = {**kinds[name], "components": document["components"]}
+        Draft202012Validator(whole).validate(data)
+        return data
+
     operations = IncidentOperations()
     site.store.run(operations.record(an_alert("inc-old")))
     listener = Listener(site)
     assert listener.answer.headers["Content-Type"] == "text/event-stream"
-    assert listener.next("hello")["version"]
+    assert fits("hello", listener.next("hello"))["version"]
     began = time.monotonic()
     site.store.run(operations.record(an_alert("inc-new", container="box", run="r2")))
     while (one := listener.next("incident"))["id"] != "inc-new":
         pass
-    assert one["who"]["run_id"] == "r2"
+    assert fits("incident", one)["who"]["run_id"] == "r2"
     site.store.run(operations.resolve("inc-new", "ada", "", time.time()))
     while (one := listener.next("incident"))["status"] != "resolved":
         assert one["id"] == "inc-new"
     site.publish(an_alert(flow_id=77))
-    assert listener.next("flow")["flow_id"] == 77
+    assert fits("flow", listener.next("flow"))["flow_id"] == 77
     with Client(site.store.url) as client:
         client.bind(ip="10.0.0.20", container="late")
-    assert listener.next("lineage")["lineage"]["container"] == "late"
+    assert fits("lineage", listener.next("lineage"))["lineage"]["container"] == "late"
     assert time.monotonic() - began < 6  # four things of 2 s each at most
     listener.close()
     assert wait_until(lambda: len(site.board.hub) == 0, 15)

@@ -8,15 +8,25 @@ import pytest
 
 from davylamp.alerts import PATIENCE_SECONDS, AlertDesk, FlowBook
 from davylamp.attribution.model import Binding, BindingChange, Grade
+from davylamp.attribution.naming import AddressNamer
 from davylamp.attribution.table import LineageTable
 from davylamp.events import Action, AlertEvent, AlertInfo, LineageInfo, VerdictInfo, rfc3339
 
 ADDRESS = "10.90.0.11"
 
 
-def alert(signature: str = "login", *, flow_id: int = 1, opened: float = 100.0) -> AlertEvent:
-    """Return an alert on one flow, as a worker makes it."""
+def alert(
+    signature: str = "login",
+    *,
+    flow_id: int = 1,
+    opened: float = 100.0,
+    incident_id: str = "",
+    lineage: LineageInfo | None = None,
+) -> AlertEvent:
+    """Return an alert on one flow, as a worker makes it; or as it is told."""
     return AlertEvent(
+        incident_id=incident_id,
+        lineage=lineage,
         timestamp=rfc3339(opened),
         flow_id=flow_id,
         flow_start=rfc3339(opened),
@@ -80,7 +90,7 @@ def attribute(*, confirmed: float) -> LineageInfo:
     table.confirm(99.5)
 
     async def play() -> None:
-        desk = AlertDesk(table, published.append, clock)
+        desk = AlertDesk(table, AddressNamer(table), published.append, clock)
         running = asyncio.create_task(desk.run())
         desk.take("queue-40", alert())
         await asyncio.sleep(0.2)
@@ -118,7 +128,8 @@ def test_the_rest_is_passed_on_at_the_end() -> None:
 
     async def play() -> None:
         clock = Clock(100.5)
-        desk = AlertDesk(LineageTable(), published.append, clock)
+        table = LineageTable()
+        desk = AlertDesk(table, AddressNamer(table), published.append, clock)
         running = asyncio.create_task(desk.run())
         desk.take("queue-40", alert())
         await asyncio.sleep(0)

@@ -5,7 +5,8 @@ import time
 import pytest
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
-from davylamp.events import LineageInfo
+from davylamp.events import LineageEvent, LineageInfo
+from davylamp.incidents.operations import IncidentOperations
 from davylamp.lineage import Client
 
 pytestmark = pytest.mark.lab
@@ -79,3 +80,37 @@ def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
     assert (again.grade, again.container, again.run_id) == ("bound", "one", "run-3")
     assert one.lifecycle_id != again.lifecycle_id
     assert tagged == {(4000, "run-1"), (4005, "run-3")}
+
+
+def test_a_name_that_comes_late_is_put_on_the_incident(world: World) -> None:
+    """The alert keeps what it said; event, incident and container's record have the name."""
+    world.pool(4000, 4001, families=(4,))
+    before = time.time() - 1
+    mine(world, "sandbox-1", 4000)
+    [told] = lineages(world, 1).values()
+    assert (told.grade, told.container) == ("unknown", "")
+    with Client(world.gateway.lineage_url) as trainer:
+        address = world.lab.sandboxes[0].ipv4
+        trainer.bind(ip=address, container="late", run_id="run-9", valid_from=before)
+        assert wait_until(lambda: attributions(world))
+        [event, *_] = attributions(world)
+        assert event.before == told
+        assert (event.lineage.grade, event.lineage.container) == ("bound", "late")
+        assert wait_until(lambda: (4000, "run-9") in tags(trainer, "late"))
+        store = trainer._store
+        incidents = IncidentOperations.beside(store.operations)
+        record = store.run(incidents.look_up(event.incident_id))
+        assert record is not None
+        assert record.incident.who is not None
+        assert record.incident.who.run_id == "run-9"
+        assert any("unknown, now bound late" in one.what for one in record.incident.timeline)
+        # What the container does next goes to the same incident.
+        mine(world, "sandbox-1", 4001)
+        assert wait_until(lambda: len(store.run(incidents.listing())[0].flow_ids) == 2)
+        assert [one.id for one in store.run(incidents.listing())] == [event.incident_id]
+
+
+def attributions(world: World) -> list[LineageEvent]:
+    """Return what was told of alerts after they were told."""
+    events = (one for one in world.gateway.events() if isinstance(one, LineageEvent))
+    return [one for one in events if one.change == "attributed"]

@@ -3,14 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec.structs import replace
 from tests.incidents.conftest import MakeAlert
 
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import Store
-from davylamp.events import encode
+from davylamp.events import ActionEvent, ActionInfo, encode
 from davylamp.incidents import chain
 from davylamp.incidents.keys import IncidentKeys, IncidentRetention
-from davylamp.incidents.model import Bounds, Status
+from davylamp.incidents.model import BOUNDS, Bounds, Status
 from davylamp.incidents.operations import IncidentOperations
 
 OPERATIONS = IncidentOperations()
@@ -81,6 +82,30 @@ def test_resolving_is_done_once_and_the_store_survives_a_restart(
     assert record.incident.resolution is not None
     assert record.incident.resolution.by == "ada"
     assert len(record.lines) == len(record.digests) == 2
+
+
+def test_what_was_done_about_it_is_told_once(store: Store, make_alert: MakeAlert) -> None:
+    """In the timeline, with who did it, and in the chain; of an incident that is gone nowhere."""
+    store.run(OPERATIONS.record(make_alert()))
+    event = ActionEvent(
+        timestamp="2001-09-09T01:46:41+00:00",
+        incident_id="inc-1",
+        action=ActionInfo(kind="quarantine", status="done", target="c@1", gateway="gw-1"),
+    )
+    for _ in range(2):
+        assert store.run(OPERATIONS.note(event))
+    assert not store.run(OPERATIONS.note(replace(event, incident_id="inc-none")))
+    for number in range(BOUNDS.timeline):
+        store.run(
+            OPERATIONS.note(replace(event, timestamp=f"2001-09-09T02:00:00.{number:06}+00:00"))
+        )
+    record = store.run(OPERATIONS.look_up("inc-1"))
+    assert record is not None
+    told = record.incident.timeline
+    assert (told[1].what, told[1].by) == ("quarantine done: ", "gateway gw-1")
+    assert len(told) == BOUNDS.timeline
+    assert chain.digests("inc-1", record.lines)[-1] == record.incident.chain_head
+    assert record.incident.alerts == 1
 
 
 def test_no_more_is_kept_than_may_be(store: Store, make_alert: MakeAlert) -> None:

@@ -9,58 +9,17 @@ import aiohttp
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from tests.metrics.samples import WHEN, book, full_book, stats, tls
 
 from davylamp.config import parse_config
 from davylamp.errors import ConfigError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, StatsEvent, TlsEvent
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo
 from davylamp.gateway import Gateway
 from davylamp.metrics.book import MAX_SIGNATURES, MAX_WORKERS, MetricsBook
 from davylamp.metrics.server import CONTENT_TYPE, parse_listen, serving
 from davylamp.outputs.fanout import FanOut
 
 MakeAlert = Callable[..., AlertEvent]
-WHEN = "2026-02-03T04:05:06+00:00"
-
-
-def stats(worker: str = "queue-40", packets: int = 10) -> StatsEvent:
-    """Return a worker's stats."""
-    return StatsEvent(
-        timestamp=WHEN,
-        packets=packets,
-        bytes=2000,
-        flows=3,
-        alerts=1,
-        seconds=12.5,
-        worker=worker,
-        counters={"cleared": 2, "blocked": 1},
-    )
-
-
-def tls(refusal: str = "", diversion: str = "") -> TlsEvent:
-    """Return a TLS event."""
-    return TlsEvent(
-        timestamp=WHEN,
-        flow_id=1,
-        flow_start=WHEN,
-        community_id="1:abc=",
-        src_ip="10.0.0.2",
-        src_port=1,
-        dest_ip="10.0.0.3",
-        dest_port=443,
-        proto="TCP",
-        refusal=refusal,
-        diversion=diversion,
-    )
-
-
-def book(*published: AnyEvent) -> MetricsBook:
-    """Return a book in which these events are counted, beside a file that lost one."""
-    made = MetricsBook(
-        lambda: {"file.written": 5, "file.dropped": 1, "file.failed": 0, "file.waiting": 7}
-    )
-    for event in published:
-        made.count(event)
-    return made
 
 
 def scraped(made: MetricsBook) -> dict[str, Metric]:
@@ -122,9 +81,30 @@ def test_what_is_published_is_counted(make_alert: MakeAlert) -> None:
     assert value(families, "davylamp_output_waiting_events", output="file") == 7
 
 
-def test_every_family_says_what_it_is(make_alert: MakeAlert) -> None:
+def test_how_the_gateway_is_shows_at_each_scrape() -> None:
+    """Workers, queues, lineage, rules and spools are told as they are when asked."""
+    families = scraped(full_book())
+    assert value(families, "davylamp_worker_up", worker="queue-40") == 1
+    assert value(families, "davylamp_worker_restarts_total", worker="queue-40") == 2
+    assert value(families, "davylamp_queue_waiting_packets", queue="40") == 3
+    assert value(families, "davylamp_queue_limit_packets", queue="40") == 8192
+    dropped = "davylamp_queue_dropped_packets_total"
+    assert value(families, dropped, queue="40", full="queue") == 4
+    assert value(families, dropped, queue="40", full="buffer") == 5
+    assert value(families, "davylamp_lineage_connected") == 1
+    assert value(families, "davylamp_lineage_fresh_timestamp_seconds") == 1_700_000_000.5
+    assert value(families, "davylamp_rules_applied_timestamp_seconds") == 1_700_000_001.5
+    assert value(families, "davylamp_mode", mode="enforce") == 1
+    assert value(families, "davylamp_spool_waiting_events", output="redis") == 8
+    assert value(families, "davylamp_spool_dropped_events_total", output="redis") == 2
+    assert value(families, "davylamp_spool_refused_events_total", output="redis") == 3
+    assert value(families, "davylamp_spool_bytes", output="redis") == 900
+    assert value(families, "davylamp_spool_limit_bytes", output="redis") == 1000
+
+
+def test_every_family_says_what_it_is() -> None:
     """Each family has help and a type, counters end in _total, and all names are ours."""
-    families = scraped(book(make_alert(), tls(refusal="x"), stats()))
+    families = scraped(full_book())
     for family in families.values():
         assert family.documentation.endswith((".", ")."))
         assert family.type in {"counter", "gauge"}
@@ -180,19 +160,19 @@ def test_a_real_fanouts_counters_are_read(make_alert: MakeAlert) -> None:
 
 
 @pytest.mark.programs
-def test_promtool_finds_no_fault(make_alert: MakeAlert) -> None:
+def test_promtool_finds_no_fault() -> None:
     """Prometheus's own linter has nothing to say about the exposition."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool: install prometheus")
-    text = book(make_alert(), tls(refusal="x"), stats()).exposition()
+    text = full_book().exposition()
     done = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_only_metrics_are_served(make_alert: MakeAlert) -> None:
+def test_only_metrics_are_served() -> None:
     """Other paths and methods are refused, and a body is not taken."""
 
     async def scenario() -> list[int]:
@@ -219,7 +199,7 @@ def test_it_listens_on_loopback_only(listen: str) -> None:
         Gateway(parse_config(text))
 
 
-def test_a_port_that_is_taken_is_said(make_alert: MakeAlert) -> None:
+def test_a_port_that_is_taken_is_said() -> None:
     """Where another listens the error names the key."""
 
     async def scenario() -> None:

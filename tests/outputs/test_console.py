@@ -11,6 +11,8 @@ from rich.console import Console
 
 from davylamp.events import (
     Action,
+    ActionEvent,
+    ActionInfo,
     AlertEvent,
     AnyEvent,
     CandidateInfo,
@@ -103,6 +105,17 @@ def test_unsure_lineage_says_so(make_alert: MakeAlert) -> None:
                 "04:05:06Z refused 10.0.0.2:4000 > [2001:db8::1]:443 "
                 "would not have our certificate: alert unknown_ca\n"
             ),
+        ),
+        (
+            ActionEvent(
+                timestamp="2026-02-03T04:05:06+00:00",
+                incident_id="inc-1",
+                action=ActionInfo(
+                    kind="docker-pause", status="done", target="c1", outcome="paused"
+                ),
+                lineage=LineageInfo(grade="bound", container="sandbox-2"),
+            ),
+            "04:05:06Z action  docker-pause done: paused sandbox-2 [bound]\n",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_mistake_is_named_by_file_line_and_column(old: str, new: str, message:
     [
         ("when: {}", "exactly one of"),
         ("when: {event: a, json: {method: b}}", "exactly one of"),
-        ("when: {json: {}}", "write a method, the members, or both"),
+        ("when: {json: {}}", "write at least one of: method, members"),
         ("when: {json: {members: [string]}}", "without a method, 'members' is a mapping"),
         ("when: {json: {members: {a?: string}}}", "at least one member"),
         ("when: {name: {field: tls.sny, list: pools}}", "did you mean 'tls.sni'"),

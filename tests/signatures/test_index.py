@@ -1,7 +1,7 @@
 """The index finds what testing every signature would, at a cost that ignores the pack's size."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,13 @@ SEEDS = [
     if isinstance(step, Bytes) and step.data.startswith(b"{") and step.data.count(b"\n") == 1
     for value in [json.loads(step.data)]
 ]
+
+
+def indexed(signatures: Iterable[Signature]) -> MessageIndex:
+    """Return an index over the JSON conditions of some signatures."""
+    return MessageIndex(
+        (one, one.condition) for one in signatures if isinstance(one.condition, JsonCondition)
+    )
 
 
 def asks_for(methods: tuple[str, ...], method: object) -> bool:
@@ -86,8 +93,11 @@ def test_candidates_do_not_grow_with_the_pack(core: Pack) -> None:
         *toys("method: toy.m%d, members: {params: [string]}"),
         *toys("members: {params: {toy_member_%d: string}}"),
         *toys("members: {result: {common: any, other_%d: string}}"),
+        *toys("members: {type: {$const: toy-%d}, result: any}"),
+        *toys("members: {params: {algo: {$const: toy-%d}}}"),
+        *toys("members: {params: [{$const: toy-%d}, string, string, string, string]}"),
     ]
-    small, large = MessageIndex(core.signatures.values()), MessageIndex(crowd)
+    small, large = indexed(core.signatures.values()), indexed(crowd)
     for message in SEEDS:
         before = [one.id for one, _ in small.candidates(message)]
         assert [one.id for one, _ in large.candidates(message)] == before
@@ -100,6 +110,6 @@ def test_a_condition_without_anything_to_file_it_by_is_always_a_candidate() -> N
         b"{id: toy, rev: 1, title: t, category: mining, dialect: d, role: miner, confidence: 90,"
         b" severity: 1, maturity: stable, detail: d, when: {json: {method: toy}}}"
     )
-    index = MessageIndex([compile_signature(text, "toy.yaml")])
+    index = indexed([compile_signature(text, "toy.yaml")])
     assert [one.id for one, _ in index.candidates({"method": "toy"})] == ["toy"]
     assert index.candidates({"method": ["toy"]}) == []

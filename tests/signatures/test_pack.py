@@ -167,18 +167,18 @@ def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:
         (
             {
                 "pack.yaml": MANIFEST,
-                "a/x.yaml": signature("x", "{event: e}"),
-                "b/x.yaml": signature("x", "{event: f}"),
+                "a/x.yaml": signature("x", "{event: ssh.banner}"),
+                "b/x.yaml": signature("x", "{event: p2p.levin}"),
             },
             "two signatures have the id 'x'",
         ),
         (
             {
                 "pack.yaml": MANIFEST,
-                "a/x.yaml": signature("x", "{event: e}"),
-                "a/y.yaml": signature("y", "{event: e}"),
+                "a/x.yaml": signature("x", "{event: ssh.banner}"),
+                "a/y.yaml": signature("y", "{event: ssh.banner}"),
             },
-            "both wait for 'e'",
+            "both wait for 'ssh.banner'",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from davylamp.flow import Direction
+from davylamp.proving.ordinary import client_hello, dns_query
 from davylamp.signatures.model import JsonCondition, Maturity, Signature, SignatureId
 from davylamp.signatures.pack import Pack
 from davylamp.signatures.vectors import Bytes, Name, Step, Vector
@@ -103,20 +104,3 @@ def _is_json(text: bytes) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
-
-
-def client_hello(name: str) -> bytes:
-    """Return a TLS 1.2 ClientHello in one record that asks for a host (RFC 5246 and RFC 6066)."""
-    host = name.encode("idna")
-    listed = struct.pack(">BH", 0, len(host)) + host
-    extension = struct.pack(">HHH", 0, 2 + len(listed), len(listed)) + listed
-    body = b"\x03\x03" + bytes(range(32)) + b"\x00" + b"\x00\x02\xc0\x2f" + b"\x01\x00"
-    body += struct.pack(">H", len(extension)) + extension
-    handshake = b"\x01" + len(body).to_bytes(3, "big") + body
-    return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
-
-
-def dns_query(name: str) -> bytes:
-    """Return a query for a host's address (RFC 1035 section 4.1)."""
-    labels = b"".join(bytes((len(one),)) + one for one in name.encode("idna").split(b"."))
-    return struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"

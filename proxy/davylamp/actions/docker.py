@@ -1,8 +1,8 @@
 """What is done to a container by its Docker engine: paused, stopped, taken off its networks.
 
 Names and even container ids come round again. Before anything is done, the container must be the
-one that the lifecycle is of: no other lifecycle may have its name by now, and where the lifecycle
-is named after an engine's container and its start, that must not have been started anew.
+one that the lifecycle is of: no other lifecycle may have its name by now, and it must not have been
+started since the alert, for then it was another start of it that was alerted on.
 """
 
 import json
@@ -16,6 +16,8 @@ from davylamp.engines.docker_model import Attachment, Container, Outcome
 from davylamp.errors import ActionRefused
 
 _NETWORK = "network "
+_SKEW = 0.1
+"""How far, in seconds, an engine's clock may be from ours."""
 
 
 class DockerExecutor:
@@ -83,27 +85,9 @@ class DockerExecutor:
         found = await self._engine.inspect(name)
         if found is None:
             raise ActionRefused(f"the engine has no container {name}")
-        starts = [at for one in ids if (at := _start_of(one, found.id)) is not None]
-        started = datetime.fromisoformat(found.state.started_at).timestamp()
-        if starts and not any(_same(started, at) for at in starts):
+        if datetime.fromisoformat(found.state.started_at).timestamp() > planned.seen + _SKEW:
             raise ActionRefused(f"container {name} has been started anew since")
         return found
-
-
-def _start_of(lifecycle_id: str, container_id: str) -> float | None:
-    """Return when a lifecycle began by its id; None where it is not named after this container."""
-    name, _, began = lifecycle_id.rpartition("@")
-    if not name or not container_id.startswith(name):
-        return None
-    try:
-        return float(began)
-    except ValueError:
-        return None
-
-
-def _same(started: float, told: float) -> bool:
-    """Tell whether a start is the one that an id tells, to the microsecond or the second."""
-    return abs(started - told) < (1.0 if told.is_integer() else 1e-3)
 
 
 def _fixed(attachment: Attachment) -> str:

@@ -8,7 +8,8 @@ from davylamp.actions.executor import Done
 from davylamp.actions.holding import addresses_held
 from davylamp.actions.model import Kind, Planned, Record
 from davylamp.attribution.store import AsyncStore
-from davylamp.engines.kubernetes import KubernetesApi, Metadata
+from davylamp.engines.kubernetes import KubernetesApi
+from davylamp.engines.kubernetes_model import Metadata
 from davylamp.errors import ActionRefused
 
 
@@ -37,7 +38,11 @@ class KubernetesExecutor:
     async def undo(self, record: Record, now: float) -> str:  # noqa: ARG002 - any executor's
         """Take the label away."""
         memo = record.memo
-        pod = Metadata(memo.get("name", ""), memo.get("namespace", ""), memo.get("uid", ""))
+        pod = Metadata(
+            name=memo.get("name", ""),
+            namespace=memo.get("namespace", ""),
+            uid=memo.get("uid", ""),
+        )
         if not pod.uid or not await self._api.label(pod, self._label, None):
             raise ActionRefused("the pod is gone")
         return "the label is taken away"

@@ -49,7 +49,8 @@ class Status(StrEnum):
 class Planned(Struct, frozen=True, kw_only=True):
     """One thing to do about one incident; ``target`` is what it is done to, in words.
 
-    ``seconds`` is how long it lasts, 0 for until it is undone. The rest is what executors need.
+    ``seconds`` is how long it lasts, 0 for until it is undone; ``seen`` when the incident's last
+    alert was. The rest is what executors need.
     """
 
     incident_id: str
@@ -68,6 +69,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     step: int | None = None
     addresses: tuple[str, ...] = ()
     seconds: float = 0.0
+    seen: float = 0.0
 
     @property
     def id(self) -> str:

@@ -51,6 +51,7 @@ else redis.call('ZREM', KEYS[2], ARGV[1]) end
 return 1
 """
 
+_LASTS = (Status.DONE, Status.UNDOING)  # who was asked before may be asked again
 _BATCH = 256
 _DUE = 256
 
@@ -111,12 +112,19 @@ class ActionOperations:
     def ask_to_undo(self, subject: str, by: str, now: float) -> Operation[list[Record]]:
         """Mark what was done to a subject and lasts as to be undone by a person's wish.
 
-        Returns those records.
+        Of a container's name or id its newest lifecycle is meant that anything was done to. Returns
+        the records that were marked.
         """
+        lasting = [
+            one
+            for one in (yield from self.listing())
+            if one.status in _LASTS and one.planned.kind in LASTING and one.concerns(subject)
+        ]
         marked: list[Record] = []
-        for record in (yield from self.listing()):
-            lasts = record.status is Status.DONE and record.planned.kind in LASTING
-            if not lasts or not record.concerns(subject):
+        for record in lasting:
+            planned, newest = record.planned, lasting[0].planned
+            meant = subject in {planned.incident_id, planned.lifecycle_id}
+            if not meant and planned.lifecycle_id != newest.lifecycle_id:
                 continue
             undoing = replace(record, status=Status.UNDOING, memo={**record.memo, "by": by})
             if (yield from self.change(record, undoing, now)):

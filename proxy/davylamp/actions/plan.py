@@ -6,6 +6,7 @@ actions, whatever a rule says. A gateway that observes plans nothing either, unl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -86,6 +87,7 @@ def _planned(incident: Incident, kind: Kind, policy: ActionPolicy) -> Iterator[P
         run_id=who.run_id,
         rollout_id=who.rollout_id,
         step=who.step,
+        seen=datetime.fromisoformat(incident.last_seen).timestamp(),
     )
     match kind:
         case Kind.TAG:

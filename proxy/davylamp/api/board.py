@@ -50,6 +50,6 @@ class Board:
         if self.hub:
             self.hub.publish("lineage", change_event(change, at))
 
-    def sources(self) -> tuple[SourceHealth, ...]:
+    def sources(self) -> dict[str, SourceHealth]:
         """Return where bindings came from, by name."""
-        return tuple(sorted(self._sources.values(), key=lambda one: one.name))
+        return dict(self._sources)

@@ -6,7 +6,7 @@ the other does not do.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -67,6 +67,8 @@ class Endpoint:
     stream: bool = False
     takes: tuple[str, ...] = ()
     """Media types of a body that the handler reads itself."""
+    events: Mapping[str, type[Struct]] = field(default_factory=dict)
+    """What a stream sends, by the event's name."""
 
     def handler(self, gate: Gate) -> Handler:
         """Return what aiohttp calls."""

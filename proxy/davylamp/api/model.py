@@ -47,11 +47,18 @@ class RedisHealth(Struct, frozen=True, kw_only=True):
 
 
 class SourceHealth(Struct, frozen=True, kw_only=True):
-    """Where bindings come from, as their writers name themselves, since the gateway started."""
+    """Where bindings come from: a writer as it names itself, or something the gateway follows.
+
+    ``following`` is None for a writer of its own, as a trainer is; else whether what it wrote
+    agrees with what runs, and ``error`` says why it does not. ``changes`` are those read since the
+    start.
+    """
 
     name: str
     changes: int
-    last: str
+    last: str = ""
+    following: bool | None = None
+    error: str = ""
 
 
 class RulesHealth(Struct, frozen=True, kw_only=True):

@@ -66,7 +66,8 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
 def _types(routes: Iterable[Endpoint]) -> list[Any]:
     found: list[Any] = [Problem]
     for one in routes:
-        found += [kind for kind in (one.answer, one.body, one.query) if _is_type(kind)]
+        kinds = (one.answer, one.body, one.query, *one.events.values())
+        found += [kind for kind in kinds if _is_type(kind)]
     return found
 
 
@@ -90,6 +91,9 @@ def _operation(
     elif one.takes:
         media = {kind: {} for kind in one.takes}
         operation["requestBody"] = {"required": True, "content": media}
+    if one.events:
+        # OpenAPI 3.1 has no words for an event stream; this is what each event's data is.
+        operation["x-events"] = {name: known[id(kind)] for name, kind in one.events.items()}
     if one.scope is None:
         operation["security"] = [{}]
     else:

@@ -38,6 +38,8 @@ IDLE_SECONDS = 20.0
 _HANDSHAKE_SECONDS = 5.0
 _SHUTDOWN_SECONDS = 1.0
 
+logger = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def serving_api(sight: Sight) -> AsyncIterator[int]:
@@ -75,8 +77,13 @@ async def serving_api(sight: Sight) -> AsyncIterator[int]:
     watching = asyncio.create_task(stream.run(), name="davylamp-api-watch")
     try:
         server = await _listen(runner, listening.host, listening.port, listening.tls)
+        port = int(server.sockets[0].getsockname()[1])
+        scheme = "http" if listening.tls is None else "https"
+        logger.info(
+            "the API and the dashboard are at %s://%s", scheme, _shown(listening.host, port)
+        )
         try:
-            yield int(server.sockets[0].getsockname()[1])
+            yield port
         finally:
             server.close()
     finally:
@@ -134,6 +141,10 @@ async def _listen(
         )
     except OSError as error:
         raise ConfigError(f"api.listen {host} port {port}: {error}; choose another") from error
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _http_logger() -> logging.Logger:

@@ -1,6 +1,6 @@
 """What the API sees of the gateway that it serves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,23 @@ class Rules(Protocol):
     applied_at: float
 
 
+class Followed(Protocol):
+    """A source of lineage that the gateway follows."""
+
+    name: str
+    connected: bool
+    error: str
+
+
+class Packs(Protocol):
+    """Whoever knows which signature pack is in force; another one may be at any time."""
+
+    @property
+    def pack(self) -> Pack:
+        """The pack in force now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """The gateway, as far as its API shows it; ``processes`` are its children.
@@ -53,7 +70,7 @@ class Sight:
     """
 
     config: GatewayConfig
-    pack: Pack
+    packs: Packs
     store: AsyncStore
     sync: LineageSync
     table: LineageTable
@@ -61,7 +78,13 @@ class Sight:
     board: Board
     rules: Rules
     processes: Sequence[Process]
+    followed: Collection[Followed]
     clock: Callable[[], float]
+
+    @property
+    def pack(self) -> Pack:
+        """The signature pack in force now."""
+        return self.packs.pack
 
     @property
     def incidents(self) -> IncidentOperations:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from davylamp import __version__
 from davylamp.api.endpoint import Asked, Endpoint, NoQuery
@@ -19,6 +20,7 @@ from davylamp.api.model import (
     PackView,
     RedisHealth,
     RulesHealth,
+    SourceHealth,
     Stats,
     VerdictCount,
     WorkerHealth,
@@ -107,7 +109,8 @@ class StatusDesk:
         )
         redis = await self._redis()
         applied = sight.rules.applied_at
-        found = tuple(_problems(workers, lineage, redis))
+        sources = self._sources()
+        found = tuple(_problems(workers, sources, lineage, redis))
         return Health(
             ok=not found,
             version=__version__,
@@ -116,7 +119,7 @@ class StatusDesk:
             workers=workers,
             lineage=lineage,
             redis=redis,
-            sources=sight.board.sources(),
+            sources=sources,
             rules=RulesHealth(
                 table=sight.config.rules.table,
                 mode=sight.config.mode,
@@ -188,6 +191,14 @@ class StatusDesk:
         exposition = self._sight.book.exposition()
         return web.Response(body=exposition, headers={"Content-Type": CONTENT_TYPE})
 
+    def _sources(self) -> tuple[SourceHealth, ...]:
+        """Return who wrote bindings, and what is followed whether it wrote any or not."""
+        found = self._sight.board.sources()
+        for one in self._sight.followed:
+            told = found.get(one.name, SourceHealth(name=one.name, changes=0))
+            found[one.name] = replace(told, following=one.connected, error=one.error)
+        return tuple(sorted(found.values(), key=lambda one: one.name))
+
     async def _redis(self) -> RedisHealth:
         store = self._sight.store
         url = shown_url(store.url)
@@ -201,13 +212,19 @@ class StatusDesk:
 
 
 def _problems(
-    workers: tuple[WorkerHealth, ...], lineage: LineageHealth, redis: RedisHealth
+    workers: tuple[WorkerHealth, ...],
+    sources: tuple[SourceHealth, ...],
+    lineage: LineageHealth,
+    redis: RedisHealth,
 ) -> Iterator[str]:
     for one in workers:
         if not one.alive:
             yield f"{one.name} is not running"
         elif not one.ready:
             yield f"{one.name} is not at work yet"
+    for source in sources:
+        if source.following is False:
+            yield f"lineage source {source.name} is not following: {source.error or 'not yet'}"
     if not redis.answers:
         yield redis.error
     if not lineage.connected:

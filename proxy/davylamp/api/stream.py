@@ -9,11 +9,11 @@ from aiohttp import web
 from davylamp import __version__
 from davylamp.api.endpoint import Asked, Endpoint, NoQuery
 from davylamp.api.hub import Hub, frame
-from davylamp.api.model import Hello, brief
+from davylamp.api.model import FlowRecord, Hello, IncidentBrief, brief
 from davylamp.api.problems import with_headers
 from davylamp.api.sight import Sight
 from davylamp.errors import LineageUnavailable
-from davylamp.events import rfc3339
+from davylamp.events import LineageEvent, rfc3339
 
 LIFETIME = 3600.0
 """Seconds after which a client has to come again, and show that it still may."""
@@ -35,7 +35,7 @@ class IncidentWatch:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._versions: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
         self._looking = asyncio.Lock()
 
     async def run(self, hub: Hub) -> None:
@@ -82,6 +82,12 @@ class StreamDesk:
                 handle=self.stream,
                 answer="text/event-stream",
                 stream=True,
+                events={
+                    "hello": Hello,
+                    "incident": IncidentBrief,
+                    "flow": FlowRecord,
+                    "lineage": LineageEvent,
+                },
             ),
         )
 

@@ -112,7 +112,7 @@ class Client:
         when = time.time() if at is None else at
         operations = self._store.operations
         if ip:
-            address = model.canonical_ip(ip)
+            address = model.canonical_address(ip)
             self._outbox.send(
                 lambda: self._store.run(
                     operations.release(address, lifecycle_id, when, time.time())
@@ -158,7 +158,7 @@ class Client:
         )
         model.checked_call(wanted)
         wanted = msgspec.structs.replace(wanted, tool_call_id=tool_call_id)
-        return ToolCallScope(self._put_call, wanted, container, ip and model.canonical_ip(ip))
+        return ToolCallScope(self._put_call, wanted, container, ip and model.canonical_address(ip))
 
     def rollout_verdict(self, *, run_id: str, rollout_id: str) -> RolloutVerdict | None:
         """Return whether a rollout may be learned from; None where nothing speaks against it.

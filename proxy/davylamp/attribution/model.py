@@ -6,6 +6,7 @@ start time), because names, addresses and even container ids come round again.
 
 import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ LABELS = ("run_id", "experiment_id", "rollout_id", "trajectory_id", "step", "tra
 """Container labels that davylamp reads, without their prefix."""
 
 TEXT_LIMIT = 512
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 LABELS_LIMIT = 64
 
 
@@ -243,6 +245,30 @@ def canonical_ip(text: str) -> str:
     return str(ipaddress.ip_address(address.packed))
 
 
+def canonical_address(text: str) -> str:
+    """Return what can be held in the one form used as a key; raise ConfigError on anything else.
+
+    That is an IP address, or ``HOST/ADDRESS``: an address that means something on one host only,
+    because others use the same behind their own translation (see `hosts`).
+    """
+    host, slash, ip = text.strip().rpartition("/")
+    return address_on(host, ip) if slash else canonical_ip(text)
+
+
+def address_on(host: str, ip: str) -> str:
+    """Return the form of an address that is one host's own; raise ConfigError if either is none."""
+    if not _HOST.fullmatch(host):
+        raise ConfigError(
+            f"{host[:80]!r} cannot name a host; take 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-'"
+        )
+    return f"{host}/{canonical_ip(ip)}"
+
+
+def routable(address: str) -> bool:
+    """Tell whether packets may show this address, or whether it is one host's own."""
+    return "/" not in address
+
+
 def with_labels(
     binding: Binding, labels: Mapping[str, str], names: Mapping[str, str] | None = None
 ) -> Binding:
@@ -274,7 +300,7 @@ def checked_binding(binding: Binding) -> Binding:
         _check_text(f"label {name}", value)
     if not binding.container and not binding.lifecycle_id:
         raise ConfigError("a binding names a container or a lifecycle id")
-    return msgspec.structs.replace(binding, ip=canonical_ip(binding.ip))
+    return msgspec.structs.replace(binding, ip=canonical_address(binding.ip))
 
 
 def checked_call(call: ToolCall) -> ToolCall:

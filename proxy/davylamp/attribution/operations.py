@@ -131,7 +131,7 @@ class Operations:
 
         An empty lifecycle means whoever holds it at that time.
         """
-        address = model.canonical_ip(ip)
+        address = model.canonical_address(ip)
         for _ in range(_ATTEMPTS):
             stored = yield from self._stored(address)
             holder = stored.history.holder(at) or stored.history.current
@@ -209,7 +209,7 @@ class Operations:
 
     def history(self, ip: str) -> Operation[History]:
         """Return all that is known of one address."""
-        stored = yield from self._stored(model.canonical_ip(ip))
+        stored = yield from self._stored(model.canonical_address(ip))
         return stored.history
 
     def calls(self, lifecycles: Sequence[str]) -> Operation[list[ToolCall]]:

@@ -8,6 +8,7 @@ Nothing that the kernel refuses is taken back because Redis is away.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from itertools import batched
 
 from davylamp.attribution.store import AsyncStore
 from davylamp.blocks.model import Change, EndpointChange, QuarantineChange, Report, UndoChange
@@ -17,6 +18,7 @@ from davylamp.errors import LineageUnavailable
 
 _BLOCK = 0.5
 _COUNT = 500
+_AT_ONCE = 500
 _RELOAD_AFTER = 30.0
 _REPORT_SECONDS = 5.0
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.05, 2.0
@@ -81,21 +83,25 @@ class BlockFollower:
                 await self._report(position)
 
     async def _take(self, changes: Sequence[Change]) -> None:
-        """Apply changes, all in one go, with what the store knows of those in quarantine."""
+        """Apply changes; quarantines all in one go, with what the store knows of them."""
         held: dict[str, list[str]] = {}
         for change in changes:
             if isinstance(change, QuarantineChange) and not change.quarantine.released:
                 name = change.quarantine.lifecycle_id
                 held[name] = await self._store.run(self._store.operations.addresses_of(name))
+        blocks = [change.block for change in changes if isinstance(change, EndpointChange)]
+        for some in batched(blocks, _AT_ONCE):
+            self._warden.endpoints(some)
+            await asyncio.sleep(0)  # ten thousand at once would hold up all else
         for change in changes:
             match change:
-                case EndpointChange(block=block):
-                    self._warden.endpoint(block)
                 case QuarantineChange(quarantine=quarantine):
                     self._warden.quarantine(quarantine, held.get(quarantine.lifecycle_id, ()))
                 case UndoChange(gateway=gateway):
                     if gateway == self._about.name:
                         self._on_undo()
+                case EndpointChange():
+                    continue
         # Also where nothing changed here: lineage may have, by being loaded anew.
         self._warden.settle()
 

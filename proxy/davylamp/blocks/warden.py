@@ -2,13 +2,12 @@
 
 Strategy for quarantines. They are of a lifecycle, and kernels know addresses. An address is in
 quarantine while lineage says that the lifecycle holds it, and not a moment longer: every change of
-lineage to it is looked at, and all of them are gone through now and then. What lineage cannot say
-leaves an address as it is.
+lineage that concerns it is looked at, and all of them are gone through now and then. What lineage
+cannot say leaves an address as it is.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from davylamp.attribution import model as lineage
@@ -21,6 +20,9 @@ from davylamp.errors import ConfigError, KernelError
 
 _QUARANTINES = 10_000
 _ADDRESSES = 64
+_LONGEST = 366 * 86_400.0
+_NEAR = 1.0
+"""Two ends that are nearer than so many seconds are one."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Warden:
         self._quarantines: dict[str, tuple[Quarantine, set[str]]] = {}
         self._confined: dict[bytes, float] = {}
         self._guarding = False
+        self._refusing = False
 
     def begin(self) -> None:
         """Take over what the kernel kept over a restart."""
@@ -66,19 +69,54 @@ class Warden:
         self._confined = {key: now + left for key, left in self._sets.confined().items()}
         self._guarding = bool(self._confined)
 
-    def endpoint(self, block: EndpointBlock) -> None:
-        """Refuse an endpoint, or do so no longer."""
+    # -- endpoints --------------------------------------------------------------------------
+
+    def endpoints(self, blocks: Iterable[EndpointBlock]) -> None:
+        """Refuse endpoints, or do so no longer, in the order given."""
+        known = [(endpoint, one) for one in blocks if (endpoint := _endpoint_of(one)) is not None]
+        if not known:
+            return
         now = self._clock()
         try:
-            endpoint = parse_endpoint(block.endpoint)
-        except ConfigError as error:  # somebody else wrote it
-            logger.warning("a shared verdict is passed over: %s", error)
+            standing = self._sets.refused()
+            for endpoint, block in known:
+                self._endpoint(endpoint, block, standing, now)
+            self._lift({endpoint: one.released for endpoint, one in known if one.released}, now)
+        except KernelError:
+            logger.exception("the kernel refused what concerns shared verdicts")
+
+    def _endpoint(
+        self,
+        endpoint: Endpoint,
+        block: EndpointBlock,
+        standing: dict[Endpoint, float],
+        now: float,
+    ) -> None:
+        if block.released:
+            if standing.pop(endpoint, None) is not None:
+                self._sets.admit(endpoint)
             return
-        with _kernel(block.endpoint):
-            if block.released:
-                self._admit(endpoint, block.released)
-            elif block.stands(now) and self._takes(block, endpoint):
-                self._sets.refuse(endpoint, block.until - now)
+        left = min(block.until - now, _LONGEST)
+        already = abs(standing.get(endpoint, 0.0) - left) < _NEAR
+        if left > 0 and not already and self._takes(block, endpoint):
+            self._sets.refuse(endpoint, left)
+            standing[endpoint] = left
+
+    def _takes(self, block: EndpointBlock, endpoint: Endpoint) -> bool:
+        if not self._refuses:
+            return False
+        return bool(block.by) or (self._shares and not self._spared.covers(endpoint))
+
+    def _lift(self, released: Mapping[Endpoint, float], now: float) -> None:
+        """Lift what keeps single sandboxes from endpoints since before these were released."""
+        if not released:
+            return
+        for one in self._sets.blocked():
+            began = now + one.seconds - self._block_seconds
+            if began <= released.get(one.block.endpoint, 0.0):
+                self._sets.unblock(one.block)
+
+    # -- quarantines ------------------------------------------------------------------------
 
     def quarantine(self, quarantine: Quarantine, held: Iterable[str]) -> None:
         """Learn of a quarantine, or of its end; :meth:`settle` carries it out.
@@ -88,7 +126,7 @@ class Warden:
         name = quarantine.lifecycle_id
         self._quarantines.pop(name, None)
         if quarantine.stands(self._clock()):
-            addresses = [*quarantine.addresses, *held][:_ADDRESSES]
+            addresses = list(filter(_is_address, (*quarantine.addresses, *held)))[:_ADDRESSES]
             self._quarantines[name] = quarantine, set(addresses)
             while len(self._quarantines) > _QUARANTINES:
                 del self._quarantines[next(iter(self._quarantines))]
@@ -98,54 +136,53 @@ class Warden:
         if not isinstance(change, lineage.BindingChange) or not self._quarantines:
             return
         binding = change.binding
+        if not _is_address(binding.ip):
+            return
+        concerned = ip_address(binding.ip).packed in self._confined
         for name in binding.lifecycles:
             known = self._quarantines.get(name)
             if known is not None and len(known[1]) < _ADDRESSES:
                 known[1].add(binding.ip)
-        self.settle()
+                concerned = True
+        if concerned:
+            self.settle()
 
     def settle(self) -> None:
         """Have exactly those addresses in quarantine that should be, as far as lineage knows."""
         if not self._confines or self._table.fresh_at == float("-inf"):
             return
-        wanted = self._wanted(self._clock())
-        try:
-            if wanted and not self._guarding:
-                self._guard(True)
-                self._guarding = True
-            for address, until in wanted.items():
-                if abs(self._confined.get(address, 0.0) - until) > 1.0:
-                    self._sets.confine(address, until - self._clock())
-            for address in self._confined.keys() - wanted.keys():
-                self._sets.free(address)
-            self._confined = wanted
-            if self._guarding and not wanted:
-                self._guard(False)
-                self._guarding = False
-        except KernelError:
-            logger.exception("the kernel refused a quarantine")
-
-    def _takes(self, block: EndpointBlock, endpoint: Endpoint) -> bool:
-        if not self._refuses:
-            return False
-        return bool(block.by) or (self._shares and not self._spared.covers(endpoint))
-
-    def _admit(self, endpoint: Endpoint, released: float) -> None:
-        """Lift all blocks of an endpoint that were there when it was released."""
-        self._sets.admit(endpoint)
         now = self._clock()
-        for one in self._sets.blocked():
-            began = now + one.seconds - self._block_seconds
-            if one.block.endpoint == endpoint and began <= released:
-                self._sets.unblock(one.block)
+        try:
+            self._confine(self._wanted(now), now)
+            self._refusing = False
+        except KernelError as error:
+            if not self._refusing:
+                logger.error("the kernel refuses a quarantine: %s", error)  # noqa: TRY400 - its own words
+            self._refusing = True
+
+    def _confine(self, wanted: dict[bytes, float], now: float) -> None:
+        if wanted and not self._guarding:
+            self._guard(True)
+            self._guarding = True
+        for address, until in wanted.items():
+            if abs(self._confined.get(address, 0.0) - until) > _NEAR:
+                self._sets.confine(address, min(until - now, _LONGEST))
+                self._confined[address] = until
+        for address in self._confined.keys() - wanted.keys():
+            self._sets.free(address)
+            del self._confined[address]
+        if self._guarding and not wanted:
+            self._guard(False)
+            self._guarding = False
 
     def _wanted(self, now: float) -> dict[bytes, float]:
+        """Return the addresses that lifecycles in quarantine hold now, and until when."""
         wanted: dict[bytes, float] = {}
         over = [name for name, (one, _) in self._quarantines.items() if not one.stands(now)]
         for name in over:
             del self._quarantines[name]
         for quarantine, addresses in self._quarantines.values():
-            for ip in addresses:
+            for ip in filter(lineage.routable, addresses):
                 holder = self._table.attribute(ip, now, now).binding
                 if holder is None or quarantine.lifecycle_id not in holder.lifecycles:
                     continue
@@ -154,9 +191,17 @@ class Warden:
         return wanted
 
 
-@contextmanager
-def _kernel(what: str) -> Iterator[None]:
+def _endpoint_of(block: EndpointBlock) -> Endpoint | None:
     try:
-        yield
-    except KernelError:
-        logger.exception("the kernel refused what concerns %s", what)
+        return parse_endpoint(block.endpoint)
+    except ConfigError as error:  # somebody else wrote it
+        logger.warning("a shared verdict is passed over: %s", error)
+        return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:  # somebody else wrote it
+        return False
+    return True

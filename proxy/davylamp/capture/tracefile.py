@@ -77,11 +77,12 @@ def find_traces(path: Path) -> Iterator[Path]:
         subfolders.sort()
         for name in sorted(names):
             file = Path(folder, name)
-            if file.is_file() and (name.lower().endswith(SUFFIXES) or _begins_like_one(file)):
+            if file.is_file() and (name.lower().endswith(SUFFIXES) or is_trace(file)):
                 yield file
 
 
-def _begins_like_one(file: Path) -> bool:
+def is_trace(file: Path) -> bool:
+    """Tell whether a file begins like a capture, gzipped or not."""
     try:
         with file.open("rb") as opened:
             head = opened.read(512)

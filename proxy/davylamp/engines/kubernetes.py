@@ -1,17 +1,20 @@
-"""A small client of the Kubernetes API: pods by address, labels, deletion, one network policy.
+"""A small client of the Kubernetes API: pods listed and watched, labels, deletion, one policy.
 
 Every answer is read up to a bound and within a time. Whatever fails is an EngineError. Paths and
 bodies are those of kubernetes.io/docs/reference/kubernetes-api, v1.
 """
 
+import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import msgspec
 
+from davylamp.engines.kubernetes_model import Metadata, Pod, Pods, Trouble, WatchEvent
+from davylamp.engines.reading import bounded, lines, printable
 from davylamp.errors import ConfigError, EngineError
 
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -19,25 +22,15 @@ POLICY = "davylamp-quarantine"
 _MERGE = "application/merge-patch+json"
 _JSON = "application/json"
 _MESSAGE = 200
+LINE_BYTES = 2 * 1024 * 1024
+"""A pod as it is in a watch; etcd takes no object larger than 1.5 MiB."""
+_PAGE = 500
+_MOST = 100_000
+_WATCH = 300
 
 
-class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """ObjectMeta: what names a pod, once and for all by its ``uid``."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    labels: dict[str, str] | None = None
-
-
-class Pod(msgspec.Struct, frozen=True):
-    """A pod."""
-
-    metadata: Metadata = Metadata()
-
-
-class _Pods(msgspec.Struct, frozen=True):
-    items: tuple[Pod, ...] = ()
+GONE = 410
+"""The history that was asked for is no longer kept: list again."""
 
 
 class KubernetesApi:
@@ -52,17 +45,90 @@ class KubernetesApi:
         self._url = url.rstrip("/")
         self._token_file = token_file
         self._ca = ca
+        self._seconds = seconds
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise ConfigError(f"actions.kubernetes.url is {url!r}; write https://HOST:6443")
+            raise ConfigError(f"{url!r} names no Kubernetes API; write https://HOST:6443")
 
     async def pods_at(self, address: str) -> tuple[Pod, ...]:
         """Return the pods that have an address."""
         query = f"fieldSelector={quote(f'status.podIP={address}', safe='')}"
         _, answer = await self._send("GET", f"/api/v1/pods?{query}")
+        return self._read(answer, Pods).items
+
+    async def pods(self, namespace: str = "", selector: str = "") -> Pods:
+        """Return all pods of a namespace, or of all, that a label selector selects."""
+        items: list[Pod] = []
+        more = ""
+        while True:
+            query = {"limit": str(_PAGE), "labelSelector": selector, "continue": more}
+            status, answer = await self._send("GET", _pods(namespace, query), also=(GONE,))
+            if status == GONE:  # the rest of a list that took too long: from the beginning
+                items, more = [], ""
+                continue
+            found = self._read(answer, Pods)
+            items += found.items
+            more = found.metadata.more
+            if len(items) > _MOST:
+                raise EngineError(f"more than {_MOST} pods; name a namespace or a selector")
+            if not more:
+                return Pods(metadata=found.metadata, items=tuple(items))
+
+    async def watch(
+        self, version: str, namespace: str = "", selector: str = ""
+    ) -> AsyncIterator[tuple[str, Pod]]:
+        """Yield changes to those pods after a resource version, with bookmarks, for some minutes.
+
+        The end is a plain return. A type of ``ERROR`` says that the history is no longer there.
+        """
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "labelSelector": selector,
+            "timeoutSeconds": str(_WATCH),
+        }
+        where = self._url + _pods(namespace, query)
+        headers = self._headers(_JSON)
         try:
-            return msgspec.json.decode(answer, type=_Pods).items
+            async with asyncio.timeout(self._seconds):
+                response = await self._opened().get(
+                    where,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=2 * _WATCH),
+                    allow_redirects=False,
+                )
+            async with response:
+                if response.status == GONE:
+                    yield "ERROR", Pod()
+                    return
+                if response.status != 200:
+                    said = (await bounded(response, ANSWER_BYTES)).decode("utf-8", "replace")
+                    raise _refused("GET", response.status, said)
+                async for line in lines(response.content.iter_any(), LINE_BYTES):
+                    yield self._change(line)
+        except aiohttp.ClientPayloadError:
+            return  # the server went away in the middle of the stream
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise EngineError(f"the Kubernetes API {self._url} does not answer: {error}") from error
+
+    def _change(self, line: bytes) -> tuple[str, Pod]:
+        """Return a line of a watch; what cannot be read is as a history that is not there."""
+        try:
+            event = msgspec.json.decode(line, type=WatchEvent)
+            if event.type == "ERROR":
+                trouble = msgspec.json.decode(event.object, type=Trouble)
+                if trouble.code != GONE:
+                    raise _refused("GET", trouble.code, trouble.message)
+                return "ERROR", Pod()
+            return event.type, msgspec.json.decode(event.object, type=Pod)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "ERROR", Pod()
+
+    def _read[T](self, answer: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EngineError(f"{self._url} sent what is not its API: {error}") from error
 
@@ -119,19 +185,21 @@ class KubernetesApi:
                 headers=self._headers(kind),
                 allow_redirects=False,
             ) as response:
-                answer = await response.content.read(ANSWER_BYTES)
+                answer = await bounded(response, ANSWER_BYTES)
                 if 200 <= response.status < 300 or response.status in also:
                     return response.status, answer
-                said = answer[:_MESSAGE].decode("utf-8", "replace")
+                refused = _refused(method, response.status, answer.decode("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EngineError(f"the Kubernetes API {self._url} does not answer: {error}") from error
-        shown = "".join(one if one.isprintable() else " " for one in said)
-        raise EngineError(f"the Kubernetes API refused {method}: HTTP {response.status} {shown}")
+        raise refused
 
     def _headers(self, kind: str) -> Mapping[str, str]:
         headers = {"Content-Type": kind, "Accept": _JSON}
         if self._token_file:
-            token = Path(self._token_file).read_text(encoding="ascii").strip()
+            try:
+                token = Path(self._token_file).read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise EngineError(f"no token for the Kubernetes API: {error}") from error
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
@@ -145,6 +213,18 @@ class KubernetesApi:
                 trust_env=False,
             )
         return self._session
+
+
+def _refused(method: str, status: int, said: str) -> EngineError:
+    shown = printable(said, _MESSAGE)
+    return EngineError(f"the Kubernetes API refused {method}: HTTP {status} {shown}")
+
+
+def _pods(namespace: str, query: Mapping[str, str]) -> str:
+    """Return where pods are asked for; what is empty in the query is left out."""
+    inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    told = urlencode({name: value for name, value in query.items() if value})
+    return f"/api/v1{inside}/pods?{told}"
 
 
 def _path(pod: Metadata) -> str:

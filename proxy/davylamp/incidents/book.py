@@ -40,7 +40,17 @@ class IncidentBook:
         else:
             digest = hashlib.sha256(f"{subject} {now:.6f} {event.flow_id}".encode())
             incident = f"inc-{digest.hexdigest()[:12]}"
+        self._keep(subject, incident, now)
+        return msgspec.structs.replace(event, incident_id=incident)
+
+    def learn(self, subject: str, incident: str, now: float) -> None:
+        """Note whose an incident turned out to be, unless they have one by now."""
+        known = self._open.get(subject)
+        if known is None or now - known[1] > self._window:
+            self._keep(subject, incident, now)
+
+    def _keep(self, subject: str, incident: str, now: float) -> None:
+        self._open.pop(subject, None)
         self._open[subject] = (incident, now)
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)
-        return msgspec.structs.replace(event, incident_id=incident)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from davylamp.events import ActionEvent, AlertEvent, LineageInfo
+from davylamp.events import ActionEvent, AlertEvent, LineageEvent, LineageInfo
 from davylamp.incidents import chain
 from davylamp.incidents.model import (
     BOUNDS,
@@ -38,9 +38,13 @@ _GRADES = ("bound", "token", "observed", "declared", "stale", "unknown")
 
 def subject_of(alert: AlertEvent) -> str:
     """Return whose incident an alert belongs to."""
-    who = alert.lineage
+    return subject(alert.src_ip, alert.lineage)
+
+
+def subject(address: str, who: LineageInfo | None) -> str:
+    """Return whose incident it is what an address did that is, or may be, somebody's."""
     if who is None or not who.lifecycle_id or who.grade in _GUESSES:
-        return alert.src_ip
+        return address
     return f"{who.lifecycle_id} {who.run_id}".rstrip()
 
 
@@ -115,6 +119,33 @@ def acted(incident: Incident, event: ActionEvent, line: bytes, bounds: Bounds = 
     )
     return replace(
         incident,
+        timeline=(*incident.timeline[: bounds.timeline - 1], moment),
+        chain_length=incident.chain_length + 1,
+        chain_head=chain.link(incident.chain_head, line),
+    )
+
+
+def attributed(
+    incident: Incident, event: LineageEvent, line: bytes, bounds: Bounds = BOUNDS
+) -> Incident:
+    """Return the incident with what was learnt late; ``line`` is the event as it is kept.
+
+    The alert keeps what it said: both stand in the chain, and the timeline says what became of it.
+    """
+    who, before = event.lineage, event.before
+    earlier = f"{before.grade} {before.container}".rstrip() if before is not None else "nobody"
+    moment = Moment(
+        at=event.timestamp,
+        what=f"attributed late: {earlier}, now {who.grade} {who.container}",
+        tool_call_id=who.tool_call_id,
+        flow_id=event.flow_id,
+    )
+    told = incident.who
+    same = told is None or before is None or told.lifecycle_id == before.lifecycle_id
+    return replace(
+        incident,
+        who=who if same else _surer(told, who),
+        calls=_calls(incident.calls, who, bounds.members),
         timeline=(*incident.timeline[: bounds.timeline - 1], moment),
         chain_length=incident.chain_length + 1,
         chain_head=chain.link(incident.chain_head, line),

@@ -145,6 +145,24 @@ class IncidentOperations:
                 return True
         raise _contended(event.incident_id)
 
+    def attribute(self, event: events.LineageEvent) -> Operation[list[events.AlertEvent]]:
+        """Put on an incident's record whose an alert turned out to be, once.
+
+        Returns the alerts that it is about, as they are now known. What the same container does
+        next belongs to this incident too, unless it has one of its own.
+        """
+        line = events.encode(event)
+        for _ in range(_ATTEMPTS):
+            held = yield from self.held(event.incident_id)
+            if held is None:
+                return []
+            incident = folding.attributed(held.incident, event, line, self.bounds)
+            if (yield from self._commit(held.version, incident, line, line, "", ())):
+                current = self.keys.current(folding.subject(event.ip, event.lineage))
+                yield (("SET", current, incident.id, "EX", self.keep.seconds, "NX"),)
+                return (yield from self._about(incident.id, event))
+        raise _contended(event.incident_id)
+
     def exported(self, incident_id: str, manifest_digest: str) -> Operation[None]:
         """Note that a bundle with this manifest was made of an incident."""
         name = self.keys.exports(incident_id)
@@ -193,14 +211,14 @@ class IncidentOperations:
         replies = yield [("HGET", self.keys.incident(one.id), "json") for one in places]
         return list(zip(places, map(_readable, replies), strict=True))
 
-    def versions(self, count: int) -> Operation[dict[str, int]]:
-        """Return the versions of the incidents with the newest alerts, by id."""
+    def versions(self, count: int) -> Operation[dict[str, str]]:
+        """Return the versions of the incidents with the newest alerts, as they stand, by id."""
         [ids] = yield (("ZREVRANGE", self.keys.index, 0, count - 1),)
         if not ids:
             return {}
         names = [_text(one) for one in ids]
         replies = yield [("HGET", self.keys.incident(one), "version") for one in names]
-        return {name: int(raw) for name, raw in zip(names, replies, strict=True) if raw}
+        return {name: _text(raw) for name, raw in zip(names, replies, strict=True) if raw}
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
@@ -240,6 +258,21 @@ class IncidentOperations:
             if held is not None and folding.goes_on(held.incident, alert, self.bounds.window):
                 return held
         return Held(folding.opened(alert))
+
+    def _about(
+        self, incident_id: str, event: events.LineageEvent
+    ) -> Operation[list[events.AlertEvent]]:
+        """Return the alerts that an attribution is about, with it in place of their own."""
+        [lines] = yield (("LRANGE", self.keys.chain(incident_id), 0, -1),)
+        found: list[events.AlertEvent] = []
+        for raw in lines:
+            try:
+                alert = msgspec.json.decode(raw, type=events.AlertEvent)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # what was done about it, or what another client wrote
+            if (alert.flow_id, alert.alert.signature_id) == (event.flow_id, event.signature_id):
+                found.append(msgspec.structs.replace(alert, lineage=event.lineage))
+        return found
 
     def _known(self, found: Sequence[Trait]) -> Operation[list[tuple[Trait, tuple[Earlier, ...]]]]:
         replies = yield [("ZRANGE", self.keys.trait(one), 0, -1) for one in found]

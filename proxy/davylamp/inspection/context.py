@@ -5,12 +5,13 @@ context of its own (`carried`) and takes its findings over with the place of the
 carried them (`adopt`).
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from davylamp.flow import Direction
+from davylamp.flow import Direction, format_endpoint
 from davylamp.inspection.finding import MAX_EXCERPT, AppProto, Finding
 from davylamp.inspection.wire.tls import ClientHello
-from davylamp.signatures.model import Match
+from davylamp.signatures.model import Match, Signature
 from davylamp.signatures.pack import Pack
 
 MAX_BUDGET = 1 << 20
@@ -35,6 +36,11 @@ class Context:
         self.hello = None
         self.budget = MAX_BUDGET
         self._outer: Context | None = None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether this is what another context's messages carry."""
+        return self._outer is not None
 
     def carried(self) -> "Context":
         """Return a context for what this one's messages carry."""
@@ -112,8 +118,7 @@ class Context:
         coin: str = "",
     ) -> None:
         """Record an event (``ssh.banner``, ``tcp.overlap-conflict``) if a signature wants it."""
-        signature = self.pack.match_event(event)
-        if signature is not None:
+        for signature in self.pack.match_events(event):
             self.findings.append(
                 Finding(
                     signature=signature,
@@ -123,7 +128,7 @@ class Context:
                     end=offset + len(text),
                     excerpt=text[:MAX_EXCERPT],
                     layers=layers,
-                    coin=coin or (signature.coins[0] if len(signature.coins) == 1 else ""),
+                    coin=coin or signature.coin,
                     detail=detail or signature.detail,
                 )
             )
@@ -138,19 +143,48 @@ class Context:
         layers: tuple[str, ...],
     ) -> None:
         """Record a host name (``tls.sni``, ``socks.host``) if the pack lists it as a pool's."""
-        match = self.pack.match_name(field_name, name)
-        if match is None:
-            return
-        self.findings.append(
-            Finding(
-                signature=match.signature,
-                confidence=match.confidence,
-                direction=direction,
-                offset=offset,
-                end=offset + len(text),
-                excerpt=name.encode("utf-8", "replace"),
-                layers=layers,
-                coin=match.coin,
-                detail=f"{match.signature.detail}: {name}",
+        for match in self.pack.match_names(field_name, name):
+            self.findings.append(
+                Finding(
+                    signature=match.signature,
+                    confidence=match.confidence,
+                    direction=direction,
+                    offset=offset,
+                    end=offset + len(text),
+                    excerpt=name.encode("utf-8", "replace"),
+                    layers=layers,
+                    coin=match.coin,
+                    detail=f"{match.signature.detail}: {name}",
+                )
             )
-        )
+
+    def reached(self, address: bytes, port: int, now: float, layers: tuple[str, ...]) -> None:
+        """Record where the flow goes if the pack lists that; ``now`` is seconds since the epoch."""
+        for match in self.pack.endpoints.match(address, port, now):
+            where = format_endpoint(address, port)
+            self.findings.append(
+                Finding(
+                    signature=match.signature,
+                    confidence=match.confidence,
+                    direction=Direction.ORIGINATOR,
+                    offset=0,
+                    end=0,
+                    excerpt=where.encode(),
+                    layers=layers,
+                    coin=match.coin,
+                    detail=f"{match.signature.detail}: {where}",
+                )
+            )
+
+    def met(
+        self,
+        signatures: Iterable[Signature],
+        direction: Direction,
+        offset: int,
+        text: bytes,
+        layers: tuple[str, ...],
+    ) -> None:
+        """Record that ``text``, at ``offset`` of its stream, is what some signatures ask for."""
+        for signature in signatures:
+            match = Match(signature, signature.coin, signature.detail)
+            self.matched(match, direction, offset, text, layers)

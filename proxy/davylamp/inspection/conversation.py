@@ -31,10 +31,12 @@ from davylamp.inspection.proxyheader import ProxyPrefix
 from davylamp.inspection.reader import Inner, Place, Reader
 from davylamp.inspection.socks import SocksClient, SocksServer
 from davylamp.inspection.ssh import SshIdentification
+from davylamp.inspection.start import Start
 from davylamp.inspection.tls import TlsClient
 from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
+from davylamp.signatures.language import MIN_ANCHOR
 
 MAX_NESTING = 8
 
@@ -73,13 +75,15 @@ _PLAIN = frozenset({b'{"', b"{ ", b"{\n", b"{}", b"[{", b"[]"})
 class _Side:
     """One direction: its reader and where that began, or the first bytes until there is one."""
 
-    __slots__ = ("began", "first", "inside", "reader")
+    __slots__ = ("began", "first", "fresh", "inside", "reader", "start")
 
     def __init__(self) -> None:
         self.reader: Reader | None = None
         self.began = 0
         self.first = b""
         self.inside = False
+        self.fresh = True  # nothing was received yet
+        self.start: Start | None = None
 
     @property
     def silent(self) -> bool:
@@ -95,7 +99,8 @@ class _Side:
 
     @property
     def held(self) -> int:
-        return self.reader.held if self.reader is not None else len(self.first)
+        held = self.reader.held if self.reader is not None else len(self.first)
+        return held if self.start is None else held + self.start.held
 
     @property
     def half_json(self) -> bool:
@@ -215,8 +220,7 @@ class Conversation:
         if side.inside and self._inner is not None:
             self._inner.receive(direction, data, offset)
             return
-        if self._watch is not None:
-            self._watch.observe(direction, data, offset)
+        self._observe(side, direction, data, offset)
         reader = side.reader
         if reader is None:
             if side.first:
@@ -349,6 +353,23 @@ class Conversation:
             watch.begin_duino(direction, data, offset)
             self._duino = True
         self._watch = watch if watch.watching else None
+
+    def _observe(self, side: _Side, direction: Direction, data: bytes, offset: int) -> None:
+        """Show bytes to those who look beside the reader."""
+        if self._watch is not None:
+            self._watch.observe(direction, data, offset)
+        if side.fresh:
+            side.fresh = False
+            self._begin_start(side, direction, data, offset)
+        elif side.start is not None and not side.start.observe(data, offset):
+            side.start = None
+
+    def _begin_start(self, side: _Side, direction: Direction, data: bytes, offset: int) -> None:
+        """Watch a direction's first bytes, if the pack has conditions that may be met by them."""
+        starts = self._context.pack.starts
+        if starts and data and (len(data) < MIN_ANCHOR or starts.lengths(data)):
+            start = Start(self._context, direction, self._layers)
+            side.start = start if start.observe(data, offset) else None
 
     # --- what reads what ----------------------------------------------------------------------
 

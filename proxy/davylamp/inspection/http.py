@@ -13,7 +13,7 @@ import re
 
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
-from davylamp.inspection.httphead import told_by
+from davylamp.inspection.httphead import asked_of, told_by
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
@@ -145,6 +145,18 @@ class _Messages:
             self._name(head)
         else:
             self._exchange.answered(head)
+        if self._place.context.pack.heads:
+            self._match(head)
+
+    def _match(self, head: RequestHead | ResponseHead) -> None:
+        """Look up what the pack asks of heads."""
+        place, context = self._place, self._place.context
+        heads, asked = context.pack.heads, asked_of(head)
+        candidates = heads.candidates(asked, head.raw)
+        if candidates and (found := heads.match(candidates, asked, head.headers)):
+            layers = (*place.layers, AppProto.HTTP.value)
+            at = self._base + head.offset
+            context.met(found, place.direction, at, head.raw, layers)
 
     def _tell(self, head: RequestHead | ResponseHead) -> None:
         """Report what a head alone says of mining."""
@@ -159,7 +171,7 @@ class _Messages:
         """Look up the host that a request is for."""
         place, context = self._place, self._place.context
         field = "http.connect" if head.method == "CONNECT" else "http.host"
-        if context.pack.match_name(field, head.host) is not None:
+        if context.pack.match_names(field, head.host):
             layers = (*place.layers, AppProto.HTTP.value)
             at = self._base + head.offset
             context.named(field, head.host, place.direction, at, head.raw, layers)

@@ -75,7 +75,7 @@ class JsonBody:
         place, context = self._place, self._place.context
         layers = (*place.layers, AppProto.HTTP.value)
         for message in read_objects(body):
-            for match in context.pack.match_message(message):
+            for match in context.pack.match_message(message, place.direction):
                 end = None if decoder is None else offset
                 context.matched(match, place.direction, self._offset, body, layers, end)
 

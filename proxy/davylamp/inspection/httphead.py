@@ -12,9 +12,12 @@ looked for as plain bytes first, which costs a tenth.
 import re
 from collections.abc import Iterable, Iterator
 
+from davylamp.flow import Direction
 from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
+from davylamp.signatures.heads import Head
 from davylamp.signatures.vocabulary import is_miner_agent
 
+_TARGET = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
 _FIELD = re.compile(rb"\nx-(?:mining-extensions|hash-difficulty|stratum)[ \t]*:")
 _AGENT = re.compile(rb"\nuser-agent[ \t]*:[ \t]*([^\r\n]{1,64})")
 _DNS = re.compile(rb"\n(?:accept|content-type)[ \t]*:[^\r\n]*?\bapplication/dns-(?:message|json)\b")
@@ -44,6 +47,14 @@ def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
     path = _PATH.match(head.raw)
     if path and path.lastgroup:
         yield _EVENTS[path.lastgroup]
+
+
+def asked_of(head: RequestHead | ResponseHead) -> Head:
+    """Return a head as the pack's conditions ask about it."""
+    if isinstance(head, ResponseHead):
+        return Head(Direction.RESPONDER, "", "", "")
+    path = _TARGET.match(head.target)
+    return Head(Direction.ORIGINATOR, head.method, path[1] if path else "", head.host)
 
 
 def may_tell(fields: Iterable[tuple[bytes, bytes]], path: str) -> bool:

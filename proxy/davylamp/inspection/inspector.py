@@ -7,6 +7,7 @@ a capture file and a mitmproxy addon all feed the same object.
 from dataclasses import dataclass
 
 from davylamp.flow import Direction
+from davylamp.inspection.combination import Gathering
 from davylamp.inspection.context import Context
 from davylamp.inspection.conversation import Conversation
 from davylamp.inspection.dns import inspect_dns
@@ -33,17 +34,25 @@ _DEFAULT_LIMITS = InspectionLimits()
 class Inspector:
     """Inspects one TCP flow."""
 
-    __slots__ = ("_context", "_conversation", "_offsets")
+    __slots__ = ("_context", "_conversation", "_depth", "_gathering", "_offsets", "_whole")
 
     def __init__(self, pack: Pack, limits: InspectionLimits = _DEFAULT_LIMITS) -> None:
         self._context = Context(pack)
         self._conversation = Conversation(self._context, _LAYERS, limits.depth)
         self._offsets = [0, 0]  # of the originator's and the responder's next byte
+        self._whole = [True, True]  # whether none of their bytes was lost
+        self._depth = limits.depth
+        self._gathering: Gathering | None = None
 
     @property
     def app_proto(self) -> AppProto:
         """What the flow speaks, as far as is known."""
         return self._context.app_proto
+
+    @property
+    def pack_version(self) -> str:
+        """The version of the pack that this flow is inspected with to its end."""
+        return self._context.pack.version
 
     @property
     def hello(self) -> ClientHello | None:
@@ -53,7 +62,7 @@ class Inspector:
     @property
     def settled(self) -> bool:
         """Whether the first bytes were judged, so that the kernel may have the rest."""
-        return self._conversation.settled
+        return self._conversation.settled and not self._waits
 
     @property
     def partial(self) -> bool:
@@ -73,7 +82,16 @@ class Inspector:
     @property
     def held(self) -> int:
         """Bytes that the inspection's buffers hold."""
-        return self._conversation.held
+        held = self._conversation.held
+        return held if self._gathering is None else held + self._gathering.held
+
+    def reach(self, address: bytes, port: int, now: float) -> None:
+        """Note where the flow goes: a packed address and a port, at ``now`` seconds.
+
+        What that tells is told with the next bytes.
+        """
+        if self._context.pack.endpoints:
+            self._context.reached(address, port, now, _LAYERS)
 
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
         """Take the next bytes of one direction; return what they complete.
@@ -87,11 +105,14 @@ class Inspector:
         offset = self._offsets[side]
         self._offsets[side] = offset + len(data)
         self._conversation.receive(direction, data, offset)
-        return self._collect() if self._context.findings else ()
+        if self._context.findings or self._gathering is not None:
+            return self._collect()
+        return ()
 
     def gap(self, direction: Direction, size: int) -> None:
         """Note that ``size`` bytes of one direction will never come; read on after them."""
         self._offsets[direction is Direction.RESPONDER] += size
+        self._whole[direction is Direction.RESPONDER] = False
         self._conversation.resume(direction)
 
     def rewind(self, direction: Direction, offset: int) -> None:
@@ -111,7 +132,32 @@ class Inspector:
     def _collect(self) -> tuple[Finding, ...]:
         found = tuple(self._context.findings)
         self._context.findings.clear()
+        if self._context.pack.combinations:
+            return self._combined(found)
         return found
+
+    def _combined(self, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Put what was met of combinations to what was before; return what else was found."""
+        own = tuple(one for one in found if one.signature.part is None)
+        gathering = self._gathering
+        if len(own) < len(found):
+            if gathering is None:
+                gathering = self._gathering = Gathering(self._context.pack.combinations)
+            for one in found:
+                if one.signature.part is not None:
+                    gathering.take(one)
+        if gathering is None or not gathering.waiting:
+            return own
+        seen = [
+            offset if whole else 0 for offset, whole in zip(self._offsets, self._whole, strict=True)
+        ]
+        return (*own, *gathering.holding((seen[0], seen[1])))
+
+    @property
+    def _waits(self) -> bool:
+        """Whether a combination lacks something that may yet come, within the depth."""
+        waiting = self._gathering is not None and self._gathering.waiting
+        return waiting and max(self._offsets) < self._depth
 
 
 def inspect_datagram(
@@ -123,4 +169,5 @@ def inspect_datagram(
         return (), None
     context = Context(pack, AppProto.DNS)
     inspect_dns(context, direction, payload, message)
-    return tuple(context.findings), message
+    found = tuple(one for one in context.findings if one.signature.part is None)
+    return found, message

@@ -9,18 +9,22 @@ from davylamp.inspection.finding import AppProto
 from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
 from davylamp.inspection.jsontext import JsonObject, read_objects, read_value
 from davylamp.inspection.reader import Inner, Place
+from davylamp.inspection.textlines import TextLines
 
 
 class JsonLines:
     """Frames, parses and matches the JSON messages of one direction."""
 
-    __slots__ = ("_framer", "_place", "_seen")
+    __slots__ = ("_framer", "_lines", "_place", "_seen")
     inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._framer = Framer(strict=True) if place.strict else Framer()
         self._seen = 0
+        # What other messages carry is no text of the flow's own.
+        own = not place.strict and not place.context.is_carried
+        self._lines = TextLines(place) if own and place.context.pack.lines else None
 
     @property
     def settled(self) -> bool:
@@ -34,11 +38,17 @@ class JsonLines:
 
     @property
     def held(self) -> int:
-        """Bytes of the unfinished message."""
-        return self._framer.held
+        """Bytes of the unfinished message and the unfinished line."""
+        lines = self._lines.held if self._lines is not None else 0
+        return self._framer.held + lines
 
     def receive(self, data: bytes, offset: int) -> None:
         """Search more bytes of the stream."""
+        lines = self._lines
+        if lines is not None:
+            lines.receive(data, offset)
+            if self._seen > self._place.depth:
+                self._lines = None
         self._seen += len(data)
         if self._framer.between and (text := _one_line(data)):
             # The common case at a third of the cost: what parses whole was framed right.
@@ -54,7 +64,7 @@ class JsonLines:
         for message in objects:
             if context.app_proto is AppProto.UNKNOWN:
                 context.app_proto = AppProto.JSON
-            for match in context.pack.match_message(message):
+            for match in context.pack.match_message(message, place.direction):
                 context.matched(match, place.direction, offset, text, place.layers)
 
 

@@ -47,13 +47,9 @@ class TlsClient:
         context.app_proto = AppProto.TLS
         context.hello = hello
         start = offset + len(data) - len(held)
+        layers = (*self._place.layers, AppProto.TLS.value)
+        if context.pack.hellos and (found := context.pack.hellos.match(hello)):
+            context.met(found, self._place.direction, start, held, layers)
         for name in hello.server_names:
-            context.named(
-                "tls.sni",
-                name,
-                self._place.direction,
-                start,
-                held,
-                (*self._place.layers, AppProto.TLS.value),
-            )
+            context.named("tls.sni", name, self._place.direction, start, held, layers)
         return None

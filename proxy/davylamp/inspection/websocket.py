@@ -108,7 +108,7 @@ class WebSocketFrames:
         place, context = self._place, self._place.context
         at, end = self._base + message.offset, self._base + message.end
         for one in objects:
-            for match in context.pack.match_message(one):
+            for match in context.pack.match_message(one, place.direction):
                 context.matched(match, place.direction, at, text, place.layers, end)
 
     def _wait(self, data: bytes) -> None:

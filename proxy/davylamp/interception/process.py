@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from davylamp.interception.records import AnswerRecord, Record, decode
+from davylamp.interception.records import Record, decode
+from davylamp.updates.loading import PackSource
 from davylamp.workers.link import LINE_LIMIT
+from davylamp.workers.orders import AnswerRecord, Brief, PackOrder
 from davylamp.workers.supervised import Supervised
 
 READY_SECONDS = 60.0
@@ -34,7 +36,7 @@ class MitmproxyWorker(Supervised):
         number: int,
         port: int,
         *,
-        configuration: bytes,
+        brief: Brief,
         folder: Path,
         on_record: Callable[["MitmproxyWorker", Record], None],
         on_change: Callable[[], None],
@@ -42,7 +44,7 @@ class MitmproxyWorker(Supervised):
         super().__init__(f"mitmproxy-{number}")
         self.port = port
         self.listening = False
-        self._configuration = configuration
+        self._brief = brief
         self._folder = folder
         self._on_record = on_record
         self._on_change = on_change
@@ -53,6 +55,17 @@ class MitmproxyWorker(Supervised):
         writer = self._writer
         if writer is not None and writer.transport.get_write_buffer_size() < LINE_LIMIT:
             writer.write(msgspec.json.encode(answer) + b"\n")
+
+    def tell(self, order: PackOrder) -> bool:
+        """Say an order; False where there is nobody to hear it now."""
+        if self._writer is None or not self.listening:
+            return False
+        self._writer.write(msgspec.json.encode(order) + b"\n")
+        return True
+
+    def use(self, source: PackSource) -> None:
+        """Begin with this pack from the next start on."""
+        self._brief = msgspec.structs.replace(self._brief, pack=source)
 
     async def _once(self) -> int:
         ours, theirs = socket.socketpair()
@@ -76,7 +89,7 @@ class MitmproxyWorker(Supervised):
         self._writer = writer
         try:
             if not self._stopping:
-                writer.write(self._configuration + b"\n")
+                writer.write(msgspec.json.encode(self._brief) + b"\n")
                 await self._listen(reader)
         finally:
             self._writer = None

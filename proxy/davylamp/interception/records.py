@@ -1,7 +1,7 @@
 """What a mitmproxy worker and the gateway say to each other, over a socket pair.
 
-The gateway says its configuration, one line of JSON, and then answers questions. The worker says
-events, a line each, as every worker does (`workers.link`), and beside them which endpoints to
+The gateway says its brief, one line of JSON, then orders (`workers.orders`) and answers. The worker
+says events, a line each, as every worker does (`workers.link`), and beside them which endpoints to
 block, and asks which names were given out: it reads what strangers wrote, and so does not get to
 speak to the kernel itself. Its first line means that it listens. A line that is none of these, or
 too long, is the end of that worker.
@@ -14,6 +14,7 @@ import msgspec
 from davylamp.decision import Block
 from davylamp.events import AlertEvent, Event, StatsEvent, TlsEvent
 from davylamp.flow import FlowKey, Proto
+from davylamp.workers.orders import PackReply
 
 
 class BlockRecord(Event, tag="block", frozen=True, kw_only=True):
@@ -61,16 +62,11 @@ class QuestionRecord(Event, tag="question", frozen=True, kw_only=True):
         return source.packed, destination.packed
 
 
-class AnswerRecord(msgspec.Struct, frozen=True):
-    """The gateway's answer to the question of that number."""
+type Record = AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord | PackReply
 
-    number: int
-    bound: bool
-
-
-type Record = AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord
-
-_decoder = msgspec.json.Decoder(AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord)
+_decoder = msgspec.json.Decoder(
+    AlertEvent | TlsEvent | StatsEvent | BlockRecord | QuestionRecord | PackReply
+)
 
 
 def decode(line: bytes) -> Record:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from davylamp.config import GatewayConfig
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.errors import ConfigError, KernelError
 from davylamp.events import AnyEvent, StatsEvent
 from davylamp.interception.ca import ensure
 from davylamp.interception.process import MitmproxyWorker
-from davylamp.interception.records import AnswerRecord, BlockRecord, QuestionRecord, Record
+from davylamp.interception.records import BlockRecord, QuestionRecord, Record
 from davylamp.policy import Mode
+from davylamp.workers.orders import AnswerRecord, Brief, PackReply
 
 _TIDY_SECONDS = 3600.0
 
@@ -33,9 +33,9 @@ class Interception:
 
     def __init__(
         self,
-        config: GatewayConfig,
+        brief: Brief,
         folder: Path,
-        on_event: Callable[[str, AnyEvent], None],
+        on_event: Callable[[str, AnyEvent | PackReply], None],
         on_ports: Callable[[frozenset[int]], None] = lambda _: None,
     ) -> None:
         """Make the authority where there is none; raise ConfigError for what cannot work here."""
@@ -44,6 +44,7 @@ class Interception:
                 "intercept.enabled needs mitmproxy: pip install 'davylamp[mitmproxy]', "
                 "or turn it off"
             )
+        config = brief.config
         ensure(folder, dt.datetime.now(dt.UTC))
         self._folder = folder
         self._on_event = on_event
@@ -53,12 +54,11 @@ class Interception:
         self._sets = KernelSets(config.rules.table)
         self.blocks = 0
         """Endpoints that workers had blocked."""
-        configuration = msgspec.json.encode(config)
         self.workers = tuple(
             MitmproxyWorker(
                 number,
                 config.intercept.first_port + number,
-                configuration=configuration,
+                brief=brief,
                 folder=folder,
                 on_record=self._take,
                 on_change=self._changed,
@@ -101,7 +101,7 @@ class Interception:
                 self._block(worker.name, record)
             case QuestionRecord():
                 bound = self._sets.bound(*record.ends(), record.name)  # a ValueError as below
-                worker.answer(AnswerRecord(record.number, bound))
+                worker.answer(AnswerRecord(number=record.number, bound=bound))
             case StatsEvent():
                 self._on_event(worker.name, msgspec.structs.replace(record, worker=worker.name))
             case _:

@@ -6,7 +6,9 @@ Names follow https://prometheus.io/docs/practices/naming/: base units, and ``_to
 grows.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,14 +17,25 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from davylamp import __version__
-from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
+from davylamp.events import (
+    ActionEvent,
+    AlertEvent,
+    AnyEvent,
+    LineageEvent,
+    PackEvent,
+    StatsEvent,
+    TlsEvent,
+)
+from davylamp.metrics.vitals import Vitals, VitalsCollector
 
 MAX_WORKERS = 256
 MAX_SIGNATURES = 2000
 OTHER = "other"
 
 SinkCounters = Callable[[], Mapping[str, int]]
-"""``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``, as the fan-out has them."""
+"""``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``, as the fan-out has them, and
+``.spool_waiting``, ``.spool_dropped``, ``.spool_refused``, ``.spool_bytes`` and ``.spool_limit``
+of those that spool."""
 
 
 class MetricsBook:
@@ -57,7 +70,13 @@ class MetricsBook:
         self._signatures: set[str] = set()
         self._workers = _Workers()
         self._registry.register(self._workers)
+        self._pack = _PackInForce()
+        self._registry.register(self._pack)
         self._registry.register(_Sinks(counters))
+
+    def follow(self, vitals: Callable[[], Vitals]) -> None:
+        """Ask at each scrape, from now on, how the gateway is; once."""
+        self._registry.register(VitalsCollector(vitals))
 
     def count(self, event: AnyEvent) -> None:
         """Count the event."""
@@ -70,6 +89,8 @@ class MetricsBook:
                 self._tls.labels("refusal" if event.refusal else "diversion").inc()
             case LineageEvent():
                 self._lineage.inc()
+            case PackEvent():
+                self._pack.take(event)
             case ActionEvent():
                 self._actions.labels(event.action.kind, event.action.status).inc()
             case StatsEvent():
@@ -146,6 +167,43 @@ class _Workers(Collector):
         yield info
 
 
+class _PackInForce(Collector):
+    """The signature pack, its age at the scrape, and what became of others."""
+
+    def __init__(self) -> None:
+        self._in_force: PackEvent | None = None
+        self._changes: dict[str, int] = {}
+
+    def take(self, event: PackEvent) -> None:
+        self._changes[event.change] = self._changes.get(event.change, 0) + 1
+        if event.change in ("in-force", "switched", "expired"):
+            self._in_force = event
+
+    def collect(self) -> Iterator[Metric]:
+        changes = CounterMetricFamily(
+            "davylamp_pack_changes", "Signature packs by what became of them.", labels=("change",)
+        )
+        for change, count in self._changes.items():
+            changes.add_metric((change,), count)
+        yield changes
+        event = self._in_force
+        if event is None:
+            return
+        now = time.time()
+        if event.created:
+            made = datetime.fromisoformat(event.created).timestamp()
+            yield GaugeMetricFamily(
+                "davylamp_rules_age_seconds", "Since the pack was made.", value=max(0.0, now - made)
+            )
+        if event.expires:
+            until = datetime.fromisoformat(event.expires).timestamp()
+            yield GaugeMetricFamily(
+                "davylamp_rules_expired",
+                "1 once the pack should have been replaced; it goes on enforcing.",
+                value=float(now > until),
+            )
+
+
 class _Sinks(Collector):
     """How the outputs are, asked at the scrape."""
 
@@ -160,6 +218,11 @@ class _Sinks(Collector):
             "waiting": GaugeMetricFamily(
                 "davylamp_output_waiting_events", "Events in an output's queue.", labels=("output",)
             ),
+            "spool_waiting": _spool_gauge("waiting_events", "Events on disk for a receiver."),
+            "spool_dropped": _spool_counter("dropped", "Events that a full spool dropped."),
+            "spool_refused": _spool_counter("refused", "Events that a receiver would not have."),
+            "spool_bytes": _spool_gauge("bytes", "What a spool takes on disk."),
+            "spool_limit": _spool_gauge("limit_bytes", "What a spool may take."),
         }
         for key, value in self._counters().items():
             name, _, what = key.rpartition(".")
@@ -169,3 +232,11 @@ class _Sinks(Collector):
 
 def _sink_counter(what: str, said: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"davylamp_output_{what}_events", said, labels=("output",))
+
+
+def _spool_counter(what: str, said: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"davylamp_spool_{what}_events", said, labels=("output",))
+
+
+def _spool_gauge(what: str, said: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"davylamp_spool_{what}", said, labels=("output",))

@@ -18,6 +18,7 @@ from davylamp.events import (
     AnyEvent,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
 )
@@ -68,6 +69,10 @@ def one_line(event: AnyEvent) -> Text:
             line.append(f" {source} > {_shown(event.dest_ip, event.dest_port)} ")
             refused = f"would not have our certificate: {event.refusal}"
             line.append(printable(refused if event.refusal else event.diversion))
+        case PackEvent():
+            bad = event.change in ("refused", "returned", "expired")
+            line.append("pack    ", style="bold red" if bad else "cyan")
+            line.append(printable(f"{event.pack} {event.version} {event.change} {event.reason}"))
         case ActionEvent():
             action = event.action
             line.append("action  ", style="magenta")

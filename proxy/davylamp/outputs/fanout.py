@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from davylamp.events import AnyEvent
-from davylamp.outputs.sink import Sink
+from davylamp.outputs.select import Only
+from davylamp.outputs.sink import Sink, Spooling
 
 DEFAULT_CAPACITY = 10_000
 
@@ -44,7 +46,11 @@ class FanOut:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
     def counters(self) -> dict[str, int]:
-        """Return ``SINK.written``, ``SINK.dropped``, ``SINK.failed`` and ``SINK.waiting``."""
+        """Return ``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``.
+
+        Of a sink that spools also ``.spool_waiting``, ``.spool_dropped``, ``.spool_refused``,
+        ``.spool_bytes`` and ``.spool_limit``.
+        """
         return {key: value for lane in self._lanes for key, value in lane.counters().items()}
 
 
@@ -98,6 +104,15 @@ class _Lane:
             f"{self._name}.dropped": self._dropped,
             f"{self._name}.failed": self._failed,
             f"{self._name}.waiting": len(self._queue),
+            **self._spooled(),
+        }
+
+    def _spooled(self) -> dict[str, int]:
+        sink = self._sink.behind if isinstance(self._sink, Only) else self._sink
+        if not isinstance(sink, Spooling):
+            return {}
+        return {
+            f"{self._name}.spool_{what}": value for what, value in asdict(sink.spooled()).items()
         }
 
     async def _run(self) -> None:

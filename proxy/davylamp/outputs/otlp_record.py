@@ -31,6 +31,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     decode,
@@ -127,6 +128,13 @@ def _describe(event: AnyEvent) -> tuple[str, _Attributes]:
         case LineageEvent():
             changed: _Attributes = {"davylamp.change": event.change, "source.address": event.ip}
             return "lineage", changed | _who(event.lineage)
+        case PackEvent():
+            return "pack", {
+                "davylamp.change": event.change,
+                "davylamp.pack": event.pack,
+                "davylamp.pack_version": event.version,
+                "davylamp.reason": event.reason,
+            }
         case ActionEvent():
             acted: _Attributes = {
                 "davylamp.action": event.action.kind,

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from davylamp import events
 from davylamp.errors import LineageUnavailable
 from davylamp.events import AnyEvent
+from davylamp.outputs.sink import Spooled
 from davylamp.outputs.spool import Spool
 
 Deliver = Callable[[bytes], Awaitable[object]]
@@ -69,6 +70,11 @@ class RedisStream:
             "dropped": self._spool.dropped,
             "damaged": self._spool.damaged,
         }
+
+    def spooled(self) -> Spooled:
+        """Return what is on disk, without waiting for it."""
+        spool = self._spool
+        return Spooled(len(spool), spool.dropped, self.refused, spool.size, spool.max_bytes)
 
     async def write(self, event: AnyEvent) -> None:
         """Put the event on disk; raise OSError where the disk refuses it."""

@@ -11,6 +11,11 @@ class Only:
         self._sink = sink
         self._kinds = kinds
 
+    @property
+    def behind(self) -> Sink:
+        """The sink that has the events."""
+        return self._sink
+
     async def write(self, event: AnyEvent) -> None:
         """Pass the event on if it is of a wanted kind."""
         if isinstance(event, self._kinds):

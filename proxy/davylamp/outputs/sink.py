@@ -1,6 +1,7 @@
 """What a place for events is."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from davylamp.events import AnyEvent
 
@@ -18,4 +19,24 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Hand over what is held and release everything; later writes are errors."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What a sink keeps on disk: events that wait, were dropped for room, or were refused."""
+
+    waiting: int
+    dropped: int
+    refused: int
+    bytes: int
+    limit: int
+
+
+@runtime_checkable
+class Spooling(Protocol):
+    """A sink that keeps events on disk until they are taken."""
+
+    def spooled(self) -> Spooled:
+        """Return what is there, without waiting for the disk."""
         ...

@@ -65,7 +65,18 @@ class Spool:
         self._recover()
 
     def __len__(self) -> int:
-        return sum(segment.pending for segment in self._segments)
+        # A copy, made in one step: others look while the thread of an append adds a segment.
+        return sum(segment.pending for segment in tuple(self._segments))
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._total()
+
+    @property
+    def max_bytes(self) -> int:
+        """The bound of :attr:`size`."""
+        return self._max_bytes
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +228,7 @@ class Spool:
         self.dropped += segment.pending
 
     def _total(self) -> int:
-        return sum(segment.size for segment in self._segments)
+        return sum(segment.size for segment in tuple(self._segments))
 
     # Reading.
 

@@ -17,6 +17,7 @@ from typing import assert_never
 
 from davylamp import events
 from davylamp.events import AnyEvent
+from davylamp.outputs.sink import Spooled
 from davylamp.outputs.spool import Spool
 
 ATTEMPTS = 5
@@ -105,6 +106,11 @@ class SpooledSink:
             "dropped": self._spool.dropped,
             "damaged": self._spool.damaged,
         }
+
+    def spooled(self) -> Spooled:
+        """Return what is on disk, without waiting for it."""
+        spool = self._spool
+        return Spooled(len(spool), spool.dropped, self.refused, spool.size, spool.max_bytes)
 
     async def write(self, event: AnyEvent) -> None:
         """Put the event on disk; raise OSError where the disk refuses it."""

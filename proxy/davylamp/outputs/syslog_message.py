@@ -17,6 +17,7 @@ from davylamp.events import (
     AnyEvent,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
 )
@@ -27,7 +28,7 @@ from davylamp.outputs.renderings.text import endpoint, printable, sentence
 LAST_SEQUENCE = 2_147_483_647  # section 7.3.1; the next is 1
 _VALUE = 128  # characters of a parameter that is not ours to bound
 _SEVERITIES = {1: 2, 2: 3, 3: 4, 4: 5}  # critical, error, warning, notice
-_NOTICE, _INFORMATIONAL = 5, 6
+_WARNING, _NOTICE, _INFORMATIONAL = 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,10 @@ def _describe(event: AnyEvent) -> tuple[str, int, dict[str, str]]:
         case LineageEvent():
             fields = {"change": event.change, "ip": event.ip} | _who(event.lineage)
             return "lineage", _INFORMATIONAL, fields
+        case PackEvent():
+            fields = {"change": event.change, "pack": event.pack, "version": event.version}
+            bad = event.change in ("refused", "returned", "expired")
+            return "pack", _NOTICE if not bad else _WARNING, fields | {"reason": event.reason}
         case ActionEvent():
             fields = {
                 "action": event.action.kind,

@@ -6,6 +6,7 @@ from davylamp.decision import ACCEPT, Decision, Fate
 from davylamp.events import AlertEvent
 from davylamp.flow import Direction
 from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
 from davylamp.packet import UDP, Packet, slice_packet
@@ -68,6 +69,16 @@ class Pipeline:
     def held(self) -> int:
         """Bytes of memory that all tracked flows take."""
         return self._tcp.table.held
+
+    def use(self, pack: Pack) -> None:
+        """Judge new flows by another pack; flows under inspection keep theirs."""
+        self._pack = pack
+        self._reporter.use(pack.version)
+        self._tcp.use(pack)
+
+    def try_beside(self, trial: Trial | None) -> None:
+        """Have new TCP flows inspected by another pack as well, or no longer; see `Trial`."""
+        self._tcp.try_beside(trial)
 
     def packet(self, ip: bytes, now: float, *, triggered: bool = False) -> Decision:
         """Judge one IP packet; ``now`` is its time in seconds since the epoch.

@@ -8,6 +8,7 @@ from davylamp.events import Action, AlertEvent
 from davylamp.flow import Direction
 from davylamp.flowtable import Flow, FlowTable
 from davylamp.incident import Reporter, Sighting
+from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import Inspector
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
@@ -47,6 +48,7 @@ class TcpJudge:
     ) -> None:
         self.table = FlowTable(limits.flows)
         self._pack = pack
+        self._trial: Trial | None = None
         self._reporter = reporter
         self._orientation = orientation
         self._stats = stats
@@ -58,8 +60,19 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+        self._listed = bool(pack.endpoints)
         self._cleared = ClearedFlows()
         self._steering = steering
+
+    def use(self, pack: Pack) -> None:
+        """Judge new flows by another pack."""
+        self._pack = pack
+        self._listed = bool(pack.endpoints)
+
+    def try_beside(self, trial: Trial | None) -> None:
+        """Have new flows inspected by another pack as well, or no longer."""
+        self._trial = trial
+        self._listed = bool(self._pack.endpoints or (trial is not None and trial.pack.endpoints))
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -143,7 +156,11 @@ class TcpJudge:
             return ACCEPT
         self._stats.flows += 1
         direction = self._orientation.of(packet)
-        inspector = Inspector(self._pack, self._inspection)
+        inspector = self._inspector()
+        if self._listed:
+            outward = direction is Direction.ORIGINATOR
+            address = packet.dst_addr if outward else packet.src_addr
+            inspector.reach(address, packet.dst_port if outward else packet.src_port, now)
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None
@@ -360,13 +377,18 @@ class TcpJudge:
         outward = self._orientation.of(packet) is Direction.ORIGINATOR
         return Decision(Fate.ACCEPT, suspect=key if outward else key.reversed())
 
+    def _inspector(self) -> Inspector:
+        if self._trial is not None:
+            return self._trial.inspector(self._pack, self._inspection)
+        return Inspector(self._pack, self._inspection)
+
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
         if not flow.suspicion:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
-        flow.inspector = Inspector(self._pack, self._inspection)
+        flow.inspector = self._inspector()
         self.table.touch(flow)
 
     def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
@@ -411,7 +433,9 @@ class TcpJudge:
         self, flow: Flow, found: tuple[Finding, ...], now: float
     ) -> tuple[tuple[AlertEvent, ...], Verdict]:
         inspector = flow.inspector
-        sighting = Sighting(flow.key, flow.begin, now, inspector.app_proto, inspector.hello)
+        sighting = Sighting(
+            flow.key, flow.begin, now, inspector.app_proto, inspector.hello, inspector.pack_version
+        )
         alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self._stats.alerts += len(alerts)
         return alerts, verdict

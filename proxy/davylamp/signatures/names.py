@@ -36,7 +36,9 @@ class Grade(StrEnum):
     CANDIDATE = "candidate"
 
 
-_CONFIDENCE = {Grade.CONFIRMED: 95, Grade.PROBABLE: 70, Grade.CANDIDATE: 50}
+CONFIDENCE = {Grade.CONFIRMED: 95, Grade.PROBABLE: 70, Grade.CANDIDATE: 50}
+"""How sure an entry of a grade is, 0 to 100."""
+
 _MIXED_AT_MOST = 60
 
 
@@ -60,7 +62,7 @@ class NameEntry:
     @property
     def confidence(self) -> int:
         """How sure a match is, 0 to 100."""
-        known = _CONFIDENCE[self.grade]
+        known = CONFIDENCE[self.grade]
         return known if self.kind is Kind.ENDPOINT else min(known, _MIXED_AT_MOST)
 
 
@@ -145,3 +147,8 @@ def find[T](table: Mapping[str, T], name: str) -> T | None:
         if (value := table.get(key)) is not None:
             return value
     return None
+
+
+def find_all[T](table: Mapping[str, T], name: str) -> list[T]:
+    """Return all that a table keyed by list names holds for a host name, the longest first."""
+    return [value for key in candidates(name) if (value := table.get(key)) is not None]

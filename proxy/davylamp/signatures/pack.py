@@ -1,35 +1,46 @@
-"""A pack: its signatures and name lists, compiled and indexed, and the three lookups.
+"""A pack: its signatures and lists, compiled and indexed, and the lookups.
 
-A pack is a set of named files: ``pack.yaml`` (name and version), ``lists/NAME.tsv``, and one
-``FAMILY/ID.yaml`` for each signature. Building one is pure; ``disk`` reads the files.
+A pack is a set of named files: ``pack.yaml`` (name and version), ``lists/NAME.tsv``, one
+``FAMILY/ID.yaml`` for each signature and, beside them, its vectors as ``vectors/FAMILY/ID.yaml``.
+Building one is pure; ``disk`` reads the files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Self, assert_never
+from typing import Self
 
 from davylamp.errors import PackError
-from davylamp.signatures.compile import NAME_FIELDS, compile_signature
-from davylamp.signatures.index import MessageIndex
+from davylamp.flow import Direction
+from davylamp.signatures.combined import CombinationIndex
+from davylamp.signatures.compile import compile_signature
+from davylamp.signatures.endpoints import EndpointEntry, lists_endpoints, parse_endpoints
+from davylamp.signatures.heads import HeadIndex
+from davylamp.signatures.hellos import HelloIndex
+from davylamp.signatures.indexes import Indexes
+from davylamp.signatures.listed import EndpointIndex
 from davylamp.signatures.model import (
-    EventCondition,
     JsonCondition,
     Match,
     Maturity,
-    NameCondition,
     NameMatch,
     Path,
     Signature,
     SignatureId,
 )
-from davylamp.signatures.names import Kind, NameEntry, find, parse_names
+from davylamp.signatures.names import NameEntry, parse_names
 from davylamp.signatures.source import Scalar, Table, read
+from davylamp.signatures.texts import LineIndex, StartIndex
 from davylamp.signatures.vocabulary import coin_of_algo
 from davylamp.signatures.wallets import coin_of_wallet
 
 FORMAT = 1
 MANIFEST = "pack.yaml"
+VECTORS = "vectors"
+"""The folder of a pack with its signatures' examples."""
+
+type Lists = Mapping[str, tuple[NameEntry, ...]]
+type EndpointLists = Mapping[str, tuple[EndpointEntry, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,9 @@ class Pack:
     name: str
     version: str
     signatures: Mapping[SignatureId, Signature]
-    lists: Mapping[str, tuple[NameEntry, ...]]
-    _messages: MessageIndex
-    _names: Mapping[str, Mapping[str, NameMatch]]
-    _events: Mapping[str, Signature]
+    lists: Lists
+    endpoint_lists: EndpointLists
+    indexes: Indexes
 
     @classmethod
     def build(
@@ -54,7 +64,8 @@ class Pack:
         name: str,
         version: str,
         signatures: Iterable[Signature],
-        lists: Mapping[str, tuple[NameEntry, ...]],
+        lists: Lists,
+        endpoint_lists: EndpointLists = MappingProxyType({}),
     ) -> Self:
         """Index signatures and lists; raise PackError where they contradict each other."""
         by_id: dict[SignatureId, Signature] = {}
@@ -63,15 +74,13 @@ class Pack:
                 raise PackError(f"two signatures have the id {signature.id!r}; rename one")
             by_id[signature.id] = signature
         live = [one for one in by_id.values() if one.maturity is not Maturity.SANDBOX]
-        names, events = _index_names_and_events(live, lists)
         return cls(
             name=name,
             version=version,
             signatures=MappingProxyType(by_id),
             lists=MappingProxyType(dict(lists)),
-            _messages=MessageIndex(live),
-            _names=names,
-            _events=events,
+            endpoint_lists=MappingProxyType(dict(endpoint_lists)),
+            indexes=Indexes.build(live, lists, endpoint_lists),
         )
 
     def with_sandbox(self) -> Self:
@@ -86,20 +95,57 @@ class Pack:
                 for one in self.signatures.values()
             ),
             self.lists,
+            self.endpoint_lists,
         )
 
-    def match_message(self, message: Mapping[str, object]) -> tuple[Match, ...]:
-        """Return what a JSON object matches, surest first.
+    @property
+    def lines(self) -> LineIndex:
+        """The conditions on lines of text."""
+        return self.indexes.lines
+
+    @property
+    def starts(self) -> StartIndex:
+        """The conditions on a direction's first bytes."""
+        return self.indexes.starts
+
+    @property
+    def heads(self) -> HeadIndex:
+        """The conditions on heads of HTTP messages."""
+        return self.indexes.heads
+
+    @property
+    def hellos(self) -> HelloIndex:
+        """The conditions on ClientHellos."""
+        return self.indexes.hellos
+
+    @property
+    def endpoints(self) -> EndpointIndex:
+        """The conditions on where a flow goes."""
+        return self.indexes.endpoints
+
+    @property
+    def combinations(self) -> CombinationIndex:
+        """The combined conditions."""
+        return self.indexes.combinations
+
+    def match_message(
+        self, message: Mapping[str, object], direction: Direction | None = None
+    ) -> tuple[Match, ...]:
+        """Return what a JSON object matches, surest first; parts of combinations are among it.
 
         Fallbacks are left out where a stable signature that is none matches; of several, one stays.
 
-        ``message`` is a parsed JSON object: dict, list, str, int, float, bool and None. Costs no
-        more than the message's size, however large the pack is.
+        ``message`` is a parsed JSON object: dict, list, str, int, float, bool and None;
+        ``direction`` is who says it, None where that is not known and conditions that ask for one
+        are met by either. Costs no more than the message's size, however large the pack is.
         """
         found = [
             _match(signature, condition, message)
-            for signature, condition in self._messages.candidates(message)
-            if condition.members.test(message)
+            for signature, condition in self.indexes.messages.candidates(message)
+            if (
+                condition.direction is None or direction is None or condition.direction is direction
+            )
+            and condition.members.test(message)
         ]
         if len(found) > 1:
             found.sort(key=lambda match: (-match.signature.confidence, match.signature.id))
@@ -109,33 +155,48 @@ class Pack:
     def match_name(self, field: str, name: str) -> NameMatch | None:
         """Return the entry that a host name seen in ``field`` falls under, or None.
 
-        ``field`` is one of compile.NAME_FIELDS. At most ten dictionary lookups.
+        ``field`` is one of language.NAME_FIELDS. At most ten dictionary lookups.
         """
-        table = self._names.get(field)
-        match = find(table, name) if table else None
-        return None if match is None or match.entry.kind is Kind.WEBSITE else match
+        return self.indexes.names.match(field, name)
+
+    def match_names(self, field: str, name: str) -> tuple[NameMatch, ...]:
+        """Return the same, and the entries that it falls under for parts of combinations."""
+        return self.indexes.names.match_all(field, name)
 
     def match_event(self, event: str) -> Signature | None:
         """Return the signature for something that was noticed, or None."""
-        return self._events.get(event)
+        return self.indexes.events.get(event)
+
+    def match_events(self, event: str) -> Iterator[Signature]:
+        """Yield the same, and the part of combinations that waits for it."""
+        for table in (self.indexes.events, self.indexes.event_parts):
+            if (signature := table.get(event)) is not None:
+                yield signature
 
 
 def load(files: Mapping[str, bytes]) -> Pack:
     """Compile a pack from its files, keyed by path relative to the pack with ``/`` between.
 
-    Markdown files are left alone. Raises PackError naming what cannot be used, and where.
+    Markdown files and vectors are left alone. Raises PackError naming what cannot be used, and
+    where.
     """
     if MANIFEST not in files:
         raise PackError(f"no {MANIFEST}: a pack has one, with its name and version")
-    name, version = _manifest(files[MANIFEST])
+    name, version = read_manifest(files[MANIFEST])
     signatures: list[Signature] = []
     lists: dict[str, tuple[NameEntry, ...]] = {}
+    endpoint_lists: dict[str, tuple[EndpointEntry, ...]] = {}
     for file in sorted(files):
         folder, _, base = file.rpartition("/")
         stem, _, suffix = base.rpartition(".")
         match suffix:
             case "tsv" if folder == "lists":
-                lists[stem] = parse_names(files[file], file)
+                if lists_endpoints(files[file]):
+                    endpoint_lists[stem] = parse_endpoints(files[file], file)
+                else:
+                    lists[stem] = parse_names(files[file], file)
+            case "yaml" if folder.partition("/")[0] == VECTORS:
+                pass
             case "yaml" if file != MANIFEST:
                 signatures.append(compile_signature(files[file], file))
             case "md" | "yaml":
@@ -145,10 +206,11 @@ def load(files: Mapping[str, bytes]) -> Pack:
                     f"{file}: not part of a pack; signatures are FAMILY/ID.yaml, "
                     "lists are lists/NAME.tsv"
                 )
-    return Pack.build(name, version, signatures, lists)
+    return Pack.build(name, version, signatures, lists, endpoint_lists)
 
 
-def _manifest(data: bytes) -> tuple[str, str]:
+def read_manifest(data: bytes) -> tuple[str, str]:
+    """Return a pack's name and version; raise PackError where this davylamp cannot read it."""
     node = read(data, MANIFEST)
     values = {
         key.text: value.text
@@ -163,34 +225,6 @@ def _manifest(data: bytes) -> tuple[str, str]:
     if not values.get("name") or not values.get("version"):
         raise PackError(f"{MANIFEST}: write 'name' and 'version'")
     return values["name"], values["version"]
-
-
-def _index_names_and_events(
-    signatures: list[Signature], lists: Mapping[str, tuple[NameEntry, ...]]
-) -> tuple[Mapping[str, Mapping[str, NameMatch]], Mapping[str, Signature]]:
-    names: dict[str, dict[str, NameMatch]] = {field: {} for field in NAME_FIELDS}
-    events: dict[str, Signature] = {}
-    for signature in sorted(signatures, key=lambda one: (one.confidence, one.id)):
-        match signature.condition:
-            case NameCondition(field, list_name):
-                if list_name not in lists:
-                    raise PackError(
-                        f"{signature.id}: there is no list {list_name!r}; add lists/{list_name}.tsv"
-                    )
-                table = names[field]
-                for entry in lists[list_name]:
-                    table[entry.name] = NameMatch(signature, entry)
-            case EventCondition(event):
-                if event in events:
-                    raise PackError(
-                        f"{signature.id} and {events[event].id} both wait for {event!r}; keep one"
-                    )
-                events[event] = signature
-            case JsonCondition():
-                pass
-            case other:
-                assert_never(other)
-    return MappingProxyType(names), MappingProxyType(events)
 
 
 def _without_needless_fallbacks(found: list[Match]) -> list[Match]:
@@ -213,9 +247,7 @@ def _match(signature: Signature, condition: JsonCondition, message: Mapping[str,
         coin = coin_of_wallet(_text_at(message, condition.wallet_at))
     if not coin and condition.algo_at:
         coin = coin_of_algo(_text_at(message, condition.algo_at))
-    if not coin and len(signature.coins) == 1:
-        coin = signature.coins[0]
-    return Match(signature, coin, signature.detail)
+    return Match(signature, coin or signature.coin, signature.detail)
 
 
 def _text_at(message: object, path: Path) -> str:

@@ -6,29 +6,29 @@ most once, so it costs no more than the value's size; it recurses only as deep a
 written; there is no backtracking. docs/signatures.md has the grammar as a table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 
 from davylamp.signatures.source import (
     Constant,
     Node,
-    Place,
     Scalar,
     Sequence,
     Table,
     fault,
     suggest,
 )
-from davylamp.signatures.vocabulary import is_algo, is_miner_agent
-from davylamp.signatures.wallets import find_wallet, names_worker
+from davylamp.signatures.words import Test, compile_word, is_anything
 
 MAX_SHAPE_DEPTH = 8
 
-type Test = Callable[[object], bool]
+type TypedConstant = tuple[type, Constant]
+"""A value with its type: to Python 1 == True == 1.0, to JSON they are three values."""
 
-_HEX = "0123456789abcdefABCDEF"
-_MORE = "..."
+OPTIONAL = "$optional"
+MORE = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +36,17 @@ class Shape:
     """A compiled shape.
 
     ``members`` are the members an object must have, with their shapes; ``arity`` the least and
-    greatest length of a positional array (None: no limit). Both are empty for other shapes.
+    greatest length of a positional array (None: no limit), ``items`` the shapes of those that must
+    be there. ``constants`` are all values that it allows, with their types; ``prefixes`` what a
+    string must begin with, one of them. All are empty for other shapes.
     """
 
     test: Test
     members: "tuple[tuple[str, Shape], ...]" = ()
     arity: tuple[int, int | None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """Length limits of a sized word; ``high`` None is no limit."""
-
-    low: int
-    high: int | None
-
-    def holds(self, length: int) -> bool:
-        return self.low <= length and (self.high is None or length <= self.high)
-
-
-_ANY_SIZE = _Size(0, None)
+    items: "tuple[Shape, ...]" = ()
+    constants: frozenset[TypedConstant] = frozenset()
+    prefixes: tuple[str, ...] = ()
 
 
 def compile_shape(node: Node, depth: int = 0) -> Shape:
@@ -77,101 +68,10 @@ def compile_shape(node: Node, depth: int = 0) -> Shape:
 
 
 def _words(node: Scalar) -> Shape:
-    tests = tuple(_word(word.strip(), node.place) for word in node.text.split("|"))
+    tests = tuple(compile_word(word.strip(), node.place) for word in node.text.split("|"))
     if len(tests) == 1:
         return Shape(tests[0])
     return Shape(lambda value: any(test(value) for test in tests))
-
-
-def _word(word: str, place: Place) -> Test:
-    if word.endswith("?"):
-        raise fault(place, f"{word!r}: a '?' has a meaning only on a list item or a member's name")
-    name, colon, size = word.partition(":")
-    if name in _SIZED:
-        return _SIZED[name](_size(size, place) if colon else _ANY_SIZE)
-    if name not in _PLAIN:
-        known = [*_PLAIN, *_SIZED]
-        hint = suggest(name, known)
-        raise fault(place, f"{name!r} is not a shape; {hint} (a fixed value is {{$const: ...}})")
-    if colon:
-        raise fault(place, f"{name!r} takes no size; write {name!r} alone")
-    return _PLAIN[name]
-
-
-def _size(text: str, place: Place) -> _Size:
-    low, dash, high = text.partition("-")
-    if not (low.isdecimal() and (high.isdecimal() or not high)) or len(text) > 12:
-        raise fault(place, f"{text!r} is not a size; write 8 (exactly), 8-16 or 8- (at least)")
-    if not dash:
-        return _Size(int(low), int(low))
-    size = _Size(int(low), int(high) if high else None)
-    if size.high is not None and size.high < size.low:
-        raise fault(place, f"{text!r} is empty; write the smaller number first")
-    return size
-
-
-def _string(size: _Size) -> Test:
-    return lambda value: isinstance(value, str) and size.holds(len(value))
-
-
-def _hex(size: _Size) -> Test:
-    # str.strip is one pass over the string: what is left is empty when all of it is hexadecimal.
-    return lambda value: isinstance(value, str) and size.holds(len(value)) and not value.strip(_HEX)
-
-
-def _prefixed_hex(size: _Size) -> Test:
-    return lambda value: (
-        isinstance(value, str)
-        and size.holds(len(value) - 2)
-        and value.startswith(("0x", "0X"))
-        and not value[2:].strip(_HEX)
-    )
-
-
-def _wallet(size: _Size) -> Test:
-    def test(value: object) -> bool:
-        wallet = find_wallet(value) if isinstance(value, str) else None
-        return wallet is not None and size.holds(len(wallet.address))
-
-    return test
-
-
-def _digits(size: _Size) -> Test:
-    return lambda value: isinstance(value, str) and size.holds(len(value)) and _is_decimal(value)
-
-
-def _is_decimal(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_PLAIN: dict[str, Test] = {
-    "any": lambda _value: True,
-    "number": _is_number,
-    "integer": _is_integer,
-    "bool": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-    "object": lambda value: isinstance(value, dict),
-    "agent": lambda value: isinstance(value, str) and is_miner_agent(value),
-    "algo": lambda value: isinstance(value, str) and is_algo(value),
-    "worker": lambda value: isinstance(value, str) and names_worker(value),
-}
-
-_SIZED: dict[str, Callable[[_Size], Test]] = {
-    "string": _string,
-    "hex": _hex,
-    "0xhex": _prefixed_hex,
-    "digits": _digits,
-    "array": lambda size: lambda value: isinstance(value, list) and size.holds(len(value)),
-    "wallet": _wallet,
-}
 
 
 # --- lists: [a, b, c?, ...] ---------------------------------------------------------------
@@ -179,22 +79,22 @@ _SIZED: dict[str, Callable[[_Size], Test]] = {
 
 def _array(node: Sequence, depth: int) -> Shape:
     items = list(node.items)
-    more = bool(items) and isinstance(items[-1], Scalar) and items[-1].text == _MORE
+    more = bool(items) and isinstance(items[-1], Scalar) and items[-1].text == MORE
     if more:
         items.pop()
         if not items:
             raise fault(node.place, "'...' means more of the item before it; write that item first")
-    tests: list[Test] = []
+    shapes: list[Shape] = []
     least = 0
     for item in items:
-        inner, optional = _optional_item(item, depth)
-        if not optional and len(tests) > least:
+        inner, optional = optional_item(item, depth)
+        if not optional and len(shapes) > least:
             raise fault(item.place, "only the last items may be optional; give this one a '?' too")
-        tests.append(inner.test)
+        shapes.append(inner)
         least += not optional
-    fixed = tuple(tests)
+    fixed = tuple(shape.test for shape in shapes)
     most = None if more else len(fixed)
-    rest = fixed[-1] if more else _PLAIN["any"]
+    rest = fixed[-1] if more else is_anything
 
     def test(value: object) -> bool:
         if not isinstance(value, list):
@@ -207,14 +107,15 @@ def _array(node: Sequence, depth: int) -> Shape:
                 return False
         return length <= len(fixed) or all(map(rest, islice(value, len(fixed), None)))
 
-    return Shape(test, arity=(least, most))
+    return Shape(test, arity=(least, most), items=tuple(shapes[:least]))
 
 
-def _optional_item(item: Node, depth: int) -> tuple[Shape, bool]:
+def optional_item(item: Node, depth: int = 0) -> tuple[Shape, bool]:
+    """Compile an item of a list; tell whether it may be missing."""
     match item:
         case Scalar(text, plain, place) if text.endswith("?"):
             return compile_shape(Scalar(text[:-1], plain, place), depth + 1), True
-        case Table(((Scalar("$optional"), inner),)):
+        case Table(((Scalar(key), inner),)) if key == OPTIONAL:
             return compile_shape(inner, depth + 1), True
         case _:
             return compile_shape(item, depth + 1), False
@@ -252,24 +153,13 @@ def _operator(node: Table, depth: int) -> Shape:
     key, value = node.entries[0]
     if len(node.entries) > 1:
         raise fault(node.entries[1][0].place, f"{key.text!r} must stand alone in its mapping")
-    match key.text:
-        case "$const":
-            return Shape(_in((_constant(value),)))
-        case "$in":
-            return Shape(_in(tuple(_constant(item) for item in _list_of(key, value))))
-        case "$starts_with":
-            return Shape(_starts_with(_prefixes(key, value)))
-        case "$one_of":
-            return _one_of(tuple(compile_shape(item, depth + 1) for item in _list_of(key, value)))
-        case "$all_of":
-            return _all_of(tuple(compile_shape(item, depth + 1) for item in _list_of(key, value)))
-        case "$some":
-            return Shape(_some(compile_shape(value, depth + 1).test))
-        case "$optional":
-            raise fault(key.place, "'$optional' has a meaning only on a list item")
-        case _:
-            known = ("$const", "$in", "$starts_with", "$one_of", "$all_of", "$some", "$optional")
-            raise fault(key.place, f"{key.text!r} is not an operator; {suggest(key.text, known)}")
+    if key.text == OPTIONAL:
+        raise fault(key.place, f"{OPTIONAL!r} has a meaning only on a list item")
+    operator = _OPERATORS.get(key.text)
+    if operator is None:
+        hint = suggest(key.text, (*_OPERATORS, OPTIONAL))
+        raise fault(key.place, f"{key.text!r} is not an operator; {hint}")
+    return operator.compile(key, value, depth + 1)
 
 
 def _list_of(key: Scalar, value: Node) -> tuple[Node, ...]:
@@ -284,26 +174,37 @@ def _constant(node: Node) -> Constant:
     return node.constant()
 
 
-def _in(constants: tuple[Constant, ...]) -> Test:
-    # Keyed by type too: to Python 1 == True == 1.0, to JSON they are three values.
-    allowed = frozenset((type(constant), constant) for constant in constants)
+def _in(constants: tuple[Constant, ...]) -> Shape:
+    allowed: frozenset[TypedConstant] = frozenset((type(one), one) for one in constants)
 
     def test(value: object) -> bool:
         return isinstance(value, str | int | float | None) and (type(value), value) in allowed
 
-    return test
+    return Shape(test, constants=allowed)
 
 
-def _prefixes(key: Scalar, value: Node) -> tuple[str, ...]:
+def _parts(key: Scalar, value: Node) -> tuple[str, ...]:
     nodes = (value,) if isinstance(value, Scalar) else _list_of(key, value)
     texts = tuple(node.text for node in nodes if isinstance(node, Scalar) and node.text)
     if len(texts) != len(nodes):
-        raise fault(value.place, "'$starts_with' takes a string, or a list of strings")
+        raise fault(value.place, f"{key.text!r} takes a string, or a list of strings")
     return texts
 
 
 def _starts_with(prefixes: tuple[str, ...]) -> Test:
     return lambda value: isinstance(value, str) and value.startswith(prefixes)
+
+
+def _ends_with(ends: tuple[str, ...]) -> Test:
+    return lambda value: isinstance(value, str) and value.endswith(ends)
+
+
+def _contains(parts: tuple[str, ...]) -> Test:
+    return lambda value: isinstance(value, str) and all(part in value for part in parts)
+
+
+def _not(test: Test) -> Test:
+    return lambda value: not test(value)
 
 
 def _some(item: Test) -> Test:
@@ -334,4 +235,96 @@ def _all_of(shapes: tuple[Shape, ...]) -> Shape:
         lambda value: all(test(value) for test in tests),
         members=tuple(member for shape in shapes for member in shape.members),
         arity=next((shape.arity for shape in shapes if shape.arity), None),
+        items=next((shape.items for shape in shapes if shape.items), ()),
+        constants=next((shape.constants for shape in shapes if shape.constants), frozenset()),
+        prefixes=next((shape.prefixes for shape in shapes if shape.prefixes), ()),
     )
+
+
+# --- what the operators are ---------------------------------------------------------------
+
+
+def _const(_key: Scalar, value: Node, _depth: int) -> Shape:
+    return _in((_constant(value),))
+
+
+def _one_constant(key: Scalar, value: Node, _depth: int) -> Shape:
+    return _in(tuple(_constant(item) for item in _list_of(key, value)))
+
+
+def _beginning(key: Scalar, value: Node, _depth: int) -> Shape:
+    prefixes = _parts(key, value)
+    return Shape(_starts_with(prefixes), prefixes=prefixes)
+
+
+def _end(key: Scalar, value: Node, _depth: int) -> Shape:
+    return Shape(_ends_with(_parts(key, value)))
+
+
+def _middle(key: Scalar, value: Node, _depth: int) -> Shape:
+    return Shape(_contains(_parts(key, value)))
+
+
+def _any_shape(key: Scalar, value: Node, depth: int) -> Shape:
+    return _one_of(tuple(compile_shape(item, depth) for item in _list_of(key, value)))
+
+
+def _all_shapes(key: Scalar, value: Node, depth: int) -> Shape:
+    return _all_of(tuple(compile_shape(item, depth) for item in _list_of(key, value)))
+
+
+def _some_item(_key: Scalar, value: Node, depth: int) -> Shape:
+    return Shape(_some(compile_shape(value, depth).test))
+
+
+def _other_shape(_key: Scalar, value: Node, depth: int) -> Shape:
+    return Shape(_not(compile_shape(value, depth).test))
+
+
+class Takes(StrEnum):
+    """What an operator is written with."""
+
+    CONSTANT = "a constant"
+    CONSTANTS = "a list of constants"
+    TEXTS = "a text, or a list of texts"
+    SHAPE = "a shape"
+    SHAPES = "a list of shapes"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A mapping with a single key that begins with ``$``; ``says`` what a value is then."""
+
+    takes: Takes
+    says: str
+    compile: Callable[[Scalar, Node, int], Shape]
+
+
+_OPERATORS = {
+    "$const": Operator(
+        Takes.CONSTANT, "exactly this string, number, `true`, `false` or `null`", _const
+    ),
+    "$in": Operator(Takes.CONSTANTS, "one of these", _one_constant),
+    "$starts_with": Operator(
+        Takes.TEXTS, "a string that begins so, or with one of several", _beginning
+    ),
+    "$ends_with": Operator(Takes.TEXTS, "a string that ends so, or with one of several", _end),
+    "$contains": Operator(Takes.TEXTS, "a string with this in it, or with all of several", _middle),
+    "$one_of": Operator(Takes.SHAPES, "any of these shapes", _any_shape),
+    "$all_of": Operator(Takes.SHAPES, "all of these shapes at once", _all_shapes),
+    "$some": Operator(
+        Takes.SHAPE,
+        "a list with an item of this shape, or an object with a member that has it",
+        _some_item,
+    ),
+    "$not": Operator(
+        Takes.SHAPE,
+        "anything but this shape: `name?: {$not: any}` is an object without `name`",
+        _other_shape,
+    ),
+}
+
+
+def operators() -> Iterator[tuple[str, Operator]]:
+    """Yield every operator under its key."""
+    yield from _OPERATORS.items()

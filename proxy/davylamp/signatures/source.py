@@ -5,6 +5,7 @@ refused on the way: tags, anchors and aliases (the "billion laughs"), duplicate 
 documents, great depth, great size. Nothing here builds Python objects from YAML tags.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -107,6 +108,25 @@ def read(data: bytes, file: str) -> Node:
         raise PackError(f"{where}: not YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise PackError(f"{file}: not YAML: {error}") from error
+
+
+def canonical(node: Node, without: tuple[str, ...] = ()) -> str:
+    """Return one line that two nodes share if they say the same, however they are laid out.
+
+    Keys are put in order; ``without`` names keys of the outermost mapping that are left out.
+    """
+    match node:
+        case Scalar():
+            return json.dumps(node.constant())
+        case Sequence(items):
+            return f"[{', '.join(map(canonical, items))}]"
+        case Table(entries):
+            parts = sorted(
+                f"{json.dumps(key.text)}: {canonical(value)}"
+                for key, value in entries
+                if key.text not in without
+            )
+            return f"{{{', '.join(parts)}}}"
 
 
 def fault(place: Place, text: str) -> PackError:

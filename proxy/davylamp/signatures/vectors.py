@@ -1,13 +1,17 @@
 """Vectors: traffic in, and whether a signature must fire on it.
 
 A vector file is a list of ``name``, ``source``, ``stream``, ``expect`` and ``also``. A step of the
-stream is ``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, or
-an ``event``. docs/signatures.md has an example. Callers feed the steps to the engine; `feedings`
-gives the same bytes whole, byte by byte, and cut at every boundary.
+stream is ``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, an
+``event``, or the ``endpoint`` that the flow goes to. docs/signatures.md has an example. Callers
+feed the steps to the engine; `feedings` gives the same bytes whole, byte by byte, and cut at every
+boundary.
 """
 
+from calendar import timegm
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from ipaddress import ip_address
 
 from davylamp.flow import Direction
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
@@ -39,7 +43,16 @@ class Noticed:
     event: str
 
 
-type Step = Bytes | Name | Noticed
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The flow goes to this packed address and port, at ``now`` seconds since the epoch."""
+
+    address: bytes
+    port: int
+    now: float
+
+
+type Step = Bytes | Name | Noticed | Reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +84,24 @@ def feedings(steps: tuple[Bytes, ...]) -> Iterator[tuple[str, tuple[Bytes, ...]]
     Whole as written; byte by byte; then, for every boundary inside a step, cut there once.
     """
     yield "whole", steps
-    yield (
-        "byte by byte",
-        tuple(
-            Bytes(step.direction, step.data[at : at + 1])
-            for step in steps
-            for at in range(len(step.data))
-        ),
-    )
+    yield "byte by byte", byte_by_byte(steps)
     for number, step in enumerate(steps):
         for at in range(1, len(step.data)):
             halves = (
                 Bytes(step.direction, step.data[:at]),
                 Bytes(step.direction, step.data[at:]),
             )
-            yield f"step {number} cut at {at}", (*steps[:number], *halves, *steps[number + 1 :])
+            word = f"with step {number + 1} cut at byte {at}"
+            yield word, (*steps[:number], *halves, *steps[number + 1 :])
+
+
+def byte_by_byte(steps: tuple[Bytes, ...]) -> tuple[Bytes, ...]:
+    """Return the same stream, a step a byte."""
+    return tuple(
+        Bytes(step.direction, step.data[at : at + 1])
+        for step in steps
+        for at in range(len(step.data))
+    )
 
 
 def _vector(node: Node) -> Vector:
@@ -137,9 +153,23 @@ def _step(node: Node) -> Step:
             return Name(field, name)
         case Table(((Scalar("event"), Scalar(event)),)):
             return Noticed(event)
+        case Table(((Scalar("endpoint"), Table() as endpoint),)):
+            return _reached(endpoint)
         case _:
             raise fault(
                 node.place,
                 "a step is client: TEXT, server: TEXT, client: {hex: 16 03 01}, "
-                "name: {tls.sni: HOST} or event: NAME",
+                "name: {tls.sni: HOST}, event: NAME or endpoint: {to: ADDRESS:PORT, on: DAY}",
             )
+
+
+def _reached(node: Table) -> Reached:
+    to, on = node.get("to"), node.get("on")
+    if not isinstance(to, Scalar) or not isinstance(on, Scalar) or len(node.entries) != 2:
+        raise fault(node.place, "an endpoint is {to: 192.0.2.7:3333, on: 2026-11-28}")
+    host, _, port = to.text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]")).packed
+        return Reached(address, int(port), timegm(date.fromisoformat(on.text).timetuple()))
+    except ValueError as error:
+        raise fault(to.place, f"'to' is ADDRESS:PORT, 'on' a day: {error}") from error

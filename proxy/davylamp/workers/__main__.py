@@ -1,18 +1,18 @@
 """``python -m davylamp.workers queue NUMBER FD PARENT`` or ``... sample GROUP FD PARENT``.
 
-One worker process. FD is the worker's end of the socket pair; its first line is the configuration,
-as JSON. PARENT is the number of the process that supervises it.
+One worker process. FD is the worker's end of the socket pair; its first line is the brief
+(`orders`). PARENT is the number of the process that supervises it.
 """
 
-import logging
 import socket
 import sys
 
-from davylamp.config import GatewayConfig
 from davylamp.errors import DavylampError
+from davylamp.logs import set_up_as_told
 from davylamp.workers.inline import InlineWorker
-from davylamp.workers.link import read_configuration
+from davylamp.workers.link import read_brief
 from davylamp.workers.loop import Worker, settle_in
+from davylamp.workers.orders import Brief
 from davylamp.workers.sampler import Sampler
 
 _EXIT_CANNOT = 2
@@ -21,11 +21,10 @@ _EXIT_CANNOT = 2
 def main(arguments: list[str]) -> int:
     """Run the worker; return 2, with the reason on stderr, when it cannot start."""
     kind, number, descriptor, parent = arguments
-    logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
+    set_up_as_told()
     end = socket.socket(fileno=int(descriptor))
     try:
-        config = read_configuration(end)
-        worker = _worker(kind, int(number), config, end)
+        worker = _worker(kind, int(number), read_brief(end), end)
     except (DavylampError, EOFError) as error:
         sys.stderr.write(f"davylamp: {kind} {number}: {error}\n")
         return _EXIT_CANNOT
@@ -34,10 +33,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _worker(kind: str, number: int, config: GatewayConfig, end: socket.socket) -> Worker:
+def _worker(kind: str, number: int, brief: Brief, end: socket.socket) -> Worker:
     if kind == "queue":
-        return InlineWorker(number, config, end)
-    return Sampler(config, end)
+        return InlineWorker(number, brief, end)
+    return Sampler(brief, end)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import socket
 import time
 
 from davylamp.capture.nfqueue import NfQueue, QueuedPacket
-from davylamp.config import GatewayConfig
 from davylamp.decision import ACCEPT, DROP, Decision
 from davylamp.marks import MarkField
 from davylamp.pipeline import Vantage
 from davylamp.workers.loop import Worker
+from davylamp.workers.orders import Brief
 
 _WAIT_SECONDS = 0.25
 
@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 class InlineWorker(Worker):
     """Judges one queue."""
 
-    def __init__(self, number: int, config: GatewayConfig, end: socket.socket) -> None:
-        super().__init__(f"queue-{number}", config, end, Vantage.INLINE)
+    def __init__(self, number: int, brief: Brief, end: socket.socket) -> None:
+        super().__init__(f"queue-{number}", brief, end, Vantage.INLINE)
+        config = brief.config
         marks = MarkField(config.rules.mark_shift)
         self._triggered = marks.triggered
         self._on_exception = ACCEPT if config.exception_policy == "fail-open" else DROP

@@ -10,10 +10,11 @@ from collections import deque
 
 import msgspec
 
-from davylamp.config import GatewayConfig
 from davylamp.events import Event, encode
+from davylamp.workers.orders import AnswerRecord, Brief, PackOrder, decode_order
 
 BACKLOG = 10_000
+_PIECE = 1 << 16
 LINE_LIMIT = 1 << 20
 """Bytes that a line may have; an alert with all its evidence is a hundredth of that."""
 
@@ -21,7 +22,7 @@ LINE_LIMIT = 1 << 20
 class EventLink:
     """The worker's end."""
 
-    __slots__ = ("_backlog", "_capacity", "_partial", "_socket", "dropped", "lost")
+    __slots__ = ("_backlog", "_capacity", "_heard", "_partial", "_socket", "dropped", "lost")
 
     def __init__(self, end: socket.socket, capacity: int = BACKLOG) -> None:
         end.setblocking(False)
@@ -29,6 +30,7 @@ class EventLink:
         self._capacity = capacity
         self._backlog: deque[bytes] = deque()
         self._partial = b""
+        self._heard = b""
         self.dropped = 0
         self.lost = False
         """True once the supervisor is gone."""
@@ -54,22 +56,28 @@ class EventLink:
                 return
             self._partial = line[sent:]
 
-    def supervised(self) -> bool:
-        """Tell whether the supervisor still holds the other end."""
+    def orders(self) -> tuple[PackOrder | AnswerRecord, ...]:
+        """Return the orders that came; ``lost`` tells after it whether the supervisor is gone.
+
+        What comes is the supervisor's, and is believed.
+        """
         try:
-            self.lost = self.lost or self._socket.recv(1) == b""
+            piece = self._socket.recv(_PIECE)
+            self.lost = self.lost or not piece
         except BlockingIOError:
-            pass
+            return ()
         except OSError:
             self.lost = True
-        return not self.lost
+            return ()
+        *lines, self._heard = (self._heard + piece).split(b"\n")
+        return tuple(map(decode_order, lines))
 
 
-def read_configuration(end: socket.socket) -> GatewayConfig:
+def read_brief(end: socket.socket) -> Brief:
     """Read the gateway's first line; raise EOFError where it does not come."""
     line = bytearray()
     while (byte := end.recv(1)) != b"\n":
         if not byte or len(line) > LINE_LIMIT:
             raise EOFError("the gateway ended before it said what to do")
         line += byte
-    return msgspec.json.decode(line, type=GatewayConfig)
+    return msgspec.json.decode(line, type=Brief)

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-from davylamp.config import GatewayConfig
 from davylamp.decision import Decision, Fate
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.reset import ResetSender
@@ -24,12 +23,16 @@ from davylamp.events import StatsEvent, rfc3339
 from davylamp.incidents.place import evidence_folder, state_folder, wallet_key
 from davylamp.pipeline import Pipeline, Steering, Vantage
 from davylamp.policy import Mode
-from davylamp.wiring import limits_of, networks_of, pack_of, policy_of, steering_of
+from davylamp.updates.loading import load_source
+from davylamp.wiring import limits_of, networks_of, policy_of, steering_of
+from davylamp.workers.changing import PackChange
 from davylamp.workers.evidence import EvidenceFolder
 from davylamp.workers.link import EventLink
+from davylamp.workers.orders import AnswerRecord, Brief
 
 _SUSPECT_SECONDS = 60.0
 _HOUSEKEEPING_SECONDS = 1.0
+_ORDERS_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger(__name__)
@@ -50,17 +53,15 @@ class WorkerCounters:
 class Worker:
     """Decisions carried out; subclasses bring the packets."""
 
-    def __init__(
-        self, name: str, config: GatewayConfig, end: socket.socket, vantage: Vantage
-    ) -> None:
+    def __init__(self, name: str, brief: Brief, end: socket.socket, vantage: Vantage) -> None:
         self.name = name
-        self.config = config
+        self.config = config = brief.config
         self.counters = WorkerCounters()
         self.link = EventLink(end)
         self._enforcing = Mode(config.mode) is Mode.ENFORCE
         self._sets = KernelSets(config.rules.table)
         self.pipeline = Pipeline(
-            pack_of(config),
+            load_source(brief.pack).pack,
             policy_of(config),
             vantage=vantage,
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
@@ -68,10 +69,13 @@ class Worker:
             steering=self._steering(vantage),
             wallet_key=wallet_key(state_folder(config)),
         )
+        self._change = PackChange(
+            self.link.send, lambda new: self.pipeline.use(new.pack), self.pipeline.try_beside
+        )
         self._evidence = EvidenceFolder(evidence_folder(config) / name)
         self._resets = ResetSender()
         self._began = time.time()
-        self._next_housekeeping = 0.0
+        self._next_housekeeping = self._next_orders = 0.0
         self._next_stats = self._began + config.outputs.stats_seconds
         self._stopping = False
 
@@ -135,18 +139,29 @@ class Worker:
             logger.exception("%s: the kernel refused a set element", self.name)
 
     def housekeeping(self, now: float) -> None:
-        """Do what is due once a second: sweep, statistics, and whether anybody supervises."""
+        """Do what is due once a second: sweep and statistics; and follow orders."""
+        self._follow(now)
         self.link.flush()
         if now < self._next_housekeeping:
             return
         self._next_housekeeping = now + _HOUSEKEEPING_SECONDS
         self.pipeline.sweep(now)
-        if not self.link.supervised():
-            self.stop()
         if now >= self._next_stats:
             self._next_stats = now + self.config.outputs.stats_seconds
             self.link.send(self.stats(now))
             self.link.flush()
+
+    def _follow(self, now: float) -> None:
+        """Carry out what the supervisor orders; end where there is none any more."""
+        if now < self._next_orders:
+            return
+        self._next_orders = now + _ORDERS_SECONDS
+        for order in self.link.orders():
+            if not isinstance(order, AnswerRecord):
+                self._change.take(order)
+        self._change.poll()
+        if self.link.lost:
+            self.stop()
 
     def stats(self, now: float) -> StatsEvent:
         """Return the counters as an event."""

@@ -6,13 +6,15 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 import msgspec
 
-from davylamp.config import GatewayConfig
-from davylamp.events import AnyEvent, decode
+from davylamp.events import AnyEvent
+from davylamp.updates.loading import PackSource
 from davylamp.workers.link import LINE_LIMIT
+from davylamp.workers.orders import Brief, PackOrder, PackReply, decode_said
 from davylamp.workers.supervised import Supervised
 
 logger = logging.getLogger(__name__)
@@ -25,13 +27,25 @@ class WorkerProcess(Supervised):
         self,
         kind: str,
         number: int,
-        config: GatewayConfig,
-        on_event: Callable[[str, AnyEvent], None],
+        brief: Brief,
+        on_event: Callable[[str, AnyEvent | PackReply], None],
     ) -> None:
         super().__init__(f"{kind}-{number}")
         self._arguments = (kind, str(number))
-        self._config = msgspec.json.encode(config)
+        self._brief = brief
+        self._writer: asyncio.StreamWriter | None = None
         self._on_event = on_event
+
+    def tell(self, order: PackOrder) -> bool:
+        """Say an order; False where there is nobody to hear it now."""
+        if self._writer is None or not self.ready.is_set():
+            return False
+        self._writer.write(msgspec.json.encode(order) + b"\n")
+        return True
+
+    def use(self, source: PackSource) -> None:
+        """Begin with this pack from the next start on."""
+        self._brief = msgspec.structs.replace(self._brief, pack=source)
 
     async def _once(self) -> int:
         ours, theirs = socket.socketpair()
@@ -47,10 +61,12 @@ class WorkerProcess(Supervised):
                 stdin=asyncio.subprocess.DEVNULL,
             )
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
-        writer.write(self._config + b"\n")
+        self._writer = writer
+        writer.write(msgspec.json.encode(self._brief) + b"\n")
         try:
             await self._listen(reader)
         finally:
+            self._writer = None
             writer.close()
         return await process.wait()
 
@@ -58,9 +74,10 @@ class WorkerProcess(Supervised):
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 try:
-                    event = decode(line)
+                    event = decode_said(line)
                 except msgspec.DecodeError:
                     logger.exception("worker %s said something unreadable", self.name)
                     continue
                 self.ready.set()
+                self.heard = time.monotonic()
                 self._on_event(self.name, event)

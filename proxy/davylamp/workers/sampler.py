@@ -10,9 +10,9 @@ import socket
 import time
 
 from davylamp.capture.nflog import NfLog
-from davylamp.config import GatewayConfig
 from davylamp.pipeline import Vantage
 from davylamp.workers.loop import Worker
+from davylamp.workers.orders import Brief
 
 _WAIT_SECONDS = 0.5
 
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 class Sampler(Worker):
     """Looks at one NFLOG group."""
 
-    def __init__(self, config: GatewayConfig, end: socket.socket) -> None:
-        super().__init__("sample", config, end, Vantage.SAMPLE)
-        self._log = NfLog(config.rules.sample_group)
+    def __init__(self, brief: Brief, end: socket.socket) -> None:
+        super().__init__("sample", brief, end, Vantage.SAMPLE)
+        self._log = NfLog(brief.config.rules.sample_group)
 
     def run(self) -> None:
         """Look at samples until told to stop."""

@@ -25,6 +25,8 @@ class Supervised:
     def __init__(self, name: str) -> None:
         self.name = name
         self.restarts = 0
+        self.heard = 0.0
+        """When it last reported, on the monotonic clock; stays 0 for one that need not."""
         self.ready = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -64,6 +66,10 @@ class Supervised:
         except TimeoutError:
             self._kill()
             await process.wait()
+
+    def start_again(self) -> None:
+        """Kill it; it is started again."""
+        self._kill()
 
     def _kill(self) -> None:
         process = self._process

@@ -119,7 +119,7 @@ class Stage:
     def change(self) -> None:
         """Let something happen: addresses go from one container to another in each case."""
         one, other = self.chance.sample(self.slots, 2)
-        match self.chance.choice(("kill", "restart", "replace", "swap", *4 * ("move",))):
+        match self.chance.choice(("kill", "restart", "replace", "swap", *6 * ("move",))):
             case "kill":
                 self.kill(one)
                 self.start(one)

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from davylamp.events import (
     Action,
+    ActionEvent,
+    ActionInfo,
     AlertEvent,
     AlertInfo,
     AnyEvent,
@@ -163,6 +165,13 @@ OTHERS = [
     ),
     LineageEvent(timestamp=FLOW["timestamp"], change="bound", lineage=LINEAGE, ip="10.0.0.2"),
     LineageEvent(timestamp=FLOW["timestamp"], change="tool-call", lineage=LINEAGE),
+    ActionEvent(
+        timestamp=FLOW["timestamp"],
+        incident_id="inc-1",
+        action=ActionInfo(kind="quarantine", status="failed", target="c@1", outcome="no address"),
+        lineage=LINEAGE,
+        src_ip="10.0.0.2",
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 // The page: who is logged in, which view is open, and the stream that keeps it up to date.
 
 import { ask, follow } from "./api.js";
-import { announce, h, put } from "./dom.js";
+import { announce, h, put, redraw } from "./dom.js";
 import { span } from "./format.js";
 import { flowsView } from "./flows.js";
 import { gatewayView } from "./gateway.js";
@@ -50,22 +50,22 @@ function drawBar() {
   const [word, meaning] = STATES[state.live];
   const health = state.health;
   const trouble = health ? health.problems ?? [] : [];
-  put(document.getElementById("bar"),
-    h("a", { class: "mark", href: "#/incidents", "aria-label": "davylamp, incidents" },
+  redraw(document.getElementById("bar"),
+    h("a", { class: "mark", href: "#/incidents", "aria-label": "davylamp, incidents", "data-key": "mark" },
       h("img", { src: "/page/icon.svg", alt: "", width: 22, height: 22 }), h("span", {}, "davylamp")),
     state.scopes.length > 0 && h("nav", { "aria-label": "Views" }, TABS.map(([name, title]) =>
-      h("a", { href: `#/${name}`, "aria-current": view?.name === name ? "page" : null }, title))),
+      h("a", { href: `#/${name}`, "aria-current": view?.name === name ? "page" : null, "data-key": `tab-${name}` }, title))),
     h("div", { class: "bar-end" },
-      health && h("a", { class: `mode mode-${health.rules.mode}`, href: "#/gateway", title: "What is done about what is found" }, health.rules.mode),
-      health && trouble.length > 0 && h("a", { class: "trouble", href: "#/gateway" }, `${trouble.length} to look at`),
+      health && h("a", { class: `mode mode-${health.rules.mode}`, href: "#/gateway", title: "What is done about what is found", "data-key": "mode" }, health.rules.mode),
+      health && trouble.length > 0 && h("a", { class: "trouble", href: "#/gateway", "data-key": "trouble" }, `${trouble.length} to look at`),
       state.scopes.length > 0 && h("span", { class: `live live-${state.live}`, title: meaning }, word),
       themeButton(),
-      state.scopes.length > 0 && h("button", { type: "button", class: "plain", click: logOut }, "Log out")));
+      state.scopes.length > 0 && h("button", { type: "button", class: "plain", "data-key": "out", click: logOut }, "Log out")));
 }
 
 function themeButton() {
   const button = h("button", {
-    type: "button", class: "plain", "aria-label": `${title(theme.current())} colours, change`,
+    type: "button", class: "plain", "data-key": "theme", "aria-label": `${title(theme.current())} colours, change`,
     click: () => {
       const now = theme.next();
       button.textContent = title(now);
@@ -88,21 +88,16 @@ async function poll() {
       if (failed(error)) return;
       state.trouble = error.message;
     }
-    refreshBar();
+    drawBar();
     view?.tick?.();
   }
   polling = setTimeout(poll, POLL_MS);
 }
 
-// The bar is drawn anew only where nobody is at it: a focused control must stay where it is.
-function refreshBar() {
-  if (!document.getElementById("bar").contains(document.activeElement)) drawBar();
-}
-
 function live(word) {
   if (state.live === word) return;
   state.live = word;
-  refreshBar();
+  drawBar();
   if (word === "lost") announce("The connection to the gateway was lost; trying again");
 }
 
@@ -120,6 +115,7 @@ function begin(scopes, notice = "") {
   leave = () => {};
   view = null;
   Object.assign(state, { scopes, live: "connecting", health: null, stats: null });
+  document.title = "davylamp";
   if (scopes.length === 0) {
     loginView(main, notice, begin);
     drawBar();

@@ -49,8 +49,13 @@ export function gatewayView({ main, state, failed }) {
 
   function sources({ sources: all }) {
     return part("Where lineage comes from", all.length
-      ? table("Sources", ["Source", "Changes since the start", "Last"], all.map((one) => [one.name || "(unnamed)", count(one.changes), ago(one.last)]))
+      ? table("Sources", ["Source", "State", "Changes since the start", "Last"], all.map((one) => [one.name || "(unnamed)", follows(one), count(one.changes), one.last ? ago(one.last) : ""]))
       : h("p", { class: "quiet" }, "No container was bound or released since the gateway started."));
+  }
+
+  function follows(one) {
+    if (one.following === undefined || one.following === null) return "speaks for itself";
+    return one.following ? "followed" : `not followed: ${one.error || "not yet"}`;
   }
 
   // Drawn once: it does not change while the gateway runs, and is long.

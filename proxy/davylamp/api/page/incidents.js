@@ -47,6 +47,8 @@ export function incidentsView({ main, argument, state, failed }) {
 
   function draw() {
     const found = matching();
+    const open = [...known.values()].filter((one) => one.status === "open").length;
+    document.title = open ? `(${open}) davylamp` : "davylamp";
     redraw(list, found.map((one) => row(one)));
     if (!list.querySelector("[tabindex='0']")) list.querySelector("a")?.setAttribute("tabindex", "0");
     redraw(foot,

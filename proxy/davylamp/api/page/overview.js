@@ -12,10 +12,10 @@ export function overview(parent, { stats, trouble }) {
   }
   const by = new Map();
   for (const one of stats.verdicts) by.set(one.action, (by.get(one.action) ?? 0) + one.alerts);
-  const last = stats.series.at(-1) ?? { bytes: 0, packets: 0, flows: 0 };
+  const last = stats.series.at(-1);
   put(parent,
-    tile("Inspected", bitrate(last.bytes), `${brief(last.packets)} packets/s`, spark(stats, "bytes", "bytes a second")),
-    tile("New flows", `${brief(last.flows)}/s`, `${count(stats.flows)} in all`, spark(stats, "flows", "new flows a second")),
+    tile("Inspected", last ? bitrate(last.bytes) : "\u2013", last ? `${brief(last.packets)} packets/s` : "no report yet", spark(stats, "bytes", "bytes a second")),
+    tile("New flows", last ? `${brief(last.flows)}/s` : "\u2013", `${count(stats.flows)} in all`, spark(stats, "flows", "new flows a second")),
     tile("Judged clean", count(stats.cleared), "left to the kernel"),
     tile("Rejected", count(by.get("reject") ?? 0), "alerts, dropped and reset"),
     tile("Dropped", count(by.get("drop") ?? 0), "alerts, dropped"),

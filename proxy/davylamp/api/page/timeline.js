@@ -9,13 +9,14 @@ const ROW = 26, TOP = 26, LEFT = 8, RIGHT = 14, CALLS = 12, MARK = 6;
 export function timeline({ incident, alerts }, dossier, width) {
   const flows = flowsOf(incident, alerts);
   if (!flows.length || width < 80) return h("p", { class: "quiet" }, "No alert of this incident was kept.");
+  const deeds = deedsOf(incident);
   const first = Math.min(...flows.map((one) => one.at)), last = Math.max(...flows.map((one) => one.at));
   const reach = Math.max(10 * (last - first), 60);
   const all = callsOf(incident, dossier).filter((call) => (call.ended ?? Infinity) >= first - reach && call.started <= last + reach);
   const near = (call) => Math.max(0, call.started - first, first - (call.ended ?? last));
   const calls = all.sort((a, b) => near(a) - near(b)).slice(0, CALLS).sort((a, b) => a.started - b.started);
   const begins = Math.max(first - reach, Math.min(first, ...calls.map((call) => call.started)));
-  const ends = Math.min(last + reach, Math.max(last, ...calls.map((call) => call.ended ?? last)));
+  const ends = Math.min(last + reach, Math.max(last, ...calls.map((call) => call.ended ?? last), ...deeds.map((one) => one.at)));
   const pad = Math.max((ends - begins) * 0.06, 0.5);
   const scale = scaleOf(begins - pad, ends + pad, width);
   const base = TOP + calls.length * ROW + 14, height = base + 26;
@@ -23,8 +24,9 @@ export function timeline({ incident, alerts }, dossier, width) {
     s("svg", { class: "timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": summary(calls, flows) },
       ticks(scale, width, base),
       flows.map((flow) => mark(flow, scale(flow.at), base, calls.length)),
+      deeds.filter((one) => one.at >= begins && one.at <= ends).map((one) => deed(one, scale(one.at), base)),
       calls.map((call, at) => bar(call, TOP + at * ROW, scale, last, width))),
-    h("figcaption", {}, legend(calls, flows, all.length - calls.length)));
+    h("figcaption", {}, legend(calls, flows, deeds, all.length - calls.length)));
 }
 
 function flowsOf(incident, alerts) {
@@ -36,6 +38,16 @@ function flowsOf(incident, alerts) {
     else known.delivered ||= Boolean(alert.verdict.delivered);
   }
   return [...found.values()].slice(0, 60);
+}
+
+// What was done about it, by policy or by a person.
+function deedsOf(incident) {
+  return (incident.timeline ?? []).filter((line) => line.by).slice(-20).map((line) => ({ at: epoch(line.at), text: `${line.what}, by ${line.by}` }));
+}
+
+function deed(one, x, base) {
+  return s("g", { class: "deed" }, s("path", { d: `M${x} ${base} l${MARK} ${2 * MARK} h${-2 * MARK} z` }),
+    s("title", {}, visible(`${clock(one.at * 1000)}: ${one.text}`)));
 }
 
 function callsOf(incident, dossier) {
@@ -87,11 +99,12 @@ function ticks(scale, width, base) {
   });
 }
 
-function legend(calls, flows, more) {
+function legend(calls, flows, deeds, more) {
   const stopped = flows.filter((one) => !one.delivered).length, through = flows.length - stopped;
   return [
     stopped > 0 && h("span", { class: "key key-stopped" }, `\u2715 ${plural(stopped, "flow")} stopped`),
     through > 0 && h("span", { class: "key key-through" }, `\u25cf ${plural(through, "flow")} went through`),
+    deeds.length > 0 && h("span", { class: "key key-deed" }, `\u25b2 ${plural(deeds.length, "action")}`),
     calls.some((one) => one.kind === "sure") && h("span", { class: "key key-sure" }, "the tool call it was"),
     calls.some((one) => one.kind === "maybe") && h("span", { class: "key key-maybe" }, "may have been it"),
     calls.some((one) => one.kind === "other") && h("span", { class: "key key-other" }, "other tool calls"),

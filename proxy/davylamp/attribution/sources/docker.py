@@ -15,23 +15,27 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import batched
 
 from davylamp.attribution.model import Binding, Grade, lifecycle_id
-from davylamp.attribution.sources.facts import described, label_names, plain
+from davylamp.attribution.sources.facts import (
+    ENGINE_LABEL,
+    described,
+    epoch,
+    label_names,
+    plain,
+)
 from davylamp.attribution.sources.source import Health, Ledger
 from davylamp.engines.docker import DockerEngine
 from davylamp.engines.docker_model import UNREADABLE, Attachment, Container, Event
 from davylamp.errors import ConfigError, EngineError
 
-ENGINE_LABEL = "davylamp.engine"
-"""Which engine a binding is of: two hosts may share a store, and each puts right only its own."""
 _ACTIONS = ("start", "die", "destroy", "rename", "connect", "disconnect")
 _FILTERS = {"type": ("container", "network"), "event": _ACTIONS}
 _BACKLOG = 3600.0
 _WAITING = 10_000
-_AGAIN = 60.0
+_AGAIN = 300.0
+_SILENCE = 30.0
 _AT_ONCE = 8
 _LEAD = 10.0
 """A container is put on its networks at most so long before its start."""
@@ -115,12 +119,14 @@ class _Following:
             health.begun()
             checked = self._clock()
             while True:
-                heard = await waiting.next(max(0.0, checked + _AGAIN - self._clock()))
-                if heard is not None and heard.type != UNREADABLE:
+                heard = await waiting.next(_SILENCE)
+                if heard is None:
+                    await self._measure()  # also shows that it is there
+                elif heard.type != UNREADABLE:
                     await self._heard(heard)
                     health.last_event = self._clock()
-                else:
-                    await self._measure()
+                lost = heard is not None and heard.type == UNREADABLE
+                if lost or not 0 <= self._clock() - checked < _AGAIN:
                     await self._reconcile()
                     checked = self._clock()
 
@@ -142,7 +148,7 @@ class _Following:
         info = await self._engine.info()
         answered = self._clock()
         self._mark = plain(f"{info.name}/{info.id.replace(':', '')[:12]}")
-        engine = _epoch(info.system_time) or answered
+        engine = epoch(info.system_time) or answered
         # Its clock is right if it could have read that time while we waited.
         measured = min(max(engine, asked), answered) - engine
         chosen = self._settings.clock_offset
@@ -177,7 +183,7 @@ class _Following:
             await self._ended(container, self._notes.end(container, self._clock()))
 
     async def _take(self, found: Container) -> None:
-        started = _epoch(found.state.started_at)
+        started = epoch(found.state.started_at)
         if not found.state.running or not started:
             await self._over(found, started)
             return
@@ -197,15 +203,15 @@ class _Following:
             left = self._notes.left(found.id, network, since, self._clock())
             await self._ledger.release(ip, life.lifecycle, left)
         for ip, place in places.items():
-            if ip not in life.holds or life.name != name:
-                since = self._notes.since(found.id, place.network_id, begun)
+            since = self._notes.since(found.id, place.network_id, begun)
+            if ip not in life.holds or life.name != name or since < life.holds[ip][1]:
                 await self._bind(found, ip, lifecycle, since)
                 life.holds[ip] = (place.network_id, since)
         life.name = name
 
     async def _over(self, found: Container, started: float) -> None:
         """Write of a container that runs no more what can still be known."""
-        ended = (_epoch(found.state.finished_at) or started) + self._offset
+        ended = (epoch(found.state.finished_at) or started) + self._offset
         ended = self._notes.end(found.id, ended)
         if found.id in self._lives:
             await self._ended(found.id, ended)
@@ -271,12 +277,14 @@ class _Following:
             if mine and (claim.ip, claim.lifecycle_id) not in now:
                 at = await self._end_of(claim)
                 await self._ledger.release(claim.ip, claim.lifecycle_id, at)
+        for life in self._lives.values():
+            life.holds.clear()  # a store that has lost them is told again
         for each in found:
             await self._take(each)
 
     def _running(self, found: Container) -> Iterator[tuple[str, str]]:
         """Yield each address that a container has, with its lifecycle."""
-        started = _epoch(found.state.started_at)
+        started = epoch(found.state.started_at)
         if found.state.running and started:
             for place in self._places(found):
                 for ip in place.addresses:
@@ -290,7 +298,7 @@ class _Following:
             return noted
         found = await self._engine.inspect(container)
         if found is not None:
-            started, ended = _epoch(found.state.started_at), _epoch(found.state.finished_at)
+            started, ended = epoch(found.state.started_at), epoch(found.state.finished_at)
             if ended >= started and ended + self._offset > claim.valid_from:
                 return ended + self._offset
             if lifecycle_id(container, started) != claim.lifecycle_id:
@@ -361,15 +369,21 @@ class _Notes:
         return died if died is not None and after <= died <= before else default
 
     def since(self, container: str, network: str, started: float) -> float:
-        """Return since when a container that started then has had its place on a network."""
+        """Return since when a container that started then has had its place on a network.
+
+        When it was put there counts once its start has been heard of: then whatever was heard
+        before that is older than this life or belongs to it.
+        """
         place = (container, network)
         connected = self._connected.get(place, 0.0)
         left = self._disconnected.get(place, 0.0)
         if left > connected:  # it is on the network again, and the event is still to come
             return max(left, started)
+        if connected > started:
+            return connected
+        heard = self._started.get(container, 0.0) >= started
         over = connected <= self._died.get(container, 0.0) <= started
-        earlier = connected <= self._started.get(container, 0.0) < started
-        return started if over or earlier or connected < started - _LEAD else connected
+        return connected if heard and not over and connected >= started - _LEAD else started
 
     def left(self, container: str, network: str, since: float, default: float) -> float:
         """Return when a container left a network that it had joined then."""
@@ -387,11 +401,3 @@ def _keep[K](notes: dict[K, float], key: K, at: float) -> None:
     notes[key] = max(at, notes.pop(key, 0.0))
     if len(notes) > _WAITING:
         del notes[next(iter(notes))]
-
-
-def _epoch(text: str) -> float:
-    """Return RFC 3339 as seconds since the epoch, 0 where it is none or the year 1."""
-    try:
-        return max(0.0, datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError):
-        return 0.0

@@ -6,6 +6,7 @@ part of a label is better than none.
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -18,6 +19,8 @@ from davylamp.attribution.model import (
     with_labels,
 )
 
+ENGINE_LABEL = "davylamp.engine"
+"""Which engine a binding is of: several may share a store, and each puts right only its own."""
 TRACEPARENT = "TRACEPARENT"
 """The environment variable that carries a W3C trace context into a process."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,400})?")
@@ -28,6 +31,14 @@ def plain(text: str) -> str:
     """Return the text as the store takes it: printable, and no longer than it may be."""
     start = text[: 4 * TEXT_LIMIT]
     return "".join(each for each in start if each.isprintable())[:TEXT_LIMIT]
+
+
+def epoch(text: str | None) -> float:
+    """Return RFC 3339 as seconds since the epoch, 0 where it is none or the year 1."""
+    try:
+        return max(0.0, datetime.fromisoformat(text or "").timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def label_names(changed: Mapping[str, str]) -> dict[str, str]:

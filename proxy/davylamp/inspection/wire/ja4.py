@@ -48,16 +48,29 @@ def fingerprint(
     Lists are in wire order and may hold GREASE. ``version`` is the highest of
     supported_versions, or the hello's own where there is no such extension.
     """
+    ciphers, extensions = tuple(ciphers), tuple(extensions)
     suites = sorted(c for c in ciphers if c not in GREASE)
     kinds = sorted(e for e in extensions if e not in GREASE)
     hashed = [e for e in kinds if e not in (_SNI, _ALPN)]
     algorithms = [s for s in signature_algorithms if s not in GREASE]
     tail = _hex(hashed) + ("_" + _hex(algorithms) if algorithms else "")
+    head = counts(version=version, first_alpn=first_alpn, ciphers=ciphers, extensions=extensions)
     return (
-        f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in kinds else 'i'}"
-        f"{min(len(suites), 99):02}{min(len(kinds), 99):02}{alpn_code(first_alpn)}"
+        f"{head}"
         f"_{_digest(_hex(suites)) if suites else _NOTHING}"
         f"_{_digest(tail) if hashed else _NOTHING}"
+    )
+
+
+def counts(
+    *, version: int, first_alpn: bytes, ciphers: Iterable[int], extensions: Iterable[int]
+) -> str:
+    """Return the fingerprint up to its first underscore, which needs no digest."""
+    suites = sum(1 for c in ciphers if c not in GREASE)
+    kinds = [e for e in extensions if e not in GREASE]
+    return (
+        f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in kinds else 'i'}"
+        f"{min(suites, 99):02}{min(len(kinds), 99):02}{alpn_code(first_alpn)}"
     )
 
 

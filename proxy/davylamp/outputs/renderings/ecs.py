@@ -16,6 +16,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     TlsInfo,
@@ -46,6 +47,8 @@ def ecs_document(event: AnyEvent) -> ecs.EcsDocument:
             return _tls(event)
         case LineageEvent():
             return _lineage(event)
+        case PackEvent():
+            return _pack(event)
         case ActionEvent():
             return _action(event)
         case StatsEvent():
@@ -162,8 +165,27 @@ def _lineage(event: LineageEvent) -> ecs.EcsDocument:
         container=_container(event.lineage),
         trace=trace,
         span=span,
-        related=ecs.Related(ip=(event.ip,)) if event.ip else None,
+        # An address that is one host's own has the host before it.
+        related=ecs.Related(ip=(event.ip.rpartition("/")[2],)) if event.ip else None,
         labels=labels_of(event.lineage),
+    )
+
+
+def _pack(event: PackEvent) -> ecs.EcsDocument:
+    return ecs.EcsDocument(
+        timestamp=event.timestamp,
+        ecs=ecs.Ecs(version=VERSION),
+        message=sentence(event),
+        event=ecs.EventFields(
+            kind="event",
+            id=event_id(event),
+            module="davylamp",
+            dataset="davylamp.pack",
+            category=("configuration",),
+            type=("change",),
+            action=event.change,
+        ),
+        observer=_OBSERVER,
     )
 
 

@@ -16,6 +16,7 @@ from davylamp.events import (
     FlowFields,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     TlsInfo,
@@ -61,6 +62,10 @@ def ocsf_document(event: AnyEvent) -> ocsf.Document:
         case LineageEvent():
             unmapped = ocsf.Unmapped(change=event.change, ip=event.ip, lineage=event.lineage)
             return _base(event, unmapped, event.change)
+        case PackEvent():
+            return _base(
+                event, ocsf.Unmapped(pack=event.version, change=event.change), event.change
+            )
         case ActionEvent():
             unmapped = ocsf.Unmapped(action=event.action, ip=event.src_ip, lineage=event.lineage)
             return _base(event, unmapped, f"{event.action.kind}-{event.action.status}")
@@ -195,7 +200,9 @@ def _activity(event: TlsEvent) -> ocsf.NetworkActivity:
 
 
 def _base(
-    event: LineageEvent | ActionEvent | StatsEvent, unmapped: ocsf.Unmapped, name: str
+    event: LineageEvent | ActionEvent | PackEvent | StatsEvent,
+    unmapped: ocsf.Unmapped,
+    name: str,
 ) -> ocsf.BaseEvent:
     severity_id, severity = _INFORMATIONAL
     return ocsf.BaseEvent(
@@ -215,12 +222,14 @@ def _base(
     )
 
 
-def _log_of(event: LineageEvent | ActionEvent | StatsEvent) -> str:
+def _log_of(event: LineageEvent | ActionEvent | PackEvent | StatsEvent) -> str:
     match event:
         case LineageEvent():
             return "lineage"
         case ActionEvent():
             return "action"
+        case PackEvent():
+            return "pack"
         case _:
             return "stats"
 

@@ -10,6 +10,7 @@ from davylamp.events import (
     AnyEvent,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
 )
@@ -49,12 +50,12 @@ def sentence(event: AnyEvent) -> str:
             action, target = event.verdict.action, endpoint(event.dest_ip, event.dest_port)
             return f"{action}: {event.alert.signature} from {who or event.src_ip} to {target}"
         case TlsEvent():
-            target = endpoint(event.dest_ip, event.dest_port)
-            if event.refusal:
-                return f"{event.src_ip} would not have our certificate for {target}"
-            return f"TLS from {event.src_ip} to {target} refused: {event.diversion}"
+            return _tls(event)
         case LineageEvent():
             return f"lineage {event.change}: {event.lineage.container or event.ip}"
+        case PackEvent():
+            why = f": {event.reason}" if event.reason else ""
+            return f"pack {event.pack} {event.version} {event.change}{why}"
         case ActionEvent():
             done = event.action
             return f"{done.kind} on {done.target} {done.status}: {done.outcome}"
@@ -62,6 +63,13 @@ def sentence(event: AnyEvent) -> str:
             return f"{event.packets} packets, {event.flows} flows, {event.alerts} alerts"
         case _ as never:
             assert_never(never)
+
+
+def _tls(event: TlsEvent) -> str:
+    target = endpoint(event.dest_ip, event.dest_port)
+    if event.refusal:
+        return f"{event.src_ip} would not have our certificate for {target}"
+    return f"TLS from {event.src_ip} to {target} refused: {event.diversion}"
 
 
 def endpoint(address: str, port: int) -> str:

@@ -1,0 +1,1 @@
+"""Sandboxes whose addresses never leave their host: what agents there publish, and gateways ask."""

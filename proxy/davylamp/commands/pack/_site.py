@@ -1,0 +1,82 @@
+"""What the subcommands that change this site's packs share: which folder, and what to say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from davylamp.commands.config import read_layers
+from davylamp.config import GatewayConfig, PackConfig
+from davylamp.errors import ConfigError, PackError
+from davylamp.updates.install import decide
+from davylamp.updates.loading import load_source, unknown_ids
+from davylamp.updates.state import Selection
+from davylamp.updates.store import Store
+from davylamp.wiring import store_of
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A store, and what the configuration says of packs."""
+
+    store: Store
+    config: PackConfig
+
+
+def site_of(config_file: Path | None, directory: Path | None) -> Site:
+    """Return what the two options name; raise ConfigError where a folder of signatures is fixed."""
+    config = read_layers(config_file, ()).config if config_file is not None else GatewayConfig()
+    if config.signatures and directory is None:
+        raise ConfigError(
+            f"the configuration fixes the signatures to {config.signatures}; "
+            "remove that key to have packs that are updated"
+        )
+    store = Store(directory.absolute(), config.pack.local) if directory else store_of(config)
+    return Site(store, config.pack)
+
+
+def site_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--config`` and ``--directory``."""
+    for option in (
+        click.option(
+            "--directory",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="The folder of packs; by default the gateway's own.",
+        ),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="The gateway's configuration file.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def put_in_force(site: Site, selection: Selection, reason: str, *, shadow_flows: int = 0) -> str:
+    """Put a selection in force; return how it went, or raise PackError saying why it did not."""
+    wait = 180.0 + site.config.shadow_seconds
+    outcome = decide(site.store, selection, reason, shadow_flows=shadow_flows, wait_seconds=wait)
+    if not outcome.accepted:
+        raise PackError(f"the gateway refused it: {outcome.reason}; the old pack is in force")
+    return outcome.reason
+
+
+def switch_signature(
+    config_file: Path | None, directory: Path | None, identity: str, *, on: bool
+) -> None:
+    """Switch a signature of the pack in force on or off; raise PackError where there is none."""
+    site = site_of(config_file, directory)
+    now = site.store.state().in_force
+    disabled, enabled = set(now.disabled) - {identity}, set(now.enabled) - {identity}
+    (enabled if on else disabled).add(identity)
+    chosen = msgspec.structs.replace(
+        now, disabled=tuple(sorted(disabled)), enabled=tuple(sorted(enabled))
+    )
+    if unknown_ids(load_source(site.store.source(now)).pack, (identity,)):
+        raise PackError(f"{identity!r}: no signature has that id; davylamp pack explain lists them")
+    shown = put_in_force(site, chosen, f"{'enable' if on else 'disable'} {identity}")
+    click.echo(f"{identity} is {'on' if on else 'off'}: {shown}")

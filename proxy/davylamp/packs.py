@@ -1,0 +1,303 @@
+"""The pack in force in a running gateway: found at the start, watched, changed, given back.
+
+Whoever changes the store (`davylamp pack ...`) leaves a candidate there. The gateway has all
+workers prepare it and try it on live traffic, writes down that it is in force, and switches all of
+them; in that order, so that a gateway killed anywhere starts again with one whole pack. A pack
+that breaks the inspection, or accuses many sandboxes of what the last one did not, is given back.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+
+from davylamp.config import GatewayConfig
+from davylamp.errors import PackError
+from davylamp.events import AlertEvent, AnyEvent, StatsEvent
+from davylamp.signatures.pack import Pack
+from davylamp.updates.facts import pack_event
+from davylamp.updates.install import GATEWAY_LOCK
+from davylamp.updates.loading import Loaded, PackSource, load_source
+from davylamp.updates.state import Candidate, Selection, State
+from davylamp.updates.store import Store
+from davylamp.updates.watch import Probation
+from davylamp.workers.orders import TrialReport
+from davylamp.workers.switchover import Switchover
+
+_LOOK_SECONDS = 0.25
+_EXPIRY_SECONDS = 3600.0
+_SLOWER = 3.0
+"""How many times as long as the live pack a new one may take over the same bytes."""
+_SLOW_SECONDS = 0.5
+"""Spent in a trial before that ratio says anything."""
+
+logger = logging.getLogger(__name__)
+
+
+class PackKeeper:
+    """Keeps one gateway's pack; nothing of it changes before `watch` runs."""
+
+    def __init__(self, config: GatewayConfig, store: Store, fixed: PackSource | None) -> None:
+        """Find the pack to begin with; raise PackError where not even the shipped one can be used.
+
+        ``fixed`` is a folder that the configuration names: only a SIGHUP reads it again then.
+        """
+        self._config = config.pack
+        self._store = store
+        self._fixed = fixed
+        self._notices: list[tuple[str, str]] = []
+        self._lock = store.lock(GATEWAY_LOCK, wait=False) if fixed is None else None
+        if fixed is None and self._lock is None:
+            raise PackError(
+                f"{store.folder}: another gateway uses these packs; give each a pack.directory"
+            )
+        self._selection, self.source, self._loaded = self._find()
+        self._stamp = (0, 0)
+        self._again = asyncio.Event()
+        self._probation: Probation | None = None
+        self._failed: dict[str, int] = {}
+        self._publish: Callable[[AnyEvent], None] = lambda _event: None
+
+    @property
+    def pack(self) -> Pack:
+        """The pack in force now."""
+        return self._loaded.pack
+
+    @property
+    def title(self) -> str:
+        """The pack's name and version, for people."""
+        return f"{self._loaded.pack.name} {self._loaded.pack.version}"
+
+    def close(self) -> None:
+        """Let another gateway have the store."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def look_again(self) -> None:
+        """Read the store, and the files of the pack, again (SIGHUP)."""
+        self._again.set()
+
+    def heard(self, event: AnyEvent) -> None:
+        """Take note of an alert or of statistics: a pack that is new is on probation."""
+        match event:
+            case AlertEvent() if self._probation is not None:
+                self._probation.alert(event.alert.signature_id, event.alert.rev, event.src_ip)
+            case StatsEvent():
+                failed = event.counters.get("exceptions", 0) + event.counters.get("failures", 0)
+                self._failed[event.worker] = failed
+                if self._probation is not None:
+                    self._probation.errors(event.worker, failed)
+            case _:
+                pass
+
+    async def watch(self, switchover: Switchover, publish: Callable[[AnyEvent], None]) -> None:
+        """Follow the store until cancelled; say at once what is in force."""
+        self._publish = publish
+        for change, reason in self._notices or [("in-force", "")]:
+            self._tell(change, self._loaded, reason)
+        next_expiry = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_expiry:
+                next_expiry = now + _EXPIRY_SECONDS
+                self._tell_expiry()
+            try:
+                await self._look(switchover)
+            except PackError as error:
+                logger.error("the packs cannot be read: %s", error)  # noqa: TRY400 - no trace
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), _LOOK_SECONDS)
+
+    # --- the start --------------------------------------------------------------------------
+
+    def _find(self) -> tuple[Selection, PackSource, Loaded]:
+        if self._fixed is not None:
+            return Selection(), self._fixed, load_source(self._fixed)
+        try:
+            self._store.tidy()
+            state = self._store.state()
+        except PackError as error:
+            self._notice(error)
+            state = State()
+        tries = [state.in_force, state.last_good or Selection(), Selection()]
+        for selection in tries[:-1]:
+            source = self._store.source(selection)
+            try:
+                return selection, source, load_source(source)
+            except PackError as error:
+                self._notice(error)
+        bare = PackSource(path=self._store.source(Selection()).path)
+        return Selection(), bare, load_source(bare)
+
+    def _notice(self, error: PackError) -> None:
+        logger.error("the pack that was in force cannot be used: %s", error)
+        self._notices.append(("returned", str(error)))
+
+    # --- changes ----------------------------------------------------------------------------
+
+    async def _look(self, switchover: Switchover) -> None:
+        again = self._again.is_set()
+        self._again.clear()
+        if self._fixed is not None:
+            if again:
+                await self._reload(switchover, self._fixed)
+            return
+        stamp = self._store.stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            state = self._store.state()
+            if state.candidate is not None:
+                await self._take_up(switchover, state.candidate)
+            elif state.in_force != self._selection:
+                await self._follow(switchover, state.in_force)
+        elif again:
+            await self._reload(switchover, self.source)
+        elif self._probation is not None:
+            await self._judge_probation(switchover)
+
+    async def _take_up(self, switchover: Switchover, candidate: Candidate) -> None:
+        """Try a candidate and put it in force, or refuse it; either is written down and said."""
+        source = self._store.source(candidate.selection)
+        try:
+            loaded = await asyncio.to_thread(load_source, source)
+            await switchover.prepare(source, candidate.shadow_flows)
+            shown = await self._try(switchover, candidate.shadow_flows)
+        except PackError as error:
+            reason = str(error)
+            self._change(lambda state: state.refuse(candidate, reason))
+            self._tell("refused", self._loaded, f"{candidate.reason}: {reason}")
+            return
+        self._change(lambda state: state.accept(candidate.selection, candidate.token, shown))
+        await self._switch(switchover, candidate.selection, source, loaded, shown)
+
+    async def _follow(self, switchover: Switchover, selection: Selection) -> None:
+        """Take up what somebody put in force while there was no gateway to ask."""
+        source = self._store.source(selection)
+        try:
+            loaded = await asyncio.to_thread(load_source, source)
+            await switchover.prepare(source)
+        except PackError as error:
+            self._tell("refused", self._loaded, str(error))
+            return
+        await self._switch(switchover, selection, source, loaded, "the store was changed")
+
+    async def _reload(self, switchover: Switchover, source: PackSource) -> None:
+        """Read the same pack again, for files that were changed."""
+        try:
+            loaded = await asyncio.to_thread(load_source, source)
+            if loaded.digest == self._loaded.digest:
+                logger.info("the pack is as it was: %s", self.title)
+                return
+            await switchover.prepare(source)
+        except PackError as error:
+            self._tell("refused", self._loaded, str(error))
+            return
+        await self._switch(switchover, self._selection, source, loaded, "read again")
+
+    async def _try(self, switchover: Switchover, flows: int) -> str:
+        """Let a prepared pack see live traffic; return how it did, or raise PackError."""
+        if not flows:
+            return "not tried on traffic"
+        deadline = time.monotonic() + self._config.shadow_seconds
+        report = TrialReport()
+        while time.monotonic() < deadline and report.flows < flows:
+            await asyncio.sleep(_LOOK_SECONDS)
+            report = await switchover.report()
+        try:
+            _check_trial(report)
+        except PackError:
+            switchover.drop()
+            raise
+        return _shown(report)
+
+    async def _switch(
+        self,
+        switchover: Switchover,
+        selection: Selection,
+        source: PackSource,
+        loaded: Loaded,
+        reason: str,
+    ) -> None:
+        before = self._loaded
+        pause = await switchover.switch(source)
+        self._selection, self.source, self._loaded = selection, source, loaded
+        if self._fixed is None and self._config.watch_seconds:
+            self._probation = Probation(
+                before.pack,
+                loaded.pack,
+                self._config,
+                failed=self._failed,
+                began=time.monotonic(),
+            )
+        self._tell("switched", loaded, reason, pause)
+        self._tell_expiry()
+
+    async def _judge_probation(self, switchover: Switchover) -> None:
+        assert self._probation is not None
+        now = time.monotonic()
+        reason = self._probation.verdict()
+        if not reason:
+            if self._probation.over(now):
+                self._probation = None
+            return
+        left, self._probation = self._loaded, None
+        state = self._change(lambda state: state.give_back(reason))
+        if state is None:
+            return
+        self._tell("returned", left, reason)
+        await self._follow(switchover, state.in_force)
+        self._probation = None  # the last good one is not tried again
+
+    def _change(self, changed: Callable[[State], State]) -> State | None:
+        try:
+            state = self._store.change(changed)
+        except PackError as error:
+            logger.error("the packs' state cannot be written: %s", error)  # noqa: TRY400 - no trace
+            return None
+        self._stamp = self._store.stamp()
+        return state
+
+    # --- what is said -----------------------------------------------------------------------
+
+    def _tell_expiry(self) -> None:
+        manifest = self._loaded.manifest
+        if manifest is not None and manifest.expires < dt.datetime.now(dt.UTC):
+            reason = f"expired on {manifest.expires:%Y-%m-%d}: it goes on enforcing; update it"
+            self._tell("expired", self._loaded, reason)
+
+    def _tell(self, change: str, loaded: Loaded, reason: str, pause: float = 0.0) -> None:
+        event = pack_event(change, loaded, dt.datetime.now(dt.UTC), reason, pause)
+        bad = change in ("refused", "returned", "expired")
+        logger.log(
+            logging.ERROR if bad else logging.INFO,
+            "pack %s %s %s%s%s",
+            event.pack,
+            event.version,
+            change,
+            ": " if reason else "",
+            reason,
+        )
+        self._publish(event)
+
+
+def _check_trial(report: TrialReport) -> None:
+    if report.errors:
+        raise PackError(f"the inspection failed on {report.errors} of {report.flows} live flows")
+    if report.seconds > max(_SLOW_SECONDS, _SLOWER * report.live_seconds):
+        raise PackError(
+            f"too slow on live traffic: {report.seconds:.2f} s where the old pack took "
+            f"{report.live_seconds:.2f} s"
+        )
+
+
+def _shown(report: TrialReport) -> str:
+    def listed(found: dict[str, int]) -> str:
+        most = sorted(found.items(), key=lambda pair: -pair[1])[:10]
+        return ", ".join(f"{identity} on {count}" for identity, count in most) or "nothing"
+
+    return (
+        f"tried on {report.flows} flows; it alone found {listed(report.extra)}; "
+        f"it did not find {listed(report.missing)}"
+    )

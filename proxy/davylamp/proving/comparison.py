@@ -1,0 +1,109 @@
+"""What of a message, a line or a stream's beginning a signature did not find as it asks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from davylamp.inspection.framing import Framer
+from davylamp.inspection.jsontext import read_objects
+from davylamp.proving.misfit import misfit, shown
+from davylamp.signatures.fields import Fields
+from davylamp.signatures.language import CONDITION
+from davylamp.signatures.model import (
+    FAMILY,
+    BytesCondition,
+    Condition,
+    JsonCondition,
+    LineCondition,
+)
+from davylamp.signatures.source import Node, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a signature makes of one message; ``problems`` is empty where it fits."""
+
+    message: str
+    problems: tuple[str, ...]
+
+
+def compare(when: Node, condition: Condition, data: bytes) -> tuple[Comparison, ...]:
+    """Hold every message in bytes of one direction against a condition.
+
+    Only JSON and line conditions, and the first bytes of a stream, can be compared so.
+    """
+    match condition:
+        case JsonCondition():
+            inner = Fields(when, CONDITION).nested("json")
+            assert inner is not None
+            members = inner.optional("members")
+            return tuple(_json(members, condition, one) for one in _messages(data))
+        case LineCondition():
+            lines = [line.removesuffix(b"\r") for line in data.split(b"\n")[:-1]]
+            inner = Fields(when, CONDITION).nested("line")
+            assert inner is not None
+            fields = inner.optional("fields")
+            return tuple(_line(fields, condition, line) for line in lines)
+        case BytesCondition():
+            return (_start(condition, data),)
+        case _:
+            return ()
+
+
+def _messages(data: bytes) -> Iterator[dict[str, object]]:
+    for framed in Framer().receive(data + b"\n", 0):
+        yield from read_objects(framed.text)
+
+
+def _json(members: Node | None, condition: JsonCondition, message: dict[str, object]) -> Comparison:
+    problems: list[str] = []
+    method = message.get("method")
+    if condition.methods and not _asked_for(condition.methods, method):
+        known = " or ".join(map(repr, condition.methods))
+        got = "no such member" if method is None else shown(method)
+        problems.append(f"method: asked for {known}, got {got}")
+    if members is not None and (found := misfit(members, message)):
+        problems.append(_told(found.at, found.asked, found.got, found.place))
+    return Comparison(shown(message), tuple(problems))
+
+
+def _asked_for(methods: tuple[str, ...], method: object) -> bool:
+    if not isinstance(method, str):
+        return False
+    return method in methods or f"{method.partition('.')[0]}{FAMILY}" in methods
+
+
+def _line(fields: Node | None, condition: LineCondition, line: bytes) -> Comparison:
+    problems: list[str] = []
+    if condition.starts and not line.startswith(condition.starts):
+        problems.append(f"starts_with: none of {_literals(condition.starts)}")
+    if condition.ends and not line.endswith(condition.ends):
+        problems.append(f"ends_with: none of {_literals(condition.ends)}")
+    problems += [
+        f"contains: {part!r} is not in it" for part in condition.contains if part not in line
+    ]
+    if fields is not None:
+        parts = line.decode("utf-8", "replace").split(condition.split)
+        if found := misfit(fields, parts, "fields"):
+            problems.append(_told(found.at, found.asked, found.got, found.place))
+    return Comparison(shown(line.decode("utf-8", "replace")), tuple(problems))
+
+
+def _start(condition: BytesCondition, data: bytes) -> Comparison:
+    problems: list[str] = []
+    if not data.startswith(condition.starts):
+        problems.append(f"starts_with: none of {_literals(condition.starts)}")
+    head = data[: condition.within]
+    problems += [
+        f"contains: {part!r} is not within the first {condition.within} bytes"
+        for part in condition.contains
+        if part not in head
+    ]
+    return Comparison(data[:32].hex(" "), tuple(problems))
+
+
+def _literals(literals: tuple[bytes, ...]) -> str:
+    return ", ".join(map(repr, literals))
+
+
+def _told(at: str, asked: str, got: str, place: Place) -> str:
+    return f"{at}: asked for {asked}, got {got} ({place})"

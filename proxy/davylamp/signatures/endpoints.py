@@ -1,0 +1,133 @@
+"""Lists of addresses with a port, one tab-separated line each, and what may not be on one.
+
+Columns: address, port, scheme, grade, coins, pool, source, checked, expires. An address changes
+hands, so every row says until when it is believed: after that day it is not on the list. An
+address that many share (a CDN's, a private network's) is refused when the pack is loaded.
+"""
+
+from calendar import timegm
+from dataclasses import dataclass
+from datetime import date
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from sys import intern
+
+from davylamp.errors import PackError
+from davylamp.signatures.names import CONFIDENCE, MAX_ENTRIES, Grade
+from davylamp.signatures.shared import shared_by
+
+MAX_DAYS = 366
+"""How long after it was checked an entry may be believed at most."""
+
+_COLUMNS = (
+    *("address", "port", "scheme", "grade", "coins", "pool", "source"),
+    *("checked", "expires"),
+)
+_SCHEMES = ("tcp", "tls", "http", "https", "ws", "wss")
+_MOST = 90  # by an address alone, however well it is known: who is behind it is not shown
+_DAY = 86_400
+
+type Endpoint = tuple[bytes, int]
+"""A packed address and a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointEntry:
+    """One line of a list; ``expires`` counts seconds since the epoch, to the end of its day."""
+
+    address: bytes
+    port: int
+    scheme: str
+    grade: Grade
+    coins: tuple[str, ...]
+    pool: str
+    source: str
+    checked: str
+    expires: int
+
+    @property
+    def confidence(self) -> int:
+        """How sure a match is, 0 to 100."""
+        return min(CONFIDENCE[self.grade], _MOST)
+
+
+def parse_endpoints(data: bytes, file: str) -> tuple[EndpointEntry, ...]:
+    """Return the entries of a list; raise PackError naming the line that cannot be used."""
+    try:
+        lines = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise PackError(f"{file}: not UTF-8: save the file as UTF-8") from error
+    if len(lines) > MAX_ENTRIES:
+        raise PackError(f"{file}: more than {MAX_ENTRIES:,} lines; split the list")
+    seen: dict[Endpoint, int] = {}
+    entries: list[EndpointEntry] = []
+    for number, line in enumerate(lines, 1):
+        if not line or line[0] == "#":
+            continue
+        entry = _entry(line, f"{file}:{number}:1")
+        known = seen.setdefault((entry.address, entry.port), number)
+        if known != number:
+            raise PackError(f"{file}:{number}:1: the endpoint is also on line {known}; keep one")
+        entries.append(entry)
+    return tuple(entries)
+
+
+def lists_endpoints(data: bytes) -> bool:
+    """Tell whether a list's first row begins with an address, as one of endpoints does."""
+    for line in data.split(b"\n"):
+        if line and line[:1] != b"#":
+            return _address(line.partition(b"\t")[0].decode("utf-8", "replace")) is not None
+    return False
+
+
+def _entry(line: str, where: str) -> EndpointEntry:
+    cells = line.split("\t")
+    if len(cells) != len(_COLUMNS):
+        raise PackError(
+            f"{where}: {len(cells)} columns; write {len(_COLUMNS)} separated by tabs: "
+            + ", ".join(_COLUMNS)
+        )
+    text, port, scheme, grade, coins, pool, source, checked, expires = cells
+    address = _address(text)
+    if address is None:
+        raise PackError(f"{where}: {text!r} is not an address; host names have lists of their own")
+    if owner := shared_by(address):
+        raise PackError(f"{where}: {text} is {owner}; many share it: list the pool's name instead")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 1 << 16:
+        raise PackError(f"{where}: {port!r} is not a port; write a number from 1 to 65535")
+    if scheme not in _SCHEMES or grade not in _GRADES:
+        raise PackError(
+            f"{where}: scheme is one of {', '.join(_SCHEMES)}; grade is one of {', '.join(_GRADES)}"
+        )
+    if not source:
+        raise PackError(f"{where}: say where the endpoint is from in the column 'source'")
+    first, last = _day(checked, where), _day(expires, where)
+    if not 0 <= last - first <= MAX_DAYS * _DAY:
+        raise PackError(f"{where}: expires must be 0 to {MAX_DAYS} days after checked")
+    return EndpointEntry(
+        address.packed,
+        int(port),
+        intern(scheme),
+        _GRADES[grade],
+        () if coins == "-" else tuple(map(intern, coins.split(","))),
+        intern(pool),
+        intern(source),
+        intern(checked),
+        last + _DAY,
+    )
+
+
+_GRADES = {grade.value: grade for grade in Grade}
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def _day(text: str, where: str) -> int:
+    try:
+        return timegm(date.fromisoformat(text).timetuple())
+    except ValueError as error:
+        raise PackError(f"{where}: {text!r} is not a day; write YYYY-MM-DD") from error

@@ -1,0 +1,176 @@
+"""Finds the conditions that the head of an HTTP message can meet.
+
+Filed under the path or the host asked for, else under one header field: under its value where that
+is fixed, under how the value begins, or under its name. A head that has none of it costs two
+look-ups and, where some condition is filed under a field, one for each line.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from davylamp.flow import Direction
+from davylamp.signatures.conditions import ANY
+from davylamp.signatures.language import MIN_ANCHOR
+from davylamp.signatures.model import HttpCondition, Signature
+from davylamp.signatures.names import find_all
+from davylamp.signatures.prefixes import Prefixes
+from davylamp.signatures.shape import Shape
+
+type Filed = tuple[Signature, HttpCondition]
+type Fields = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head as conditions ask about it: ``path`` without its query, ``host`` without its port."""
+
+    direction: Direction
+    method: str
+    path: str
+    host: str
+
+
+@dataclass(slots=True)
+class _FieldSlot:
+    """Conditions that are filed under one header field."""
+
+    there: list[Filed] = field(default_factory=list)
+    values: dict[str, list[Filed]] = field(default_factory=dict)
+    prefixes: Prefixes[str, Filed] = field(default_factory=Prefixes)
+
+    def find(self, value: str) -> list[Filed]:
+        found = self.there
+        if self.values and (exact := self.values.get(value)):
+            found = found + exact
+        return found + self.prefixes.find(value) if self.prefixes else found
+
+
+class HeadIndex:
+    """HTTP conditions of a pack."""
+
+    __slots__ = ("_fields", "_hosts", "_path_starts", "_paths")
+
+    def __init__(self, conditions: Iterable[Filed]) -> None:
+        self._paths: dict[str, list[Filed]] = {}
+        self._path_starts: Prefixes[str, Filed] = Prefixes()
+        self._hosts: dict[str, list[Filed]] = {}
+        self._fields: dict[bytes, _FieldSlot] = {}
+        listed = list(conditions)
+        names = Counter(
+            name
+            for _, condition in listed
+            if condition.headers is not None
+            for name, _ in condition.headers.members
+        )
+        for filed in listed:
+            self._file(filed, names)
+
+    def __bool__(self) -> bool:
+        return bool(self._paths or self._path_starts or self._hosts or self._fields)
+
+    def candidates(self, head: Head, raw: bytes) -> list[Filed]:
+        """Return the conditions that are worth testing; ``raw`` is the head as sent."""
+        found: list[Filed] = []
+        if head.direction is Direction.ORIGINATOR:
+            if self._paths and (exact := self._paths.get(head.path)):
+                found += exact
+            if self._path_starts:
+                found += self._path_starts.find(head.path)
+            if self._hosts:
+                for filed in find_all(self._hosts, head.host):
+                    found += filed
+        if self._fields:
+            for line in raw.split(b"\n"):
+                name, colon, value = line.partition(b":")
+                slot = self._fields.get(name.strip().lower()) if colon else None
+                if slot is not None:
+                    found += slot.find(value.strip().decode("latin-1"))
+        return found
+
+    @staticmethod
+    def match(candidates: list[Filed], head: Head, fields: Fields) -> tuple[Signature, ...]:
+        """Return what a head with these fields (names in lower case) meets, each once."""
+        return tuple(
+            {
+                signature: None
+                for signature, condition in candidates
+                if condition.direction is head.direction and fits(condition, head, fields)
+            }
+        )
+
+    def places(self) -> Iterator[tuple[str, list[Filed]]]:
+        """Yield every place of the index, in words, with the conditions that are filed there."""
+        for path, filed in self._paths.items():
+            yield f"requests for {path}", filed
+        for start, filed in self._path_starts.items():
+            yield f"requests for {start}{ANY}", filed
+        for host, filed in self._hosts.items():
+            yield f"requests to {host}", filed
+        for name, slot in self._fields.items():
+            word = f"heads with the field {name.decode('latin-1')}"
+            if slot.there:
+                yield word, slot.there
+            for value, filed in slot.values.items():
+                yield f"{word}: {value}", filed
+            for start, filed in slot.prefixes.items():
+                yield f"{word}: {start}...", filed
+
+    def _file(self, filed: Filed, names: Counter[str]) -> None:
+        condition = filed[1]
+        if condition.paths:
+            for path in condition.paths:
+                if path.endswith(ANY):
+                    self._path_starts.add(path.removesuffix(ANY), filed)
+                else:
+                    self._paths.setdefault(path, []).append(filed)
+        elif condition.hosts:
+            for host in condition.hosts:
+                self._hosts.setdefault(host, []).append(filed)
+        elif condition.headers is not None:
+            name, shape = min(condition.headers.members, key=lambda member: _cost(member, names))
+            slot = self._fields.setdefault(name.encode("latin-1", "replace"), _FieldSlot())
+            _into(slot, shape, filed)
+
+
+def _cost(member: tuple[str, Shape], names: Counter[str]) -> tuple[int, int]:
+    name, shape = member
+    if shape.constants:
+        return 0, names[name]
+    return 1 if _anchors(shape) else 2, names[name]
+
+
+def _anchors(shape: Shape) -> bool:
+    return bool(shape.prefixes) and min(map(len, shape.prefixes)) >= MIN_ANCHOR
+
+
+def _into(slot: _FieldSlot, shape: Shape, filed: Filed) -> None:
+    texts = [one for kind, one in shape.constants if kind is str and isinstance(one, str)]
+    if shape.constants:
+        for text in texts:
+            slot.values.setdefault(text, []).append(filed)
+    elif _anchors(shape):
+        for prefix in shape.prefixes:
+            slot.prefixes.add(prefix, filed)
+    else:
+        slot.there.append(filed)
+
+
+def fits(condition: HttpCondition, head: Head, fields: Fields) -> bool:
+    """Tell whether a head meets a condition."""
+    if condition.methods and head.method not in condition.methods:
+        return False
+    if condition.paths and not any(_path_fits(path, head.path) for path in condition.paths):
+        return False
+    if condition.hosts and not find_all(dict.fromkeys(condition.hosts, True), head.host):
+        return False
+    shape = condition.headers
+    if shape is None:
+        return True
+    # Of a field that is written twice, receivers take the first or the last.
+    last, first = dict(fields), dict(reversed(fields))
+    return shape.test(last) or (first != last and shape.test(first))
+
+
+def _path_fits(asked: str, path: str) -> bool:
+    return path.startswith(asked.removesuffix(ANY)) if asked.endswith(ANY) else path == asked

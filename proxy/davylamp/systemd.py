@@ -1,0 +1,60 @@
+"""What systemd is told by a service of ``Type=notify``: ready, alive, ending.
+
+The protocol is one datagram of ``NAME=value`` lines to the socket in ``$NOTIFY_SOCKET``
+(sd_notify(3)); ``$WATCHDOG_USEC`` is how often it wants to hear that we
+live (sd_watchdog_enabled(3)). Where nobody asked, nothing is sent.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Tells systemd how the service is; what cannot be told is lost without harm."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        self.watchdog_seconds = _watchdog(environment) if self._address else 0.0
+        """How long systemd waits for :meth:`alive` before it ends us; 0: it does not wait."""
+
+    def ready(self, status: str) -> None:
+        """Say that the service is up; ``status`` shows in ``systemctl status``."""
+        self._send(f"READY=1\nSTATUS={_line(status)}")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def status(self, status: str) -> None:
+        """Say in a line how things are."""
+        self._send(f"STATUS={_line(status)}")
+
+    def stopping(self) -> None:
+        """Say that the service is ending in good order."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        # An address that begins with @ is in the abstract namespace: its first byte is zero.
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+                out.setblocking(False)
+                out.sendto(message.encode(), address)
+        except OSError:
+            return
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Return the interval in seconds, where this process is the one that is meant."""
+    meant = environment.get("WATCHDOG_PID", "")
+    text = environment.get("WATCHDOG_USEC", "")
+    if not text.isascii() or not text.isdecimal() or (meant and meant != str(os.getpid())):
+        return 0.0
+    return int(text) / 1e6
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
