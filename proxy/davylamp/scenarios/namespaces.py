@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.gateway import LabGateway
@@ -105,8 +106,13 @@ class HostSandbox:
 
 
 @contextmanager
-def namespace_stage(name: str, folder: Path, sandboxes: int) -> Iterator[NamespaceStage]:
-    """Build a lab of that name, with files in ``folder``; raise KernelError with a remedy."""
+def namespace_stage(
+    name: str, folder: Path, sandboxes: int, **changes: Any
+) -> Iterator[NamespaceStage]:
+    """Build a lab of that name, with files in ``folder``; raise KernelError with a remedy.
+
+    ``changes`` are of the gateway's configuration, as in `lab_configuration`.
+    """
     zone = {name: (address,) for name, address in NAMES.items()}
     outside = tuple(dict.fromkeys(NAMES.values()))
     with ExitStack() as stack:
@@ -119,7 +125,9 @@ def namespace_stage(name: str, folder: Path, sandboxes: int) -> Iterator[Namespa
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
             shell = ("unshare", "--mount", "sh", "-c", _WITH_RUN, "sh")
             lab.spawn("outside", [*shell, *serve], stderr=subprocess.DEVNULL, **quiet)
-        gateway = LabGateway(lab, folder / "gateway", api={"listen": f"127.0.0.1:{_API_PORT}"})
+        gateway = LabGateway(
+            lab, folder / "gateway", api={"listen": f"127.0.0.1:{_API_PORT}"}, **changes
+        )
         stack.enter_context(gateway)
         yield NamespaceStage(lab, gateway, folder)
 
