@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
 from davylamp.signatures.language import MAX_WITHIN, MIN_ANCHOR
+from davylamp.signatures.texts import StartIndex
 
 if TYPE_CHECKING:
     from davylamp.signatures.model import BytesCondition, Signature
@@ -17,10 +18,22 @@ if TYPE_CHECKING:
 class Start:
     """Watches one direction of one layer, from its first byte on."""
 
-    __slots__ = ("_checked", "_context", "_data", "_direction", "_layers", "_offset", "_open")
+    __slots__ = (
+        "_checked",
+        "_context",
+        "_data",
+        "_direction",
+        "_index",
+        "_layers",
+        "_offset",
+        "_open",
+    )
 
-    def __init__(self, context: Context, direction: Direction, layers: tuple[str, ...]) -> None:
+    def __init__(
+        self, context: Context, index: StartIndex, direction: Direction, layers: tuple[str, ...]
+    ) -> None:
         self._context = context
+        self._index = index
         self._direction = direction
         self._layers = layers
         self._offset = -1  # of the stream, of the first byte
@@ -41,7 +54,7 @@ class Start:
         known = self._data
         if len(known) < MIN_ANCHOR:
             return True
-        starts = self._context.pack.starts
+        starts = self._index
         waiting = False
         for length in starts.lengths(known):
             if length > len(known):
