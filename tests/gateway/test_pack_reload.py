@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import shutil
 import signal
 import socketserver
 import subprocess
@@ -20,12 +19,10 @@ from tests.gateway.world import POOL, World, wait_until
 from davylamp.events import PackEvent
 from davylamp.lab.service import Service
 from davylamp.lab.topology import OUTSIDE
-from davylamp.paths import SIGNATURES
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MOLE = Path(__file__).with_name("mole.py")
-VECTORS = Path(__file__).parents[1] / "signatures" / "core"
 SIGNATURE = """\
 id: moleminer-dig
 rev: 1
@@ -96,8 +93,8 @@ class Site:
         self.repo, self.keys, self.pack = folder / "repo", folder / "keys", folder / "pack"
         self.vectors = folder / "vectors"
         self.config = world.gateway.config_file
-        shutil.copytree(SIGNATURES / "core", self.pack)
-        shutil.copytree(VECTORS, self.vectors)
+        self.pack.mkdir(parents=True)
+        (self.pack / "pack.yaml").write_text("name: core\nversion: 2026.11.28\nformat: 1\n")
         made = davylamp("repo", "init", self.repo, "--keys", self.keys)
         assert made.returncode == 0, made.stderr
 
@@ -121,7 +118,7 @@ class Site:
     ) -> None:
         """Add a signature to the pack; by default the made-up protocol's."""
         for folder, text in ((self.pack, signature), (self.vectors, vector)):
-            (folder / "mole").mkdir(exist_ok=True)
+            (folder / "mole").mkdir(parents=True, exist_ok=True)
             (folder / "mole" / f"{name}.yaml").write_text(text)
 
 
@@ -146,17 +143,17 @@ def outcome(service: Service) -> str:
     return str(service.events("done")[0]["outcome"])
 
 
-def echoing(build: Build, **pack: object) -> World:
-    """Build a gateway with queue and mitmproxy workers, and an echo server behind it."""
-    world = build(intercept=INTERCEPT, pack=pack)
+def echoing(build: Build, *, intercept: dict[str, object], **pack: object) -> World:
+    """Build a gateway, and echo servers behind it."""
+    world = build(intercept=intercept, pack=pack)
     for port in (PLAIN, OPENED):
         world.service(OUTSIDE, "server", "server", POOL[4], port, script=MOLE)
     return world
 
 
 def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Path) -> None:
-    """The new dialect is blocked from then on, flows in progress keep the old pack, none is lost."""
-    world = echoing(build, shadow_flows=40, shadow_seconds=10)
+    """The new dialect is blocked then, flows in progress keep the old pack, and none is lost."""
+    world = echoing(build, intercept=INTERCEPT | {"workers": 1}, shadow_flows=40, shadow_seconds=10)
     site = Site(tmp_path / "site", world)
     site.teach()
     site.publish(2)
@@ -192,14 +189,15 @@ def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Pa
         lambda found: sum(one.alert.signature_id == "moleminer-dig" for one in found) == 2
     )
     assert {one.alert.signature_id for one in alerts} == {"moleminer-dig", "stratum-v1-submit"}
-    assert {one.pack for one in alerts} == {"2026.11.23"}
+    versions = {one.alert.signature_id: one.pack for one in alerts}
+    assert versions == {"moleminer-dig": "2026.11.28", "stratum-v1-submit": "2026.11.23"}
 
 
 def test_a_pack_that_accuses_sandboxes_of_honest_work_is_given_back(
     build: Build, tmp_path: Path
 ) -> None:
     """Local signatures are read again at SIGHUP, or refused; a bad pack goes by itself."""
-    world = echoing(build, shadow_flows=0, return_sandboxes=2, watch_seconds=60)
+    world = echoing(build, intercept={}, shadow_flows=0, return_sandboxes=2, watch_seconds=60)
     site = Site(tmp_path / "site", world)
     local = world.gateway.directory / "state" / "packs" / "local" / "mine"
     local.mkdir(parents=True)
