@@ -81,3 +81,14 @@ def test_whole_core_is_under_contract() -> None:
     contracts = settings["tool"]["importlinter"]["contracts"]
     [sans_io] = [contract for contract in contracts if contract["id"] == "sans-io"]
     assert {f"davylamp.{name}" for name in CORE} <= set(sans_io["source_modules"])
+
+
+def test_a_worker_carries_no_client() -> None:
+    """Clients of stores and engines stay out of the processes that a gateway has many of."""
+    said = subprocess.run(
+        [sys.executable, "-c", "import davylamp.workers.__main__, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"redis", "aiohttp", "tuf", "cryptography", "rich", "asyncio"} & set(said)

@@ -19,7 +19,8 @@ from davylamp.errors import ConfigError, PackError
 from davylamp.metrics.server import parse_listen
 from davylamp.response import action_policy_of, unshared_of
 from davylamp.sinks import check_outputs, check_webhook
-from davylamp.wiring import pack_of, policy_of, ruleset_of, sources_of, steering_of
+from davylamp.sources import sources_of
+from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of
 
 _INTERFACES = Path("/sys/class/net")
 _SURE = 50

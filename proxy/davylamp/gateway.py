@@ -40,7 +40,8 @@ from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.sinks import sinks_of
-from davylamp.wiring import ruleset_of, source_of, sources_of, store_of, with_inside
+from davylamp.sources import sources_of
+from davylamp.wiring import ruleset_of, source_of, store_of, with_inside
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
@@ -147,7 +148,7 @@ class Gateway:
         book.follow(health.vitals)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
-            await stack.enter_async_context(serving(listen, book.exposition))
+            await stack.enter_async_context(serving(listen, book.exposition, health.wrong))
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
 

@@ -51,6 +51,12 @@ class Health:
             rules_applied_at=self._kernel.applied_at,
         )
 
+    def wrong(self) -> str:
+        """Say what keeps the gateway from being well now, its start included; else nothing."""
+        if not self._kernel.applied_at:
+            return "the rules are not in force yet"
+        return self.unfit(time.monotonic())
+
     def unfit(self, now: float) -> str:
         """Say which process is gone or silent at a monotonic time; empty while all work."""
         patience = self._config.outputs.stats_seconds * _MISSED_REPORTS + _GRACE_SECONDS

@@ -7,14 +7,9 @@ from pathlib import Path
 import msgspec
 
 from davylamp import paths
-from davylamp.attribution.sources.docker import DockerSettings, DockerSource
-from davylamp.attribution.sources.kubernetes import KubernetesSettings, KubernetesSource
-from davylamp.attribution.sources.source import Source
-from davylamp.config import DockerConfig, GatewayConfig, KubernetesConfig
+from davylamp.config import GatewayConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
-from davylamp.engines.docker import DockerEngine
-from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ConfigError
 from davylamp.events import Action
 from davylamp.flowtable import FlowLimits
@@ -28,8 +23,6 @@ from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
 from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
-
-_ANSWER_SECONDS = 30.0
 
 
 def store_of(config: GatewayConfig) -> Store:
@@ -76,40 +69,6 @@ def policy_of(config: GatewayConfig) -> Policy:
         else networks_of(config.policy.nodes, "policy.nodes"),
         block_confidence=config.policy.block_confidence,
     )
-
-
-def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
-    """Return who tells lineage what runs; raise ConfigError for an address that is none."""
-    asked = config.lineage.sources
-    found: list[Source] = []
-    if asked.docker.enabled:
-        found.append(docker_source(asked.docker))
-    if asked.kubernetes.enabled:
-        found.append(_kubernetes_source(asked.kubernetes))
-    return tuple(found)
-
-
-def docker_source(config: DockerConfig) -> DockerSource:
-    """Return a Docker engine as a source; raise ConfigError for an address that is none."""
-    offset = config.clock_offset_seconds
-    settings = DockerSettings(
-        networks=frozenset(config.networks),
-        names={str(name): label for name, label in config.labels.items()},
-        clock_offset=None if offset == "auto" else offset,
-    )
-    return DockerSource(DockerEngine(config.url), settings)
-
-
-def _kubernetes_source(config: KubernetesConfig) -> KubernetesSource:
-    api = KubernetesApi(
-        config.url, token_file=config.token_file, ca=config.ca, seconds=_ANSWER_SECONDS
-    )
-    settings = KubernetesSettings(
-        namespace=config.namespace,
-        selector=config.selector,
-        names={str(name): label for name, label in config.labels.items()},
-    )
-    return KubernetesSource(api, config.url, settings)
 
 
 def limits_of(config: GatewayConfig) -> PipelineLimits:

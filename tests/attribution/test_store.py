@@ -332,3 +332,39 @@ def test_a_lifecycle_goes_by_all_its_ids(store: Store) -> None:
         assert [each.tool_call_id for each in found.calls] == ["t-1", "t-2"]
     assert store.run(ops.release_container("c0ffee@11", 14, 14)) == 2
     assert store.run(ops.history(IP)).current is None
+
+
+def test_a_call_is_of_who_held_the_address_then(store: Store) -> None:
+    """Said before the bind of the next holder is known, it goes to that one; and no other does."""
+    ops = store.operations
+    store.run(ops.bind(hold("a", 10), 10))
+    calls = [
+        ToolCall(tool_call_id="of-a", lifecycle_id="", started=12, ended=13),
+        ToolCall(tool_call_id="of-b", lifecycle_id="", started=22),
+        ToolCall(tool_call_id="by-name", lifecycle_id="", started=23, ended=24),
+    ]
+    for call in calls[:2]:
+        assert store.run(ops.put_call_of(call, "", IP)) is not None
+    also = Binding(ip="10.0.0.8", lifecycle_id="a@10", valid_from=10, container="a")
+    store.run(ops.bind(also, 11))
+    store.run(ops.put_call_of(calls[2], "a", ""))  # it may have another address
+    store.run(ops.bind(hold("b", 20), 25))
+    ended = ToolCall(tool_call_id="of-b", lifecycle_id="", started=22, ended=30)
+    store.run(ops.put_call_of(ended, "", IP))
+    found = {
+        name: [call.tool_call_id for call in store.run(ops.calls([f"{name}@{start}"]))]
+        for name, start in (("a", 10), ("b", 20))
+    }
+    assert found == {"a": ["of-a", "by-name"], "b": ["of-b"]}
+    table = LineageTable()
+    for change in store.run(ops.changes("0-0", 0.01, 1000)).changes:
+        table.apply(change)
+    table.confirm(40)
+    told = {ip: table.attribute(ip, 22.5, 40).info().tool_call_id for ip in (IP, "10.0.0.8")}
+    assert told == {IP: "of-b", "10.0.0.8": ""}
+    assert store.run(ops.calls(["b@20"]))[0].ended == 30
+    early = ToolCall(tool_call_id="early", lifecycle_id="", started=5)
+    assert store.run(ops.put_call_of(early, "", "10.0.0.9")) is None
+    late = Binding(ip="10.0.0.9", lifecycle_id="c@4", valid_from=4, container="c")
+    store.run(ops.bind(late, 26))
+    assert [call.tool_call_id for call in store.run(ops.calls(["c@4"]))] == ["early"]

@@ -1,10 +1,14 @@
 """The metrics of a gateway at work, scraped where it listens."""
 
+import os
+import signal
 import sys
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.conftest import Build
+from tests.gateway.test_crash import children
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
 from davylamp.lab.topology import GATEWAY
@@ -13,6 +17,13 @@ pytestmark = pytest.mark.lab
 
 URL = "http://127.0.0.1:9464/metrics"
 SCRAPE = f"import urllib.request; print(urllib.request.urlopen({URL!r}, timeout=5).read().decode())"
+
+HEALTH = """
+import urllib.error, urllib.request
+try: answer = urllib.request.urlopen("http://127.0.0.1:9464/healthz", timeout=5)
+except urllib.error.HTTPError as error: answer = error
+print(answer.status, answer.read().decode())
+"""
 
 
 def samples(world: World) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -25,6 +36,12 @@ def samples(world: World) -> dict[tuple[str, tuple[str, ...]], float]:
         for family in text_string_to_metric_families(str(done.stdout))
         for sample in family.samples
     }
+
+
+def health(world: World) -> str:
+    """Return what /healthz answers in the gateway's host."""
+    ask = [sys.executable, "-c", HEALTH]
+    return str(world.lab.run(GATEWAY, ask, capture_output=True, text=True).stdout).strip()
 
 
 def test_a_stopped_miner_is_counted(build: Build) -> None:
@@ -43,6 +60,19 @@ def test_a_stopped_miner_is_counted(build: Build) -> None:
 
     assert wait_until(inspected)
     found = samples(world)
+    assert found["davylamp_worker_up", ("queue-40",)] == 1
+    assert found["davylamp_queue_limit_packets", ("41",)] == 8192
+    assert found["davylamp_queue_dropped_packets_total", ("queue", "40")] == 0
+    assert found["davylamp_lineage_connected", ()] == 1
+    assert time.time() - found["davylamp_lineage_fresh_timestamp_seconds", ()] < 60
+    assert time.time() - found["davylamp_rules_applied_timestamp_seconds", ()] < 60
+    assert found["davylamp_spool_limit_bytes", ("redis",)] == 64 * 1024 * 1024
+    assert found["davylamp_spool_dropped_events_total", ("redis",)] == 0
+    assert health(world) == "200 ok"
+    worker = children(world)["queue-40"]
+    os.kill(worker, signal.SIGKILL)
+    assert wait_until(lambda: samples(world)["davylamp_worker_restarts_total", ("queue-40",)] == 1)
+    assert wait_until(lambda: health(world) == "200 ok")
     assert found["davylamp_output_written_events_total", ("file",)] > 0
     assert found["davylamp_output_failed_events_total", ("file",)] == 0
     assert not any("10.88." in value for _, values in found for value in values)

@@ -34,6 +34,15 @@ class Installed:
     programs: Path
 
 
+def uv_program() -> str:
+    """Return uv, the checkout's own where it is there; skip where there is none."""
+    local = ROOT / ".uv" / "bin" / "uv"
+    found = str(local) if local.exists() else shutil.which("uv")
+    if found is None:
+        pytest.skip("no uv: run `make test`, which installs it")
+    return found
+
+
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a program away from the checkout's environment and return what it printed."""
     environment = {
@@ -51,10 +60,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Build both distributions and install the wheel, its dependencies as locked."""
-    local = ROOT / ".uv" / "bin" / "uv"
-    uv = str(local) if local.exists() else shutil.which("uv")
-    if uv is None:
-        pytest.skip("no uv: run `make test`, which installs it")
+    uv = uv_program()
     work = tmp_path_factory.mktemp("wheel")
     run(uv, "build", "--quiet", "--out-dir", work / "dist", cwd=ROOT)
     [sdist] = (work / "dist").glob("*.tar.gz")
@@ -142,3 +148,21 @@ def test_installed_replay_finds_the_miner(installed: Installed, tmp_path: Path) 
     assert "cryptonote" in {alert["mining"]["dialect"] for alert in alerts}
     assert {alert["dest_ip"] for alert in alerts} == {"203.0.113.5"}
     assert "4" * 95 not in out
+
+
+def test_uv_tool_install_gives_a_command(installed: Installed, tmp_path: Path) -> None:
+    """Installed as docs/deployment.md has it, the command stands alone and does its work."""
+    environment = {
+        **os.environ,
+        "UV_TOOL_DIR": str(tmp_path / "tools"),
+        "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
+    }
+    locked = installed.wheel.parent.parent / "locked.txt"
+    words = ("tool", "install", "--quiet", "--python", sys.executable, "--constraints", locked)
+    subprocess.run(
+        [uv_program(), *words, installed.wheel], check=True, env=environment, cwd=tmp_path
+    )
+    file = tmp_path / "davylamp.yaml"
+    file.write_text("sandboxes: {interfaces: [lo]}\n")
+    command = tmp_path / "bin" / "davylamp"
+    assert "will do" in run(command, "config", "check", "--config", file, cwd=tmp_path)

@@ -20,7 +20,7 @@ from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
 from davylamp.config import AgentConfig
 from davylamp.errors import CaptureError, ConfigError
-from davylamp.wiring import docker_source
+from davylamp.sources import docker_source
 
 _AGAIN = 1.0
 

@@ -56,6 +56,11 @@ class History:
                 return self.bindings[index]
         return None
 
+    def before(self, hold: Binding) -> Binding | None:
+        """Return who held the address before a hold, or None."""
+        earlier = [b for b in self.bindings if not b.empty and b.valid_from < hold.valid_from]
+        return earlier[-1] if earlier else None
+
     def holder(self, at: float) -> Binding | None:
         """Return who held the address at that time."""
         last = self.last_before(at)

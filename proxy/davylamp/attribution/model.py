@@ -108,7 +108,11 @@ class Binding(Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
-    """One tool call of one container; ``ended`` is None while it runs."""
+    """One tool call of one container; ``ended`` is None while it runs.
+
+    ``ip`` is the address by which the container was named, where it was not by a name. ``moved``
+    says in a change that it turned out to be of another lifecycle.
+    """
 
     tool_call_id: str
     lifecycle_id: str
@@ -119,10 +123,13 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     rollout_id: str = ""
     trajectory_id: str = ""
     traceparent: str = ""
+    ip: str = ""
+    moved: bool = False
 
     def running(self, at: float) -> bool:
         """Whether the call ran at that time; its last instant counts."""
-        return self.started <= at and (self.ended is None or at <= self.ended)
+        ran = self.started <= at and (self.ended is None or at <= self.ended)
+        return ran and not self.moved
 
 
 class BindingChange(Struct, tag_field="change", tag="binding", frozen=True, kw_only=True):
@@ -132,7 +139,7 @@ class BindingChange(Struct, tag_field="change", tag="binding", frozen=True, kw_o
 
 
 class ToolCallChange(Struct, tag_field="change", tag="tool_call", frozen=True, kw_only=True):
-    """One tool call began or ended; a call that has ended never changes again."""
+    """One tool call began or ended; one that has ended never changes again, but may be moved."""
 
     call: ToolCall
 
@@ -213,6 +220,8 @@ def change_event(change: Change, at: float) -> LineageEvent:
             return LineageEvent(timestamp=rfc3339(at), change=word, lineage=info, ip=binding.ip)
         case ToolCallChange(call=call):
             word = "tool_call_started" if call.ended is None else "tool_call_ended"
+            if call.moved:
+                word = "tool_call_moved"
             info = LineageInfo(
                 grade=Grade.DECLARED,
                 lifecycle_id=call.lifecycle_id,

@@ -122,7 +122,7 @@ class Operations:
             if (yield from self._commit(stored, history, now)):
                 hold = _outcome(history, named)
                 if history != stored.history:
-                    yield from self._gather_calls(hold)
+                    yield from self._gather_calls(hold, history)
                 return hold
         raise LineageUnavailable(f"{checked.ip} is being changed by too many writers; try again")
 
@@ -170,15 +170,16 @@ class Operations:
         """Record a call whose lifecycle is found from the container, lifecycle id or address.
 
         Who held the name or address when the call started is what counts. Returns None when
-        nobody is known to have; then the call of a container waits to be found by its bind.
+        nobody is known to have; then the call waits to be found by a bind.
         """
+        if not container:
+            call = msgspec.structs.replace(call, ip=model.canonical_address(ip))
         lifecycle = yield from self.resolve(container, ip, call.started)
         if not lifecycle:
-            if container:
-                waiting = msgspec.structs.replace(call, lifecycle_id=_waiting_for(container))
-                yield from self.put_call(waiting)
-                # Bound in that moment, it may not have been found.
-                lifecycle = yield from self.resolve(container, ip, call.started)
+            waiting = _waiting_for(container or call.ip)
+            yield from self.put_call(msgspec.structs.replace(call, lifecycle_id=waiting))
+            # Bound in that moment, it may not have been found.
+            lifecycle = yield from self.resolve(container, ip, call.started)
             if not lifecycle:
                 return None
         placed = msgspec.structs.replace(call, lifecycle_id=lifecycle)
@@ -210,7 +211,8 @@ class Operations:
     def history(self, ip: str) -> Operation[History]:
         """Return all that is known of one address."""
         stored = yield from self._stored(model.canonical_address(ip))
-        return stored.history
+        history = stored.history
+        return History(history.ip, history.version, tuple(map(_shown, history.bindings)))
 
     def calls(self, lifecycles: Sequence[str]) -> Operation[list[ToolCall]]:
         """Return the tool calls of these lifecycles, by start."""
@@ -274,6 +276,10 @@ class Operations:
 
     def listing(self, limit: int) -> Operation[list[Binding]]:
         """Return the current bindings of the addresses changed last, newest first."""
+        return [_shown(each) for each in (yield from self.current(limit))]
+
+    def current(self, limit: int) -> Operation[list[Binding]]:
+        """Return the same with all that each source said of them."""
         [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
         found: list[Binding] = []
         for some in batched(ips, _LOAD_BATCH):
@@ -335,24 +341,36 @@ class Operations:
             ("ZRANGE", self.keys.past(ip), -self.keep.bindings, -1),
         )
 
-    def _gather_calls(self, hold: Binding) -> Operation[None]:
-        """Move to a lifecycle the calls that were said of its container before it was known."""
-        if not hold.container:
+    def _gather_calls(self, hold: Binding, history: History) -> Operation[None]:
+        """Move to a lifecycle the calls that were said of it before it was known.
+
+        They went to its container's last start, or to its address's last holder.
+        """
+        if hold.container:
+            by_name = self.keys.lifecycles(hold.container)
+            before = f"({hold.valid_from!r}"
+            [earlier] = yield (("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1),)
+            for other in (*map(_text, earlier), _waiting_for(hold.container)):
+                yield from self._move_calls(other, hold, "")
+        last = history.before(hold)
+        for other in (*(last.lifecycles if last else ()), _waiting_for(hold.ip)):
+            yield from self._move_calls(other, hold, hold.ip)
+
+    def _move_calls(self, other: str, hold: Binding, ip: str) -> Operation[None]:
+        """Move the calls of a hold's time that were named by that address, or by a name."""
+        if other in hold.lifecycles:
             return
-        before = f"({hold.valid_from!r}"
-        by_name = self.keys.lifecycles(hold.container)
-        [earlier] = yield (("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1),)
-        for other in (*map(_text, earlier), _waiting_for(hold.container)):
-            if other in hold.lifecycles:
-                continue
-            for call in (yield from self.calls([other])):
-                if hold.covers(call.started):
-                    placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
-                    yield from self.put_call(placed)
-                    yield (
-                        ("HDEL", self.keys.calls(other), call.tool_call_id),
-                        ("ZREM", self.keys.calls_order(other), call.tool_call_id),
-                    )
+        for call in (yield from self.calls([other])):
+            if call.ip == ip and hold.covers(call.started):
+                placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
+                yield from self.put_call(placed)
+                gone = model.encode(ToolCallChange(call=msgspec.structs.replace(call, moved=True)))
+                limit = ("MAXLEN", "~", self.keep.changes)
+                yield (
+                    ("HDEL", self.keys.calls(other), call.tool_call_id),
+                    ("ZREM", self.keys.calls_order(other), call.tool_call_id),
+                    ("XADD", self.keys.changes, *limit, "*", "change", gone),
+                )
 
     def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
         if history == stored.history:

@@ -54,7 +54,9 @@ class _Calls:
 
     def learn(self, call: ToolCall, limit: int) -> "_Calls":
         known = next((c for c in self.calls if c.tool_call_id == call.tool_call_id), None)
-        if known is not None and (known.ended is not None or known == call):
+        if known is not None and (known == call or known.moved):
+            return self
+        if known is not None and known.ended is not None and not call.moved:
             return self
         kept = sorted((*(c for c in self.calls if c is not known), call), key=lambda c: c.started)
         horizon = self.horizon

@@ -15,7 +15,7 @@ from davylamp.events import AlertEvent, AnyEvent, StatsEvent, decode
 from davylamp.lab.lab import Lab
 from davylamp.lab.topology import BRIDGE, GATEWAY, SANDBOX_NETWORKS
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 EVENTS_FILE = "events.jsonl"
 

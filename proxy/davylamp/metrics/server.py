@@ -1,4 +1,7 @@
-"""The endpoint that Prometheus scrapes: ``GET /metrics`` on a loopback address."""
+"""What is served without a password on a loopback address: ``/metrics``, and ``/healthz``.
+
+``/healthz`` is for who starts and ends gateways: 200 while it is well, else 503 and why.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,15 +37,25 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def serving(listen: str, exposition: Callable[[], bytes]) -> AsyncIterator[int]:
-    """Serve while entered, and give the port; raise ConfigError where it cannot be listened on."""
+async def serving(
+    listen: str, exposition: Callable[[], bytes], unfit: Callable[[], str] = lambda: ""
+) -> AsyncIterator[int]:
+    """Serve while entered, and give the port; raise ConfigError where it cannot be listened on.
+
+    ``unfit`` says what is wrong with the gateway, nothing where it is well.
+    """
     host, port = parse_listen(listen)
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE})
 
+    async def healthy(_: web.Request) -> web.Response:
+        wrong = unfit()
+        return web.Response(status=503 if wrong else 200, text=f"{wrong or 'ok'}\n")
+
     app = web.Application(client_max_size=0)
     app.router.add_get("/metrics", answer)
+    app.router.add_get("/healthz", healthy)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

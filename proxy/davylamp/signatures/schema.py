@@ -81,6 +81,7 @@ def _value(value: Value) -> Schema:
 
 
 def _scalar(value: Text | Texts | Whole | Choice | Flag | Literals) -> Schema:
+    schema: Schema
     match value:
         case Text(longest, pattern):
             schema = _text(longest, pattern)

@@ -5,9 +5,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.attribution.sources.watched import Watched
 from tests.dockerd import TRAIN, Dockerd
 
@@ -15,7 +17,7 @@ from davylamp.attribution.model import Attribution, Grade
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.sources.docker import DockerSettings, DockerSource
 from davylamp.engines.docker import DockerEngine
-from davylamp.engines.docker_model import Event
+from davylamp.engines.docker_model import Container, Event, Info
 from davylamp.lineage import Client
 
 pytestmark = pytest.mark.docker
@@ -330,3 +332,53 @@ def test_every_address_of_every_network_that_counts_is_bound(
         bound = [watched.ask(ip, time.time()).binding for ip in wanted]
         assert len({each.lifecycle_id for each in bound if each is not None}) == 1
         assert not watched.holder(found["other"]["IPAddress"])
+
+
+class Ahead(DockerEngine):
+    """The engine, with a clock that is a thousand seconds ahead of ours."""
+
+    AHEAD = 1000.0
+
+    async def info(self) -> Info:
+        """Return its clock so."""
+        info = await super().info()
+        return replace(info, system_time=self._moved(info.system_time))
+
+    async def inspect(self, container: str) -> Container | None:
+        """Return a container's times so."""
+        found = await super().inspect(container)
+        if found is None:
+            return None
+        started = self._moved(found.state.started_at)
+        return replace(found, state=replace(found.state, started_at=started))
+
+    async def events(self, **asked: Any) -> AsyncIterator[Event]:
+        """Yield events with such times, and be asked for them so."""
+        moved = {name: asked.pop(name) - self.AHEAD for name in ("since", "until") if name in asked}
+        async for event in super().events(**asked, **moved):
+            yield replace(event, time_nano=event.time_nano + int(self.AHEAD * 1e9))
+
+    def _moved(self, text: str) -> str:
+        at = datetime.fromisoformat(text)
+        return text if at.year < 1970 else (at + timedelta(seconds=self.AHEAD)).isoformat()
+
+
+def test_an_engine_with_another_clock_is_understood(engine: Dockerd, server: EmbeddedRedis) -> None:
+    """Its times are told in ours; the lifecycle's id stays what any gateway calls it."""
+    with Watched(server.url, lambda: DockerSource(Ahead(engine.url))) as watched:
+        before = time.time()
+        made = engine.run("one")
+        ip = engine.address(made)
+        watched.expect(ip, "one")
+        after = time.time()
+        held = watched.ask(ip, after).binding
+        assert held is not None
+        assert before - 0.5 <= held.valid_from <= after
+        _, _, started = held.lifecycle_id.partition("@")
+        assert before + 999 <= float(started) <= after + 1001
+        engine.act(made, "kill")
+        watched.expect(ip, "")
+        ended = watched.ask(ip, after).binding
+        assert ended is not None
+        assert ended.valid_to is not None
+        assert after - 0.5 <= ended.valid_to <= time.time() + 0.5

@@ -93,7 +93,7 @@ class StoreLedger:
 
     async def held(self, source: str) -> list[Binding]:
         """Return what a source itself said of every hold that is current, with its address."""
-        current = await self._store.run(self._store.operations.listing(_MOST_HELD))
+        current = await self._store.run(self._store.operations.current(_MOST_HELD))
         return [
             msgspec.structs.replace(claim, ip=hold.ip)
             for hold in current

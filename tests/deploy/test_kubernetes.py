@@ -1,0 +1,119 @@
+"""The Kubernetes manifests: valid by the API's schema, and with no more rights than they say."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from davylamp.checks import faults
+from davylamp.config import parse_config
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+SCHEMA = json.loads((ROOT / "tests" / "data" / "schemas" / "kubernetes-1.34.json").read_text())
+KUSTOMIZE_ONLY = {"kustomization.yaml", "davylamp.yaml", "token.yaml"}
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every manifest that is whole by itself, and its file."""
+    for file in sorted(FOLDER.rglob("*.yaml")):
+        if file.name not in KUSTOMIZE_ONLY:
+            for document in yaml.safe_load_all(file.read_text()):
+                yield str(file.relative_to(FOLDER)), document
+
+
+def rendered(folder: str) -> list[dict[str, Any]]:
+    """Return what kustomize makes of a folder; skip where there is none."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl, whose kustomize renders it")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(FOLDER / folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def check(document: dict[str, Any]) -> None:
+    """Hold a manifest against the schema of its kind; an unknown member is a fault."""
+    kind = f"{document['apiVersion']}/{document['kind']}"
+    reference = {"$ref": SCHEMA["kinds"][kind], "$defs": SCHEMA["$defs"]}
+    jsonschema.Draft202012Validator(reference).validate(document)
+
+
+def named(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """Return the one document of a kind."""
+    [found] = [one for one in documents if one["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize(("file", "document"), list(documents()))
+def test_manifests_are_valid(file: str, document: dict[str, Any]) -> None:
+    """Each is what Kubernetes' API takes, strictly; a misspelt member would be found."""
+    check(document)
+    with pytest.raises(jsonschema.ValidationError):
+        check({**document, "sepc": {}})
+
+
+@pytest.mark.parametrize("folder", ["base", "pod-actions"])
+def test_what_kustomize_renders_is_valid(folder: str) -> None:
+    """Its output is valid too, and the DaemonSet mounts the ConfigMap that was generated."""
+    made = rendered(folder)
+    for document in made:
+        check(document)
+    pod = named(made, "DaemonSet")["spec"]["template"]["spec"]
+    [config] = [one for one in pod["volumes"] if one["name"] == "config"]
+    assert config["configMap"]["name"] == named(made, "ConfigMap")["metadata"]["name"]
+    assert pod["containers"][0]["image"] == "registry.example/davylamp:0.1.0"
+    assert pod["automountServiceAccountToken"] is (folder == "pod-actions")
+
+
+def test_the_gateway_has_two_capabilities_and_nothing_to_write_on() -> None:
+    """Root without its powers: what is added, mounted and granted is all there is."""
+    daemons = yaml.safe_load((FOLDER / "base" / "daemonset.yaml").read_text())
+    pod = daemons["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    allowed = container["securityContext"]
+    assert allowed["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    assert allowed["readOnlyRootFilesystem"] is True
+    assert allowed["allowPrivilegeEscalation"] is False
+    assert "privileged" not in allowed
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod.get("hostPID")
+    assert not pod.get("hostIPC")
+    paths = [one["hostPath"]["path"] for one in pod["volumes"] if "hostPath" in one]
+    assert paths == ["/var/lib/davylamp"]
+    text = (FOLDER / "pod-actions" / "rbac.yaml").read_text()
+    granted = {
+        (resource, verb)
+        for one in yaml.safe_load_all(text)
+        for rule in one.get("rules", ())
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {
+        ("pods", "list"),
+        ("pods", "patch"),
+        ("pods", "delete"),
+        ("networkpolicies", "create"),
+    }
+
+
+def test_the_configuration_will_do() -> None:
+    """A gateway starts with the base's configuration, and the probes ask where it listens."""
+    config = parse_config((FOLDER / "base" / "davylamp.yaml").read_text())
+    assert faults(config) == []
+    daemons = yaml.safe_load((FOLDER / "base" / "daemonset.yaml").read_text())
+    [container] = daemons["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = container[probe]["httpGet"]
+        assert f"{asked['host']}:{asked['port']}" == config.metrics.listen
+        assert asked["path"] == "/healthz"
+    mounted = {one["mountPath"] for one in container["volumeMounts"]}
+    assert config.state_dir in mounted
