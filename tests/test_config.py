@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from davylamp.config import GatewayConfig, parse_config
+from davylamp.config import AgentConfig, GatewayConfig, parse_config
 from davylamp.errors import ConfigError
+from davylamp.settings.keys import keys_of
 from davylamp.settings.reference import renewed
 
 _DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
@@ -43,3 +44,5 @@ def test_the_reference_is_current() -> None:
     assert renewed(text, GatewayConfig) == text
     unsaid = re.findall(r"^\| `([a-z0-9_.]+)` \|.*\|  \|$", text, re.MULTILINE)
     assert [key for key in unsaid if not key.startswith("actions.webhook.")] == []
+    agent = text.split("## The agent")[1]
+    assert [key.name for key in keys_of(AgentConfig) if f"| `{key.name}` |" not in agent] == []

@@ -13,8 +13,9 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from davylamp.signatures.names import Grade, Kind, NameEntry, find, parse_names
 
@@ -74,7 +75,7 @@ def merge(
     merged = {entry.name: entry for entry in maltrail}
     for entry in mpdi:
         agreed = entry.name in merged and entry.grade is Grade.CANDIDATE
-        merged[entry.name] = replace(entry, grade=Grade.PROBABLE) if agreed else entry
+        merged[entry.name] = structs.replace(entry, grade=Grade.PROBABLE) if agreed else entry
     for name, entry in list(merged.items()):
         wider = find(ours, name)
         if wider and wider.kind is Kind.ENDPOINT and wider.confidence >= entry.confidence:

@@ -8,7 +8,7 @@ plain is shown to an Inspector, whose word counts.
 
 from mitmproxy.http import Message, Request
 
-from davylamp.inspection.httphead import may_tell
+from davylamp.inspection.httphead import may_tell, path_of
 from davylamp.inspection.jsontext import read_objects
 from davylamp.inspection.wire.http_head import split_authority
 from davylamp.signatures.pack import Pack
@@ -24,7 +24,7 @@ def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
         path = message.path
         if not _plain_target(pack, message):
             return False
-    if pack.heads or may_tell(message.headers.fields, path):
+    if _headed(pack, message) or may_tell(message.headers.fields, path):
         return False
     text = body.lstrip(_BLANK)
     if not body or (text and text[0] not in b"{[" and not _coded(message)):
@@ -32,6 +32,19 @@ def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
     if _coded(message):
         return False
     return not any(pack.match_message(value) for value in read_objects(text))
+
+
+def _headed(pack: Pack, message: Message) -> bool:
+    """Tell whether the pack has a condition that the message's head may meet."""
+    heads = pack.heads
+    if heads is None:
+        return False
+    if any(heads.asks_about(name) for name, _ in message.headers.fields):
+        return True
+    if not isinstance(message, Request):
+        return False
+    host, _ = split_authority((message.host_header or message.host).lower())
+    return heads.asks_for(path_of(message.path), host)
 
 
 def _plain_target(pack: Pack, request: Request) -> bool:

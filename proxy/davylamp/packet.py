@@ -51,6 +51,18 @@ class Packet(msgspec.Struct, frozen=True):
         return self.tuple_key[(len(self.tuple_key) - 4) // 2 : -4]
 
     @property
+    def source(self) -> bytes:
+        """The source address with its port behind it."""
+        key = self.tuple_key
+        return key[: (len(key) - 4) // 2] + key[-4:-2]
+
+    @property
+    def destination(self) -> bytes:
+        """The destination address with its port behind it."""
+        key = self.tuple_key
+        return key[(len(key) - 4) // 2 : -4] + key[-2:]
+
+    @property
     def start(self) -> int:
         """The sequence number of the first payload byte (a SYN comes before it)."""
         return (self.seq + 1) & 0xFFFFFFFF if self.flags & SYN else self.seq

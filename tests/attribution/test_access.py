@@ -19,6 +19,8 @@ from davylamp.actions.model import Kind, Planned, Record, Status
 from davylamp.actions.operations import ActionOperations
 from davylamp.attribution.client import Client
 from davylamp.attribution.feedback import FeedbackOperations, RolloutVerdict
+from davylamp.attribution.hosts.model import Agent, Flow, Translation
+from davylamp.attribution.hosts.operations import HostOperations
 from davylamp.attribution.model import Binding, ToolCall
 from davylamp.attribution.server import find_server
 from davylamp.attribution.store import AsyncStore, Store
@@ -91,6 +93,13 @@ def use_what_is_beside(store: Store, make_alert: MakeAlert) -> None:
     assert store.run(actions.due(3.0)) == [record]
     assert store.run(actions.change(record, msgspec.structs.replace(record, status=Status.DONE)))
     assert len(store.run(actions.ask_to_undo("c", "ann", 1.0))) == 1
+    hosts = HostOperations.beside(store.operations)
+    flow = Flow("tcp", "192.0.2.1", 1, "198.51.100.9", 3333)
+    whose = Translation(host="h", ip="172.17.0.2", port=1, since=1.0, watch=1.0)
+    store.run(hosts.publish([(flow, whose)]))
+    store.run(hosts.announce(Agent(name="h", id="1", addresses=(), watch=1.0, seen=2.0)))
+    assert store.run(hosts.ask([flow])) == [(whose,)]
+    assert store.run(hosts.agents()).keys() == {"h"}
     feedback = FeedbackOperations.beside(store.operations)
     verdict = RolloutVerdict(run_id="r", rollout_id="1", valid=False, at=1.0, incident_id="inc-1")
     assert store.run(feedback.mark(verdict))

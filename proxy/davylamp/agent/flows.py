@@ -47,8 +47,12 @@ class LiveFlows:
     def __len__(self) -> int:
         return len(self._live)
 
-    def heard(self, tracked: Tracked, now: float) -> Change | None:
-        """Take in one event; return what is to be published of it, if anything."""
+    def heard(self, tracked: Tracked, after: float, now: float) -> Change | None:
+        """Take in one event; return what is to be published of it, if anything.
+
+        It happened between these times, as far apart as it waited to be read: a flow is taken to
+        have begun at the first, and to have ended at the last.
+        """
         if not self._ours(tracked):
             return None
         flow = _flow(tracked)
@@ -59,7 +63,7 @@ class LiveFlows:
             return self._end(flow, now) if known and known.number == tracked.number else None
         if known is not None and known.number == tracked.number:
             return None
-        return flow, self._begin(flow, tracked, now)
+        return flow, self._begin(flow, tracked, after)
 
     def begin_listing(self) -> None:
         """Note that the table is going to be read: what ends meanwhile may still be in it."""
@@ -113,10 +117,10 @@ class LiveFlows:
             self.elsewhere.add(tracked.source[0])
         return False
 
-    def _begin(self, flow: Flow, tracked: Tracked, now: float) -> Translation:
+    def _begin(self, flow: Flow, tracked: Tracked, since: float) -> Translation:
         inner, port = tracked.inner
         fresh = Translation(
-            host=self._host, ip=_text(inner), port=port, since=now, watch=self.watch
+            host=self._host, ip=_text(inner), port=port, since=since, watch=self.watch
         )
         self._live[flow] = _Live(tracked.number, fresh)
         self._live.move_to_end(flow)

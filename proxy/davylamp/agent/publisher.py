@@ -41,18 +41,20 @@ class Publisher:
         self._waiting: deque[tuple[float, Change]] = deque()
         self._again: Iterator[Change] = iter(())
         self._heard_until = 0.0
+        self._began = self._announced = 0.0
         self.seen = 0.0
         self.published = 0
         self.dropped = 0
         self.gaps = 0
 
-    def put(self, change: Change, now: float) -> None:
-        """Have a change published."""
+    def put(self, change: Change, after: float) -> None:
+        """Have a change published that happened after that time."""
         if len(self._waiting) >= self._capacity:
             self.dropped += len(self._waiting)
             self.gaps += 1
+            self._heard_until = min(self._heard_until, self._waiting[0][0])
             self._waiting.clear()
-        self._waiting.append((now, change))
+        self._waiting.append((after, change))
 
     def again(self, changes: Iterator[Change]) -> None:
         """Have these published when nothing else waits, in place of what was so before."""
@@ -70,25 +72,19 @@ class Publisher:
         ``about`` gives the agent as it is to be announced, ``alive`` what is to be published again
         after the store was away. Raises ConfigError where another goes by the agent's name.
         """
-        began, pause, announced, said = self._clock(), _AGAIN_FIRST, 0.0, ""
+        self._began, pause, said = self._clock(), _AGAIN_FIRST, ""
         while True:
-            gaps, batch = self.gaps, self._batch()
-            # All that was put before the first that still waits is in the store after this batch.
-            seen = self._waiting[0][0] if self._waiting else self._heard_until
+            urgent = self._urgent()
+            batch = [change for _, change in urgent]
+            batch += islice(self._again, _BATCH - len(batch))
             try:
-                if batch:
-                    await self._written(batch)
-                if self.gaps == gaps:
-                    self.seen = max(self.seen, seen)
-                if self.seen and self._clock() - announced >= _ANNOUNCE:
-                    announced = self._clock()
-                    await self._announce(about(self.seen), began)
-                if said:
+                if await self._told(batch, about) and said:
                     logger.info("the lineage store answers again")
                     self.again(alive())
-                pause, said = _AGAIN_FIRST, ""
+                    said = ""
+                pause = _AGAIN_FIRST
             except LineageUnavailable as error:
-                self._waiting.extendleft((self._heard_until, one) for one in reversed(batch))
+                self._waiting.extendleft(reversed(urgent))
                 if str(error) != said:
                     said = str(error)
                     logger.warning("translations wait: %s", said)
@@ -97,17 +93,28 @@ class Publisher:
             if len(batch) < _BATCH:
                 await asyncio.sleep(_GATHER)
 
-    def _batch(self) -> list[Change]:
-        batch = [self._waiting.popleft()[1] for _ in range(min(_BATCH, len(self._waiting)))]
-        return batch + list(islice(self._again, _BATCH - len(batch)))
+    async def _told(self, batch: list[Change], about: Callable[[float], Agent]) -> bool:
+        """Publish a batch, and announce if it is time; say whether there was anything to tell."""
+        # What happened before the first that still waits is in the store after this batch.
+        oldest = self._waiting[0][0] if self._waiting else self._heard_until
+        gaps, seen = self.gaps, min(oldest, self._heard_until)
+        if batch:
+            await self._store.run(self._operations.publish(batch))
+            self.published += len(batch)
+        if self.gaps == gaps:
+            self.seen = max(self.seen, seen)
+        if not self.seen or self._clock() - self._announced < _ANNOUNCE:
+            return bool(batch)
+        self._announced = self._clock()
+        await self._announce(about(self.seen))
+        return True
 
-    async def _written(self, batch: list[Change]) -> None:
-        await self._store.run(self._operations.publish(batch))
-        self.published += len(batch)
+    def _urgent(self) -> list[tuple[float, Change]]:
+        return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
 
-    async def _announce(self, agent: Agent, began: float) -> None:
+    async def _announce(self, agent: Agent) -> None:
         before = await self._store.run(self._operations.announce(agent))
-        if before is not None and before.id != agent.id and before.seen > began + _ANNOUNCE:
+        if before is not None and before.id != agent.id and before.seen > self._began + _ANNOUNCE:
             raise ConfigError(
                 f"another agent calls itself {agent.name}; give each host's agent a name of its own"
             )

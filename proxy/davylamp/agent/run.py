@@ -49,7 +49,8 @@ class Agent:
         packed = [ip_address(each).packed for each in self._addresses]
         self._flows = LiveFlows(self._name, packed)
         ledger = HostLedger(StoreLedger(self._store), self._name)
-        self._sources = SupervisedSources((docker_source(config.docker),), ledger)
+        sources = (docker_source(config.docker),) if config.docker.enabled else ()
+        self._sources = SupervisedSources(sources, ledger)
         self._ending = asyncio.Event()
 
     async def run(self) -> None:
@@ -62,8 +63,9 @@ class Agent:
         tasks = [
             asyncio.create_task(self._follow(watch)),
             asyncio.create_task(self._publisher.run(self._record, self._flows.alive)),
-            asyncio.create_task(self._sources.run()),
         ]
+        if self._sources.health:
+            tasks.append(asyncio.create_task(self._sources.run()))
         try:
             logger.info("ready: %s, which sends as %s", self._name, ", ".join(self._addresses))
             done, _ = await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -23,6 +23,8 @@ _DATAGRAMS = 256
 _TICK = 0.25
 _LISTING_TICK = 0.02
 _AGAIN = 1.0
+_LATE = 5.0
+"""Events that waited for longer are as good as lost: less than the kernel tracks what is over."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,9 @@ class Watch:
             while True:
                 readable.clear()
                 more = self._drain()
-                if not self._whole or self._clock() - listed >= _LIST_EVERY:
+                # Reading a large table costs time in which more may be lost: not at every gap.
+                every = _LIST_EVERY if self._whole else _AGAIN
+                if self._clock() - listed >= every:
                     await self._list()
                     listed = self._clock()
                 elif more:
@@ -72,11 +76,13 @@ class Watch:
         """Take in what has come; say whether more may be waiting."""
         now = self._clock()
         found, more = self._events.receive(_DATAGRAMS)
+        after = self._sure_until if self._whole else now
         for each in found:
-            change = self._flows.heard(each, now)
+            change = self._flows.heard(each, after, now)
             if change is not None:
-                self._publisher.put(change, now)
-        if self._lost() != self._losses:
+                self._publisher.put(change, self._sure_until)
+        late = now - self._sure_until > _LATE
+        if self._lost() != self._losses or (late and more):
             if self._whole:
                 logger.warning("more connections than can be followed: the table is read anew")
             self._whole, self._losses = False, self._lost()
@@ -91,22 +97,21 @@ class Watch:
         self._flows.begin_listing()
         reading = asyncio.create_task(asyncio.to_thread(_rows))
         while not reading.done():
-            self._drain()
-            await asyncio.wait([reading], timeout=_LISTING_TICK)
+            more = self._drain()
+            await asyncio.wait([reading], timeout=0 if more else _LISTING_TICK)
         try:
             rows = reading.result()
         except KernelError as error:
             logger.warning("%s; it is tried again", error)
             self._whole = False
-            await asyncio.sleep(_AGAIN)
             return
         if self._losses != losses:
             return  # there was a gap meanwhile: what was read may be older than that
         now = self._clock()
         for change in self._flows.listed(rows, began, now, began if whole else self._sure_until):
-            self._publisher.put(change, now)
+            self._publisher.put(change, self._sure_until)
         self._publisher.again(self._flows.alive())
-        self._whole = True
+        self._whole, self._sure_until = True, began
         self._tell_of_others()
 
     def _tell_of_others(self) -> None:

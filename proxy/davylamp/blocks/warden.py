@@ -182,7 +182,7 @@ class Warden:
         for name in over:
             del self._quarantines[name]
         for quarantine, addresses in self._quarantines.values():
-            for ip in filter(lineage.routable, addresses):
+            for ip in addresses:
                 holder = self._table.attribute(ip, now, now).binding
                 if holder is None or quarantine.lifecycle_id not in holder.lifecycles:
                     continue

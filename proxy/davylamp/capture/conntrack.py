@@ -30,7 +30,7 @@ _DATAGRAM = 1 << 16
 class ConntrackEvents:
     """New and ended translated flows of this network namespace, as long as this object is open."""
 
-    def __init__(self, receive_bytes: int = 8 << 20) -> None:
+    def __init__(self, receive_bytes: int = 32 << 20) -> None:
         """Join; raise KernelError where the kernel refuses, saying what to do."""
         self._socket = netlink.NetfilterSocket(receive_bytes)
         self.overruns = 0

@@ -30,6 +30,22 @@ _SIZES = {_V4_SRC: 4, _V4_DST: 4, _V6_SRC: 16, _V6_DST: 16}
 
 _u32 = struct.Struct(">I")
 
+# One tuple of an IPv4 flow as the kernel lays it out, headers and values apart, so that no value
+# can pass for a header; two of them, and the id, are read at once.
+_heads = struct.Struct("=" + 2 * "HHHHHH4xHH4xHHHH4xHH4xHH4x").unpack_from
+_values = struct.Struct(">" + 2 * "12x4s4x4s8xB3x4xH2x4xH2x" + "4sI").unpack_from
+_NESTED = 0x8000
+_IPV4_HEADS = tuple(
+    number
+    for kind in (_ORIG, _REPLY)
+    for number in (
+        *(52, kind | _NESTED, 20, _TUPLE_IP | _NESTED, 8, _V4_SRC, 8, _V4_DST),
+        *(28, _TUPLE_PROTO | _NESTED, 5, _PROTO_NUM, 6, _SRC_PORT, 6, _DST_PORT),
+    )
+)
+_IPV4_BYTES = 2 * 52 + 8
+_ID_HEAD = struct.pack("=HH", 8, _ID)
+
 
 class Tracked(NamedTuple):
     """One translated flow: it began (or is there), or with ``ended`` it is gone.
@@ -64,6 +80,36 @@ def parse(buffer: Buffer, start: int, end: int) -> list[Tracked]:
 
 def tracked_of(buffer: Buffer, ended: bool, start: int, end: int) -> Tracked | None:
     """Read one message from its nfgenmsg on; None where it is not about such a flow."""
+    at = start + netlink.GENERIC_HEADER
+    if at + _IPV4_BYTES <= end and _heads(buffer, at) == _IPV4_HEADS:
+        (
+            source,
+            _,
+            proto,
+            port,
+            _,
+            there,
+            outer,
+            proto_back,
+            port_there,
+            port_outer,
+            head,
+            number,
+        ) = _values(buffer, at)
+        if source == outer:
+            return None
+        if head == _ID_HEAD and proto == proto_back:
+            name = _PROTOCOLS.get(proto)
+            if name is None:
+                return None
+            return Tracked(
+                ended, name, (source, port), (outer, port_outer), (there, port_there), number
+            )
+    return _walked(buffer, ended, start, end)
+
+
+def _walked(buffer: Buffer, ended: bool, start: int, end: int) -> Tracked | None:
+    """Read a message whatever its layout."""
     view = memoryview(buffer)
     number = 0
     original: _Ends | None = None

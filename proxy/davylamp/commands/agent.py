@@ -8,12 +8,19 @@ import click
 import msgspec
 
 from davylamp.agent.run import Agent
+from davylamp.attribution.place import URL_VARIABLE
 from davylamp.config import AgentConfig, load_agent_config
 
 
 @click.command("agent")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="A YAML file.")
-@click.option("--redis", metavar="URL", help="The store in which the gateways keep lineage.")
+@click.option(
+    "--redis",
+    metavar="URL",
+    envvar=URL_VARIABLE,
+    show_envvar=True,
+    help="The store in which the gateways keep lineage.",
+)
 @click.option("--docker", metavar="URL", help="The engine; default: this host's own.")
 @click.option("--name", help="The host's name among all hosts; default: its host name.")
 @click.option(

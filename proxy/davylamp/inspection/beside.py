@@ -79,10 +79,10 @@ class TriedInspector(Inspector):
             self._trial.seconds += self._trial.clock() - began
         return found
 
-    def reach(self, address: bytes, port: int, now: float) -> None:
+    def reach(self, key: bytes, now: float) -> None:
         """Note where the flow goes."""
-        super().reach(address, port, now)
-        self._also(lambda beside: beside.reach(address, port, now))
+        super().reach(key, now)
+        self._also(lambda beside: beside.reach(key, now))
 
     def gap(self, direction: Direction, size: int) -> None:
         """Note a hole."""

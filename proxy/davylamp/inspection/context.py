@@ -21,11 +21,12 @@ BUDGET_RATIO = 20
 class Context:
     """One flow's pack, findings not yet collected, and facts that events carry.
 
-    ``budget`` is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at
+    ``outer`` is the context whose messages carry this one's bytes, if they are carried. ``budget``
+    is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at
     most, and `BUDGET_RATIO` more for each byte that comes.
     """
 
-    __slots__ = ("_outer", "app_proto", "budget", "findings", "hello", "pack")
+    __slots__ = ("app_proto", "budget", "findings", "hello", "outer", "pack")
     findings: list[Finding]
     hello: ClientHello | None
 
@@ -35,17 +36,12 @@ class Context:
         self.app_proto = app_proto
         self.hello = None
         self.budget = MAX_BUDGET
-        self._outer: Context | None = None
-
-    @property
-    def is_carried(self) -> bool:
-        """Whether this is what another context's messages carry."""
-        return self._outer is not None
+        self.outer: Context | None = None
 
     def carried(self) -> "Context":
         """Return a context for what this one's messages carry."""
         context = Context(self.pack)
-        context._outer = self
+        context.outer = self
         return context
 
     def adopt(self, context: "Context", span: tuple[int, int] | None = None) -> None:
@@ -68,15 +64,15 @@ class Context:
 
         Only bytes of the flow itself fill the budget up; what those were inflated to does not.
         """
-        if self._outer is not None:
-            return self._outer.afford(0)
+        if self.outer is not None:
+            return self.outer.afford(0)
         self.budget = min(MAX_BUDGET, self.budget + BUDGET_RATIO * size)
         return self.budget
 
     def spend(self, size: int) -> None:
         """Take bytes from the budget."""
-        if self._outer is not None:
-            self._outer.spend(size)
+        if self.outer is not None:
+            self.outer.spend(size)
         else:
             self.budget = max(0, self.budget - size)
 
@@ -158,10 +154,11 @@ class Context:
                 )
             )
 
-    def reached(self, address: bytes, port: int, now: float, layers: tuple[str, ...]) -> None:
+    def reached(self, key: bytes, now: float, layers: tuple[str, ...]) -> None:
         """Record where the flow goes if the pack lists that; ``now`` is seconds since the epoch."""
-        for match in self.pack.endpoints.match(address, port, now):
-            where = format_endpoint(address, port)
+        endpoints = self.pack.endpoints
+        for match in endpoints.match(key, now) if endpoints is not None else ():
+            where = format_endpoint(match.entry.address, match.entry.port)
             self.findings.append(
                 Finding(
                     signature=match.signature,

@@ -31,12 +31,11 @@ from davylamp.inspection.proxyheader import ProxyPrefix
 from davylamp.inspection.reader import Inner, Place, Reader
 from davylamp.inspection.socks import SocksClient, SocksServer
 from davylamp.inspection.ssh import SshIdentification
-from davylamp.inspection.start import Start
+from davylamp.inspection.start import Start, may_start
 from davylamp.inspection.tls import TlsClient
 from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
-from davylamp.signatures.language import MIN_ANCHOR
 
 MAX_NESTING = 8
 
@@ -77,12 +76,12 @@ class _Side:
 
     __slots__ = ("began", "first", "fresh", "inside", "reader", "start")
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh: bool) -> None:
         self.reader: Reader | None = None
         self.began = 0
         self.first = b""
         self.inside = False
-        self.fresh = True  # nothing was received yet
+        self.fresh = fresh  # nothing was received yet, and the first bytes are worth a look
         self.start: Start | None = None
 
     @property
@@ -129,6 +128,7 @@ class Conversation:
         "_nesting",
         "_originator",
         "_responder",
+        "_starts",
         "_strict",
         "_watch",
     )
@@ -154,8 +154,13 @@ class Conversation:
         self._inner: Conversation | None = None
         self._kind = Inner.NONE  # of the layer that the inner conversation is in
         self._messages: CarriedStream | None = None
-        self._originator = _Side()
-        self._responder = _Side()
+        self._starts = context.pack.starts
+        fresh = self._starts is not None
+        self._originator = _Side(fresh=fresh)
+        self._responder = _Side(fresh=fresh)
+
+    def _anew(self) -> _Side:
+        return _Side(fresh=self._starts is not None)
 
     @property
     def settled(self) -> bool:
@@ -220,7 +225,8 @@ class Conversation:
         if side.inside and self._inner is not None:
             self._inner.receive(direction, data, offset)
             return
-        self._observe(side, direction, data, offset)
+        if side.fresh or side.start is not None or self._watch is not None:
+            self._observe(side, direction, data, offset)
         reader = side.reader
         if reader is None:
             if side.first:
@@ -272,9 +278,9 @@ class Conversation:
             declared.give_up()
             self._declared = None
         if direction is Direction.ORIGINATOR:
-            self._originator = _Side()
+            self._originator = self._anew()
         else:
-            self._responder = _Side()
+            self._responder = self._anew()
 
     # --- from one reader to the next ----------------------------------------------------------
 
@@ -328,7 +334,7 @@ class Conversation:
         inner = self._inner
         if inner is not None and not inner.partial and self._kind is Inner.HTTP_CONNECT:
             self._inner = None
-            self._originator = _Side()
+            self._originator = self._anew()
 
     def _frames(self, direction: Direction) -> WebSocketFrames:
         """Return what reads a direction's WebSocket frames."""
@@ -360,16 +366,12 @@ class Conversation:
             self._watch.observe(direction, data, offset)
         if side.fresh:
             side.fresh = False
-            self._begin_start(side, direction, data, offset)
+            starts = self._starts
+            if starts is not None and may_start(starts, data):
+                start = Start(self._context, starts, direction, self._layers)
+                side.start = start if start.observe(data, offset) else None
         elif side.start is not None and not side.start.observe(data, offset):
             side.start = None
-
-    def _begin_start(self, side: _Side, direction: Direction, data: bytes, offset: int) -> None:
-        """Watch a direction's first bytes, if the pack has conditions that may be met by them."""
-        starts = self._context.pack.starts
-        if starts and data and (len(data) < MIN_ANCHOR or starts.lengths(data)):
-            start = Start(self._context, direction, self._layers)
-            side.start = start if start.observe(data, offset) else None
 
     # --- what reads what ----------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ lines among header fields that begin with a bracket, which no field name has (RF
 
 import re
 
+from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
-from davylamp.inspection.httphead import asked_of, told_by
+from davylamp.inspection.httphead import path_of, told_by
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
@@ -26,6 +27,7 @@ from davylamp.inspection.wire.http import (
 from davylamp.inspection.wire.http_head import Framing, RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
+from davylamp.signatures.heads import Filed, Head, HeadIndex
 
 _WEBSOCKET = "websocket"
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
@@ -145,18 +147,30 @@ class _Messages:
             self._name(head)
         else:
             self._exchange.answered(head)
-        if self._place.context.pack.heads:
-            self._match(head)
+        heads = self._place.context.pack.heads
+        if heads is not None:
+            self._ask(head, heads)
 
-    def _match(self, head: RequestHead | ResponseHead) -> None:
-        """Look up what the pack asks of heads."""
-        place, context = self._place, self._place.context
-        heads, asked = context.pack.heads, asked_of(head)
-        candidates = heads.candidates(asked, head.raw)
-        if candidates and (found := heads.match(candidates, asked, head.headers)):
+    def _ask(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
+        """Report what a head meets of the pack's conditions."""
+        asked: list[Filed] = []
+        path = ""
+        if isinstance(head, RequestHead):
+            path = head.target.partition("?")[0]
+            if path[:1] != "/":
+                path = path_of(head.target)
+            heads.requested(path, head.host, asked)
+        heads.headed(head.raw, asked)
+        if not asked:
+            return
+        whole = Head(Direction.RESPONDER)
+        if isinstance(head, RequestHead):
+            whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
+        place = self._place
+        if found := heads.match(asked, whole, head.headers):
             layers = (*place.layers, AppProto.HTTP.value)
             at = self._base + head.offset
-            context.met(found, place.direction, at, head.raw, layers)
+            place.context.met(found, place.direction, at, head.raw, layers)
 
     def _tell(self, head: RequestHead | ResponseHead) -> None:
         """Report what a head alone says of mining."""

@@ -12,9 +12,7 @@ looked for as plain bytes first, which costs a tenth.
 import re
 from collections.abc import Iterable, Iterator
 
-from davylamp.flow import Direction
 from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
-from davylamp.signatures.heads import Head
 from davylamp.signatures.vocabulary import is_miner_agent
 
 _TARGET = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
@@ -49,12 +47,12 @@ def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
         yield _EVENTS[path.lastgroup]
 
 
-def asked_of(head: RequestHead | ResponseHead) -> Head:
-    """Return a head as the pack's conditions ask about it."""
-    if isinstance(head, ResponseHead):
-        return Head(Direction.RESPONDER, "", "", "")
-    path = _TARGET.match(head.target)
-    return Head(Direction.ORIGINATOR, head.method, path[1] if path else "", head.host)
+def path_of(target: str) -> str:
+    """Return the path in a request's target, without its query."""
+    if target.startswith("/"):
+        return target.partition("?")[0]
+    path = _TARGET.match(target)
+    return path[1] if path else ""
 
 
 def may_tell(fields: Iterable[tuple[bytes, bytes]], path: str) -> bool:

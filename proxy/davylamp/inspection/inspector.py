@@ -15,6 +15,7 @@ from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.dns import DnsMessage, parse_message
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.tls import ClientHello
+from davylamp.signatures.combined import CombinationIndex
 from davylamp.signatures.pack import Pack
 
 DEPTH = 16 * 1024
@@ -85,13 +86,12 @@ class Inspector:
         held = self._conversation.held
         return held if self._gathering is None else held + self._gathering.held
 
-    def reach(self, address: bytes, port: int, now: float) -> None:
-        """Note where the flow goes: a packed address and a port, at ``now`` seconds.
+    def reach(self, key: bytes, now: float) -> None:
+        """Note where the flow goes: a packed address with its port behind it, at ``now`` seconds.
 
         What that tells is told with the next bytes.
         """
-        if self._context.pack.endpoints:
-            self._context.reached(address, port, now, _LAYERS)
+        self._context.reached(key, now, _LAYERS)
 
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
         """Take the next bytes of one direction; return what they complete.
@@ -132,17 +132,18 @@ class Inspector:
     def _collect(self) -> tuple[Finding, ...]:
         found = tuple(self._context.findings)
         self._context.findings.clear()
-        if self._context.pack.combinations:
-            return self._combined(found)
-        return found
+        combinations = self._context.pack.combinations
+        return found if combinations is None else self._combined(found, combinations)
 
-    def _combined(self, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    def _combined(
+        self, found: tuple[Finding, ...], combinations: CombinationIndex
+    ) -> tuple[Finding, ...]:
         """Put what was met of combinations to what was before; return what else was found."""
         own = tuple(one for one in found if one.signature.part is None)
         gathering = self._gathering
         if len(own) < len(found):
             if gathering is None:
-                gathering = self._gathering = Gathering(self._context.pack.combinations)
+                gathering = self._gathering = Gathering(combinations)
             for one in found:
                 if one.signature.part is not None:
                     gathering.take(one)

@@ -10,12 +10,13 @@ from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
 from davylamp.inspection.jsontext import JsonObject, read_objects, read_value
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.textlines import TextLines
+from davylamp.signatures.texts import LineIndex
 
 
 class JsonLines:
     """Frames, parses and matches the JSON messages of one direction."""
 
-    __slots__ = ("_framer", "_lines", "_place", "_seen")
+    __slots__ = ("_framer", "_index", "_lines", "_place", "_seen")
     inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
@@ -23,8 +24,9 @@ class JsonLines:
         self._framer = Framer(strict=True) if place.strict else Framer()
         self._seen = 0
         # What other messages carry is no text of the flow's own.
-        own = not place.strict and not place.context.is_carried
-        self._lines = TextLines(place) if own and place.context.pack.lines else None
+        own = not place.strict and place.context.outer is None
+        self._index = place.context.pack.lines if own else None
+        self._lines: TextLines | None = None  # once it cannot be told otherwise
 
     @property
     def settled(self) -> bool:
@@ -44,11 +46,8 @@ class JsonLines:
 
     def receive(self, data: bytes, offset: int) -> None:
         """Search more bytes of the stream."""
-        lines = self._lines
-        if lines is not None:
-            lines.receive(data, offset)
-            if self._seen > self._place.depth:
-                self._lines = None
+        if self._index is not None:
+            self._read_lines(self._index, data, offset)
         self._seen += len(data)
         if self._framer.between and (text := _one_line(data)):
             # The common case at a third of the cost: what parses whole was framed right.
@@ -58,6 +57,18 @@ class JsonLines:
                 return
         for framed in self._framer.receive(data, offset):
             self._judge(read_objects(framed.text), framed.text, framed.offset)
+
+    def _read_lines(self, index: LineIndex, data: bytes, offset: int) -> None:
+        if b"\0" in data:  # no text from there on
+            data = data[: data.index(b"\0")]
+            self._index = None
+        if self._lines is None:
+            if data.find(b"\n") == len(data) - 1 and not index.may_match(data[:-1]):
+                return  # one whole line, as nearly always
+            self._lines = TextLines(self._place, index)
+        self._lines.receive(data, offset)
+        if self._index is None or self._seen > self._place.depth:
+            self._lines = self._index = None
 
     def _judge(self, objects: list[JsonObject], text: bytes, offset: int) -> None:
         place, context = self._place, self._place.context

@@ -9,18 +9,36 @@ from typing import TYPE_CHECKING
 from davylamp.flow import Direction
 from davylamp.inspection.context import Context
 from davylamp.signatures.language import MAX_WITHIN, MIN_ANCHOR
+from davylamp.signatures.texts import StartIndex
 
 if TYPE_CHECKING:
     from davylamp.signatures.model import BytesCondition, Signature
 
 
+def may_start(index: StartIndex, data: bytes) -> bool:
+    """Tell cheaply whether a stream that begins so is worth watching."""
+    return len(data) < MIN_ANCHOR or data[:MIN_ANCHOR] in index.starts
+
+
 class Start:
     """Watches one direction of one layer, from its first byte on."""
 
-    __slots__ = ("_checked", "_context", "_data", "_direction", "_layers", "_offset", "_open")
+    __slots__ = (
+        "_checked",
+        "_context",
+        "_data",
+        "_direction",
+        "_index",
+        "_layers",
+        "_offset",
+        "_open",
+    )
 
-    def __init__(self, context: Context, direction: Direction, layers: tuple[str, ...]) -> None:
+    def __init__(
+        self, context: Context, index: StartIndex, direction: Direction, layers: tuple[str, ...]
+    ) -> None:
         self._context = context
+        self._index = index
         self._direction = direction
         self._layers = layers
         self._offset = -1  # of the stream, of the first byte
@@ -41,7 +59,7 @@ class Start:
         known = self._data
         if len(known) < MIN_ANCHOR:
             return True
-        starts = self._context.pack.starts
+        starts = self._index
         waiting = False
         for length in starts.lengths(known):
             if length > len(known):

@@ -48,7 +48,8 @@ class TlsClient:
         context.hello = hello
         start = offset + len(data) - len(held)
         layers = (*self._place.layers, AppProto.TLS.value)
-        if context.pack.hellos and (found := context.pack.hellos.match(hello)):
+        hellos = context.pack.hellos
+        if hellos is not None and (found := hellos.match(hello)):
             context.met(found, self._place.direction, start, held, layers)
         for name in hello.server_names:
             context.named("tls.sni", name, self._place.direction, start, held, layers)

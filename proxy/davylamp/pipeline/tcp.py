@@ -1,6 +1,7 @@
 """TCP packets to decisions: when to look, what may pass, what a finding leads to."""
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, Block, Decision, Fate
@@ -60,19 +61,19 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
-        self._listed = bool(pack.endpoints)
+        self._endpoints = _endpoints(pack)
         self._cleared = ClearedFlows()
         self._steering = steering
 
     def use(self, pack: Pack) -> None:
         """Judge new flows by another pack."""
         self._pack = pack
-        self._listed = bool(pack.endpoints)
+        self._endpoints = _endpoints(pack, self._trial)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
         self._trial = trial
-        self._listed = bool(self._pack.endpoints or (trial is not None and trial.pack.endpoints))
+        self._endpoints = _endpoints(self._pack, trial)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -157,10 +158,11 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = self._inspector()
-        if self._listed:
+        if self._endpoints:
             outward = direction is Direction.ORIGINATOR
-            address = packet.dst_addr if outward else packet.src_addr
-            inspector.reach(address, packet.dst_port if outward else packet.src_port, now)
+            endpoint = packet.destination if outward else packet.source
+            if endpoint in self._endpoints:
+                inspector.reach(endpoint, now)
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None
@@ -449,6 +451,13 @@ def _is_document(packet: Packet) -> bool:
     """
     large = len(packet.payload) + packet.missing >= _BULK
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
+
+
+def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
+    """Return the endpoints (address, port) that a pack lists, and one on trial beside it."""
+    packs = (pack,) if trial is None else (pack, trial.pack)
+    listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
+    return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
 
 
 def _is_slice(packet: Packet) -> bool:

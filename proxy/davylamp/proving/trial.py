@@ -174,7 +174,7 @@ def _told(pack: Pack, vector: Vector, stream: tuple[Bytes, ...]) -> list[Told]:
     inspector, after = Inspector(pack), 0
     for step in vector.steps:
         if isinstance(step, Reached):
-            inspector.reach(step.address, step.port, step.now)
+            inspector.reach(step.key, step.now)
     found: list[Told] = []
     for step in stream:
         after += len(step.data)
@@ -210,11 +210,11 @@ def _lookups(pack: Pack, vector: Vector) -> Iterator[SignatureId]:
             case Noticed(event):
                 if (signature := pack.match_event(event)) is not None:
                     yield signature.id
-            case Reached(address, port, now):
-                for match in pack.endpoints.match(address, port, now):
+            case Reached(key, now) if pack.endpoints is not None:
+                for match in pack.endpoints.match(key, now):
                     if match.signature.part is None:
                         yield match.signature.id
-            case Bytes():
+            case Bytes() | Reached():
                 pass
 
 

@@ -6,13 +6,14 @@ address that many share (a CDN's, a private network's) is refused when the pack 
 """
 
 from calendar import timegm
-from dataclasses import dataclass
 from datetime import date
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from sys import intern
 
+import msgspec
+
 from davylamp.errors import PackError
-from davylamp.signatures.names import CONFIDENCE, MAX_ENTRIES, Grade
+from davylamp.signatures.names import CONFIDENCE, MAX_ENTRIES, Grade, tickers
 from davylamp.signatures.shared import shared_by
 
 MAX_DAYS = 366
@@ -26,13 +27,12 @@ _SCHEMES = ("tcp", "tls", "http", "https", "ws", "wss")
 _MOST = 90  # by an address alone, however well it is known: who is behind it is not shown
 _DAY = 86_400
 
-type Endpoint = tuple[bytes, int]
-"""A packed address and a port."""
 
+class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
+    """One line of a list; ``expires`` counts seconds since the epoch, to the end of its day.
 
-@dataclass(frozen=True, slots=True)
-class EndpointEntry:
-    """One line of a list; ``expires`` counts seconds since the epoch, to the end of its day."""
+    (A msgspec struct, because a list may have many thousands.)
+    """
 
     address: bytes
     port: int
@@ -43,6 +43,11 @@ class EndpointEntry:
     source: str
     checked: str
     expires: int
+
+    @property
+    def key(self) -> bytes:
+        """The packed address and the port behind it, as indexes have it."""
+        return self.address + self.port.to_bytes(2, "big")
 
     @property
     def confidence(self) -> int:
@@ -58,13 +63,13 @@ def parse_endpoints(data: bytes, file: str) -> tuple[EndpointEntry, ...]:
         raise PackError(f"{file}: not UTF-8: save the file as UTF-8") from error
     if len(lines) > MAX_ENTRIES:
         raise PackError(f"{file}: more than {MAX_ENTRIES:,} lines; split the list")
-    seen: dict[Endpoint, int] = {}
+    seen: dict[bytes, int] = {}
     entries: list[EndpointEntry] = []
     for number, line in enumerate(lines, 1):
         if not line or line[0] == "#":
             continue
         entry = _entry(line, f"{file}:{number}:1")
-        known = seen.setdefault((entry.address, entry.port), number)
+        known = seen.setdefault(entry.key, number)
         if known != number:
             raise PackError(f"{file}:{number}:1: the endpoint is also on line {known}; keep one")
         entries.append(entry)
@@ -108,7 +113,7 @@ def _entry(line: str, where: str) -> EndpointEntry:
         int(port),
         intern(scheme),
         _GRADES[grade],
-        () if coins == "-" else tuple(map(intern, coins.split(","))),
+        tickers(coins),
         intern(pool),
         intern(source),
         intern(checked),

@@ -1,10 +1,11 @@
 """Finds the conditions that the head of an HTTP message can meet.
 
 Filed under the path or the host asked for, else under one header field: under its value where that
-is fixed, under how the value begins, or under its name. A head that has none of it costs two
+is fixed, under how the value begins, or under its name. A head that has none of it costs a few
 look-ups and, where some condition is filed under a field, one for each line.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,11 @@ from davylamp.signatures.prefixes import Prefixes
 from davylamp.signatures.shape import Shape
 
 type Filed = tuple[Signature, HttpCondition]
+BENEATH = "*."
+
+_NAMES = re.compile(rb"\n([^:\s]++)[ \t]*+:")
+_FEW = 8  # field names that are looked for one by one
+
 type Fields = Sequence[tuple[str, str]]
 
 
@@ -26,9 +32,9 @@ class Head:
     """A head as conditions ask about it: ``path`` without its query, ``host`` without its port."""
 
     direction: Direction
-    method: str
-    path: str
-    host: str
+    method: str = ""
+    path: str = ""
+    host: str = ""
 
 
 @dataclass(slots=True)
@@ -38,23 +44,41 @@ class _FieldSlot:
     there: list[Filed] = field(default_factory=list)
     values: dict[str, list[Filed]] = field(default_factory=dict)
     prefixes: Prefixes[str, Filed] = field(default_factory=Prefixes)
+    gate: frozenset[bytes] = frozenset()
+    """What values begin with that are worth a look, where ``there`` is empty."""
 
-    def find(self, value: str) -> list[Filed]:
-        found = self.there
-        if self.values and (exact := self.values.get(value)):
-            found = found + exact
-        return found + self.prefixes.find(value) if self.prefixes else found
+    def close(self) -> None:
+        """Note that nothing more is filed."""
+        starts = (*self.prefixes.gate, *(value[:MIN_ANCHOR] for value in self.values))
+        self.gate = frozenset(start.encode("latin-1", "replace") for start in starts)
+
+    def find(self, value: str, found: list[Filed]) -> None:
+        """Add what may fit a value."""
+        found += self.there
+        if value in self.values:
+            found += self.values[value]
+        if value[:MIN_ANCHOR] in self.prefixes.gate:
+            found += self.prefixes.find(value)
 
 
 class HeadIndex:
     """HTTP conditions of a pack."""
 
-    __slots__ = ("_fields", "_hosts", "_path_starts", "_paths")
+    __slots__ = (
+        "_domains",
+        "_fields",
+        "_hosts",
+        "_markers",
+        "_path_starts",
+        "_paths",
+        "_starts",
+    )
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
         self._paths: dict[str, list[Filed]] = {}
         self._path_starts: Prefixes[str, Filed] = Prefixes()
         self._hosts: dict[str, list[Filed]] = {}
+        self._domains: dict[str, list[Filed]] = {}  # every name beneath
         self._fields: dict[bytes, _FieldSlot] = {}
         listed = list(conditions)
         names = Counter(
@@ -65,28 +89,52 @@ class HeadIndex:
         )
         for filed in listed:
             self._file(filed, names)
+        for slot in self._fields.values():
+            slot.close()
+        self._starts = frozenset(self._path_starts.gate)
+        self._markers = tuple((b"\n" + name, slot) for name, slot in self._fields.items())
 
     def __bool__(self) -> bool:
-        return bool(self._paths or self._path_starts or self._hosts or self._fields)
+        return bool(
+            self._paths or self._path_starts or self._hosts or self._domains or self._fields
+        )
 
-    def candidates(self, head: Head, raw: bytes) -> list[Filed]:
-        """Return the conditions that are worth testing; ``raw`` is the head as sent."""
+    def requested(self, path: str, host: str, found: list[Filed]) -> None:
+        """Add the conditions that are filed under what a request asks for."""
+        if path in self._paths:
+            found += self._paths[path]
+        if path[:MIN_ANCHOR] in self._starts:
+            found += self._path_starts.find(path)
+        if host in self._hosts:
+            found += self._hosts[host]
+        if self._domains:
+            for filed in find_all(self._domains, host):
+                found += filed
+
+    def asks_for(self, path: str, host: str) -> bool:
+        """Tell whether a condition is filed under what a request asks for."""
         found: list[Filed] = []
-        if head.direction is Direction.ORIGINATOR:
-            if self._paths and (exact := self._paths.get(head.path)):
-                found += exact
-            if self._path_starts:
-                found += self._path_starts.find(head.path)
-            if self._hosts:
-                for filed in find_all(self._hosts, head.host):
-                    found += filed
-        if self._fields:
-            for line in raw.split(b"\n"):
-                name, colon, value = line.partition(b":")
-                slot = self._fields.get(name.strip().lower()) if colon else None
-                if slot is not None:
-                    found += slot.find(value.strip().decode("latin-1"))
-        return found
+        self.requested(path, host, found)
+        return bool(found)
+
+    def asks_about(self, name: bytes) -> bool:
+        """Tell whether a condition is filed under a header field of this name."""
+        return name.strip().lower() in self._fields
+
+    def headed(self, raw: bytes, found: list[Filed]) -> None:
+        """Add the conditions that are filed under a field of a head as it was sent."""
+        fields = self._fields
+        if not fields:
+            return
+        lower = raw.lower()
+        if len(fields) <= _FEW:
+            for marker, slot in self._markers:
+                if marker in lower:
+                    _values(raw, lower, marker, slot, found)
+            return
+        for name in dict.fromkeys(_NAMES.findall(lower)):
+            if name in fields:
+                _values(raw, lower, b"\n" + name, fields[name], found)
 
     @staticmethod
     def match(candidates: list[Filed], head: Head, fields: Fields) -> tuple[Signature, ...]:
@@ -105,7 +153,7 @@ class HeadIndex:
             yield f"requests for {path}", filed
         for start, filed in self._path_starts.items():
             yield f"requests for {start}{ANY}", filed
-        for host, filed in self._hosts.items():
+        for host, filed in (*self._hosts.items(), *self._domains.items()):
             yield f"requests to {host}", filed
         for name, slot in self._fields.items():
             word = f"heads with the field {name.decode('latin-1')}"
@@ -126,11 +174,25 @@ class HeadIndex:
                     self._paths.setdefault(path, []).append(filed)
         elif condition.hosts:
             for host in condition.hosts:
-                self._hosts.setdefault(host, []).append(filed)
+                table = self._domains if host.startswith(BENEATH) else self._hosts
+                table.setdefault(host, []).append(filed)
         elif condition.headers is not None:
             name, shape = min(condition.headers.members, key=lambda member: _cost(member, names))
             slot = self._fields.setdefault(name.encode("latin-1", "replace"), _FieldSlot())
             _into(slot, shape, filed)
+
+
+def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: list[Filed]) -> None:
+    """Add what is filed under the values of the fields whose line begins with ``marker``."""
+    at = lower.find(marker)
+    while at >= 0:
+        at += len(marker)
+        name, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
+        if colon and not name.strip(b" \t"):
+            value = value.strip()
+            if slot.there or value[:MIN_ANCHOR] in slot.gate:
+                slot.find(value.decode("latin-1"), found)
+        at = lower.find(marker, at)
 
 
 def _cost(member: tuple[str, Shape], names: Counter[str]) -> tuple[int, int]:

@@ -10,11 +10,12 @@ from davylamp.signatures.prefixes import Prefixes
 
 type Filed = tuple[Signature, TlsCondition]
 
+_KIND = 4  # characters of a fingerprint that say version and whether there is a name
 _HEAD = 10  # characters of a fingerprint before its first underscore
 
 
 class Hello(Protocol):
-    """What is asked about a ClientHello; ``ja4_head`` is the first ten characters of ``ja4``."""
+    """What is asked about a ClientHello."""
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -32,6 +33,11 @@ class Hello(Protocol):
         ...
 
     @property
+    def ja4_kind(self) -> str:
+        """The fingerprint's first four characters; nearly free."""
+        ...
+
+    @property
     def ja4_head(self) -> str:
         """The fingerprint up to its first underscore; cheap."""
         ...
@@ -45,7 +51,7 @@ class Hello(Protocol):
 class HelloIndex:
     """TLS conditions of a pack."""
 
-    __slots__ = ("_alpn", "_heads", "_ja4", "_ja4_starts", "_names")
+    __slots__ = ("_alpn", "_heads", "_ja4", "_ja4_starts", "_kinds", "_names")
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
         self._heads: set[str] = set()
@@ -55,6 +61,7 @@ class HelloIndex:
         self._alpn: dict[str, list[Filed]] = {}
         for filed in conditions:
             self._file(filed)
+        self._kinds = frozenset(head[:_KIND] for head in self._heads)
 
     def __bool__(self) -> bool:
         return bool(self._heads or self._names or self._alpn)
@@ -63,7 +70,7 @@ class HelloIndex:
         """Return what a ClientHello meets, each once."""
         found: list[Filed] = []
         ja4 = ""
-        if self._heads and hello.ja4_head in self._heads:
+        if hello.ja4_kind in self._kinds and hello.ja4_head in self._heads:
             ja4 = hello.ja4
             found += self._ja4.get(ja4, ())
             found += self._ja4_starts.find(ja4)

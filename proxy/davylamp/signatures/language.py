@@ -105,7 +105,8 @@ NAME = Record(
 
 LINE = Record(
     "One line of text outside HTTP and TLS, without its line break; of at most 1,024 bytes, and"
-    " begun in the first 16 KiB that a side sends. Judged at its line break.",
+    " begun in the first 16 KiB that a side sends. Judged at its line break. Where a NUL byte was"
+    " sent there is no text from there on.",
     (
         _FROM,
         Field("starts_with", Literals(MIN_ANCHOR, many=True), "It begins with one of these."),

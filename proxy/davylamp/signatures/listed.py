@@ -7,7 +7,7 @@ field that a name was seen in.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from davylamp.signatures.endpoints import Endpoint, EndpointEntry
+from davylamp.signatures.endpoints import EndpointEntry
 from davylamp.signatures.model import (
     EndpointCondition,
     EndpointMatch,
@@ -100,7 +100,7 @@ class NameIndex:
 class EndpointIndex:
     """Endpoint conditions of a pack."""
 
-    __slots__ = ("_parts", "_signatures", "_table")
+    __slots__ = ("_parts", "_signatures", "_table", "keys")
 
     def __init__(
         self,
@@ -115,20 +115,23 @@ class EndpointIndex:
             else:
                 known = self._signatures.get(condition.list)
                 self._signatures[condition.list] = surer(known, signature)
-        self._table: dict[Endpoint, _Rows[EndpointEntry]] = {}
+        self._table: dict[bytes, _Rows[EndpointEntry]] = {}
         for name in sorted({*self._signatures, *self._parts}):
-            rows = (((entry.address, entry.port), entry) for entry in lists[name])
+            rows = ((entry.key, entry) for entry in lists[name])
             _add(self._table, name, rows)
+        self.keys = self._table.keys()
+        """Every endpoint listed, expired or not: a packed address with its port behind it."""
 
     def __bool__(self) -> bool:
         return bool(self._table)
 
-    def match(self, address: bytes, port: int, now: float) -> tuple[EndpointMatch, ...]:
+    def match(self, key: bytes, now: float) -> tuple[EndpointMatch, ...]:
         """Return what an endpoint is listed as at ``now``, in seconds since the epoch.
 
-        That is one signature at most, and the parts of combinations.
+        ``key`` is a packed address and, behind it, a port of two bytes. What is returned is one
+        signature at most, and the parts of combinations.
         """
-        rows = self._table.get((address, port))
+        rows = self._table.get(key)
         if rows is None:
             return ()
         best: EndpointMatch | None = None

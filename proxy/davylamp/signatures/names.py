@@ -5,9 +5,13 @@ leading ``*.`` it stands for every name beneath it, and not for itself. The long
 Lines that begin with ``#`` are comments. docs/signatures.md says how entries are chosen.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from sys import intern
+
+import msgspec
 
 from davylamp.errors import PackError
 
@@ -42,9 +46,11 @@ CONFIDENCE = {Grade.CONFIRMED: 95, Grade.PROBABLE: 70, Grade.CANDIDATE: 50}
 _MIXED_AT_MOST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class NameEntry:
-    """One line of a list; ``date`` is when it was last checked, as YYYY-MM-DD."""
+class NameEntry(msgspec.Struct, frozen=True, gc=False):
+    """One line of a list; ``date`` is when it was last checked, as YYYY-MM-DD.
+
+    (A msgspec struct, because a list may have hundreds of thousands.)
+    """
 
     name: str
     kind: Kind
@@ -103,26 +109,34 @@ def _entry(line: str, where: str) -> NameEntry:
         raise PackError(
             f"{where}: kind is one of {', '.join(_KINDS)}; grade is one of {', '.join(_GRADES)}"
         )
-    tickers = () if coins == "-" else tuple(coins.split(","))
-    return NameEntry(name, _KINDS[kind], _GRADES[grade], tickers, pool, source, date)
+    return NameEntry(
+        name,
+        _KINDS[kind],
+        _GRADES[grade],
+        tickers(coins),
+        intern(pool),
+        intern(source),
+        intern(date),
+    )
+
+
+@lru_cache(maxsize=4096)
+def tickers(text: str) -> tuple[str, ...]:
+    """Return the coins in a list's cell, where ``-`` is none."""
+    return () if text == "-" else tuple(text.split(","))
 
 
 _KINDS = {kind.value: kind for kind in Kind}
 _GRADES = {grade.value: grade for grade in Grade}
 
 
+# A label has a letter or digit in it; two to nine of them, so that no name has more look-ups.
+_LABEL = r"(?=[_-]*[a-z0-9])[a-z0-9_-]{1,63}"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL}){{1,{MAX_LOOKUPS - 2}}}\Z", re.ASCII)
+
+
 def _is_host(name: str) -> bool:
-    labels = name.split(".")
-    return (
-        2 <= len(labels) < MAX_LOOKUPS
-        and len(name) <= 253
-        and name.isascii()
-        and name == name.lower()
-        and all(
-            0 < len(label) <= 63 and label.replace("-", "").replace("_", "").isalnum()
-            for label in labels
-        )
-    )
+    return _HOST.match(name) is not None
 
 
 def candidates(name: str) -> Iterator[str]:

@@ -57,6 +57,13 @@ class Pack:
     lists: Lists
     endpoint_lists: EndpointLists
     indexes: Indexes
+    lines: LineIndex | None
+    starts: StartIndex | None
+    heads: HeadIndex | None
+    hellos: HelloIndex | None
+    endpoints: EndpointIndex | None
+    combinations: CombinationIndex | None
+    """The conditions of one kind; None where there is none, for each flow asks."""
 
     @classmethod
     def build(
@@ -74,13 +81,20 @@ class Pack:
                 raise PackError(f"two signatures have the id {signature.id!r}; rename one")
             by_id[signature.id] = signature
         live = [one for one in by_id.values() if one.maturity is not Maturity.SANDBOX]
+        indexes = Indexes.build(live, lists, endpoint_lists)
         return cls(
             name=name,
             version=version,
             signatures=MappingProxyType(by_id),
             lists=MappingProxyType(dict(lists)),
             endpoint_lists=MappingProxyType(dict(endpoint_lists)),
-            indexes=Indexes.build(live, lists, endpoint_lists),
+            indexes=indexes,
+            lines=indexes.lines or None,
+            starts=indexes.starts or None,
+            heads=indexes.heads or None,
+            hellos=indexes.hellos or None,
+            endpoints=indexes.endpoints or None,
+            combinations=indexes.combinations or None,
         )
 
     def with_sandbox(self) -> Self:
@@ -97,36 +111,6 @@ class Pack:
             self.lists,
             self.endpoint_lists,
         )
-
-    @property
-    def lines(self) -> LineIndex:
-        """The conditions on lines of text."""
-        return self.indexes.lines
-
-    @property
-    def starts(self) -> StartIndex:
-        """The conditions on a direction's first bytes."""
-        return self.indexes.starts
-
-    @property
-    def heads(self) -> HeadIndex:
-        """The conditions on heads of HTTP messages."""
-        return self.indexes.heads
-
-    @property
-    def hellos(self) -> HelloIndex:
-        """The conditions on ClientHellos."""
-        return self.indexes.hellos
-
-    @property
-    def endpoints(self) -> EndpointIndex:
-        """The conditions on where a flow goes."""
-        return self.indexes.endpoints
-
-    @property
-    def combinations(self) -> CombinationIndex:
-        """The combined conditions."""
-        return self.indexes.combinations
 
     def match_message(
         self, message: Mapping[str, object], direction: Direction | None = None

@@ -12,10 +12,11 @@ from davylamp.signatures.language import MIN_ANCHOR
 class Prefixes[K: (str, bytes), T]:
     """Literals of at least four characters, each with what is filed under it."""
 
-    __slots__ = ("_filed", "_lengths")
+    __slots__ = ("_filed", "gate")
 
     def __init__(self) -> None:
-        self._lengths: dict[K, list[int]] = {}
+        self.gate: dict[K, list[int]] = {}
+        """The literals' lengths by their first `MIN_ANCHOR` characters: for callers in a hurry."""
         self._filed: dict[K, list[T]] = {}
 
     def __bool__(self) -> bool:
@@ -24,7 +25,7 @@ class Prefixes[K: (str, bytes), T]:
     def add(self, literal: K, filed: T) -> None:
         """File something under a literal."""
         assert len(literal) >= MIN_ANCHOR, literal
-        lengths = self._lengths.setdefault(literal[:MIN_ANCHOR], [])
+        lengths = self.gate.setdefault(literal[:MIN_ANCHOR], [])
         if len(literal) not in lengths:
             lengths.append(len(literal))
             lengths.sort()
@@ -32,7 +33,7 @@ class Prefixes[K: (str, bytes), T]:
 
     def lengths(self, text: K) -> list[int]:
         """Return which lengths literals have that begin as a text does; shortest first."""
-        return self._lengths.get(text[:MIN_ANCHOR], [])
+        return self.gate.get(text[:MIN_ANCHOR], [])
 
     def filed(self, literal: K) -> list[T]:
         """Return what is filed under exactly this literal."""
@@ -40,7 +41,7 @@ class Prefixes[K: (str, bytes), T]:
 
     def find(self, text: K) -> list[T]:
         """Return what is filed under any literal that a text begins with."""
-        lengths = self._lengths.get(text[:MIN_ANCHOR])
+        lengths = self.gate.get(text[:MIN_ANCHOR])
         if lengths is None:
             return []
         found: list[T] = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from davylamp.flow import Direction
-from davylamp.signatures.language import MAX_LITERAL
+from davylamp.signatures.language import MAX_LITERAL, MIN_ANCHOR
 from davylamp.signatures.model import BytesCondition, LineCondition, Signature
 from davylamp.signatures.prefixes import Prefixes
 
@@ -11,7 +11,7 @@ from davylamp.signatures.prefixes import Prefixes
 class LineIndex:
     """Line conditions by how a line begins, else by how it ends."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ends", "_starts", "ends", "starts")
 
     def __init__(self, conditions: Iterable[tuple[Signature, LineCondition]]) -> None:
         self._starts: Prefixes[bytes, tuple[Signature, LineCondition]] = Prefixes()
@@ -23,8 +23,20 @@ class LineIndex:
                 for end in _shortest(tuple(end[::-1] for end in condition.ends)):
                     self._ends.add(end, (signature, condition))
 
+        self.starts = frozenset(self._starts.gate)
+        """What lines begin with that are worth matching, `MIN_ANCHOR` bytes each."""
+        self.ends = frozenset(end[::-1] for end in self._ends.gate)
+        """What lines end with that are worth matching, `MIN_ANCHOR` bytes each."""
+
     def __bool__(self) -> bool:
         return bool(self._starts) or bool(self._ends)
+
+    def may_match(self, line: bytes) -> bool:
+        """Tell cheaply whether a line, but for its newline, is worth matching."""
+        ends = self.ends  # a carriage return before the newline is none of the line's
+        return line[:MIN_ANCHOR] in self.starts or (
+            bool(ends) and (line[-MIN_ANCHOR:] in ends or line[-MIN_ANCHOR - 1 : -1] in ends)
+        )
 
     def match(self, line: bytes, direction: Direction) -> tuple[Signature, ...]:
         """Return what a line, without its line break, meets; each once."""
@@ -52,13 +64,15 @@ class LineIndex:
 class StartIndex:
     """Conditions on a direction's first bytes, by the literals that these begin with."""
 
-    __slots__ = ("_starts",)
+    __slots__ = ("_starts", "starts")
 
     def __init__(self, conditions: Iterable[tuple[Signature, BytesCondition]]) -> None:
         self._starts: Prefixes[bytes, tuple[Signature, BytesCondition]] = Prefixes()
         for signature, condition in conditions:
             for start in _shortest(condition.starts):
                 self._starts.add(start, (signature, condition))
+        self.starts = frozenset(self._starts.gate)
+        """What streams begin with that are worth a look, `MIN_ANCHOR` bytes each."""
 
     def __bool__(self) -> bool:
         return bool(self._starts)

@@ -45,10 +45,9 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The flow goes to this packed address and port, at ``now`` seconds since the epoch."""
+    """The flow goes to ``key``, an address and port, at ``now`` seconds since the epoch."""
 
-    address: bytes
-    port: int
+    key: bytes
     now: float
 
 
@@ -170,6 +169,7 @@ def _reached(node: Table) -> Reached:
     host, _, port = to.text.rpartition(":")
     try:
         address = ip_address(host.removeprefix("[").removesuffix("]")).packed
-        return Reached(address, int(port), timegm(date.fromisoformat(on.text).timetuple()))
-    except ValueError as error:
+        day = timegm(date.fromisoformat(on.text).timetuple())
+        return Reached(address + int(port).to_bytes(2, "big"), day)
+    except (ValueError, OverflowError) as error:
         raise fault(to.place, f"'to' is ADDRESS:PORT, 'on' a day: {error}") from error

@@ -1,7 +1,7 @@
 """What agents write and gateways ask: the Redis keys, and operations on them.
 
-See `davylamp.attribution.operations` for what an operation is. A flow's translations are a small
-sorted set, so that a write that is repeated changes nothing.
+See `davylamp.attribution.operations` for what an operation is. A flow's translations are a short
+list, which takes a third of a sorted set's memory; a write that is repeated changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,14 @@ from davylamp.attribution.operations import Argument, Operation, Operations
 PUBLISH = """
 -- Put translations on their flows' records; one that has ended takes the place of what it was.
 -- KEYS: one for each translation
--- ARGV: keep of a flow; then for each: since, translation, what it was or '', seconds
+-- ARGV: keep of a flow; then for each: translation, what it was or '', seconds
 for i, key in ipairs(KEYS) do
-  local at = 4 * i - 2
-  if ARGV[at + 2] ~= '' then redis.call('ZREM', key, ARGV[at + 2]) end
-  redis.call('ZADD', key, ARGV[at], ARGV[at + 1])
-  redis.call('ZREMRANGEBYRANK', key, 0, -1 - tonumber(ARGV[1]))
-  redis.call('EXPIRE', key, ARGV[at + 3])
+  local at = 3 * i - 1
+  if ARGV[at + 1] ~= '' then redis.call('LREM', key, 0, ARGV[at + 1]) end
+  redis.call('LREM', key, 0, ARGV[at])
+  redis.call('LPUSH', key, ARGV[at])
+  redis.call('LTRIM', key, 0, ARGV[1] - 1)
+  redis.call('EXPIRE', key, ARGV[at + 2])
 end
 """
 
@@ -48,7 +49,7 @@ class HostKeys:
         return f"{self.prefix}agent:{name}"
 
     def translations(self, flow: Flow) -> str:
-        """Sorted set of the JSON Translations of a flow, by when each was known."""
+        """List of the JSON Translations of a flow, the last written first."""
         return f"{self.prefix}translation:{flow}"
 
 
@@ -87,7 +88,7 @@ class HostOperations:
             ended = one.until is not None
             was = _encode(msgspec.structs.replace(one, until=None)) if ended else b""
             seconds = self.keep.ended_seconds if ended else self.keep.live_seconds
-            arguments += (repr(one.since), _encode(one), was, seconds)
+            arguments += (_encode(one), was, seconds)
         yield (("EVAL", PUBLISH, len(names), *names, *arguments),)
 
     def announce(self, agent: Agent) -> Operation[Agent | None]:
@@ -119,7 +120,7 @@ class HostOperations:
     def ask(self, flows: Sequence[Flow]) -> Operation[list[tuple[Translation, ...]]]:
         """Return what is on record of each flow."""
         replies = yield [
-            ("ZREVRANGE", self.keys.translations(flow), 0, self.keep.translations - 1)
+            ("LRANGE", self.keys.translations(flow), 0, self.keep.translations - 1)
             for flow in flows
         ]
         return [tuple(_read(raws, _translation)) for raws in replies]

@@ -16,7 +16,7 @@ Only JA4 itself: the other methods of the JA4+ suite are under another licence a
 GREASE values (RFC 8701) count nowhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import pack
 
@@ -62,16 +62,26 @@ def fingerprint(
     )
 
 
+def kind(version: int, extensions: Sequence[int]) -> str:
+    """Return the fingerprint's first four characters."""
+    return f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in extensions else 'i'}"
+
+
 def counts(
-    *, version: int, first_alpn: bytes, ciphers: Iterable[int], extensions: Iterable[int]
+    *, version: int, first_alpn: bytes, ciphers: Sequence[int], extensions: Sequence[int]
 ) -> str:
     """Return the fingerprint up to its first underscore, which needs no digest."""
-    suites = sum(1 for c in ciphers if c not in GREASE)
-    kinds = [e for e in extensions if e not in GREASE]
     return (
-        f"t{_VERSIONS.get(version, '00')}{'d' if _SNI in kinds else 'i'}"
-        f"{min(suites, 99):02}{min(len(kinds), 99):02}{alpn_code(first_alpn)}"
+        f"{kind(version, extensions)}"
+        f"{_ungreased(ciphers):02}{_ungreased(extensions):02}{alpn_code(first_alpn)}"
     )
+
+
+def _ungreased(values: Sequence[int]) -> int:
+    """Return how many values are no GREASE, 99 at most."""
+    if GREASE.isdisjoint(values):
+        return min(len(values), 99)
+    return min(sum(1 for value in values if value not in GREASE), 99)
 
 
 def alpn_code(first: bytes) -> str:

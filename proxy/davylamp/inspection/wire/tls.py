@@ -31,7 +31,7 @@ from struct import Struct, unpack_from
 
 import msgspec
 
-from davylamp.inspection.wire.ja4 import GREASE, counts, fingerprint
+from davylamp.inspection.wire.ja4 import GREASE, counts, fingerprint, kind
 from davylamp.inspection.wire.reader import Cursor, Malformed, printable
 
 MAX_RECORD = (1 << 14) + 256
@@ -93,6 +93,11 @@ class ClientHello(msgspec.Struct, frozen=True):
             extensions=self.extensions,
             signature_algorithms=self.signature_algorithms,
         )
+
+    @property
+    def ja4_kind(self) -> str:
+        """The first four characters of ``ja4``: version, and whether there is a server name."""
+        return kind(self.version, self.extensions)
 
     @property
     def ja4_head(self) -> str:

@@ -1,0 +1,180 @@
+"""Whether a large pack costs a flow more than the core pack: they take turns.
+
+    .venv/bin/python benchmarks/pack_size.py
+    .venv/bin/python benchmarks/pack_size.py --names 1000000 --signatures 20000
+
+Writes a pack with everything of the core pack, and so many more host names, addresses and
+signatures of every kind of condition, of which ordinary traffic meets none. Then the same packets
+go through the pipeline under either pack. Exit status 1: a flow costs more than a tenth more.
+"""
+
+# ruff: noqa: INP001, T201 - a script, whose output is its purpose
+
+import argparse
+import gc
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core import Case, cases, packets  # type: ignore[import-not-found] # beside this file
+
+from davylamp import paths
+from davylamp.pipeline import Pipeline, Vantage
+from davylamp.policy import Policy
+from davylamp.signatures.disk import load_directory
+from davylamp.signatures.pack import Pack
+
+_ROUNDS = 21
+_TARGET = 1.10
+
+_HEAD = """\
+id: {identity}
+rev: 1
+title: A made-up protocol
+category: mining
+dialect: made-up
+role: miner
+kind: login
+coins: [XXX]
+confidence: 70
+severity: 2
+maturity: stable
+technique: T1496.001
+references: [https://example.org/made-up]
+detail: a message of a made-up protocol
+when:
+"""
+_NAME = "{name}\tendpoint\tconfirmed\tXMR\tpool {pool}\tmade-up\t2026-11-01\n"
+_ADDRESS = "{address}\t{port}\ttcp\tcandidate\tXMR\tpool\tmade-up\t2026-11-01\t2027-06-01\n"
+
+
+def conditions() -> tuple[Callable[[int], str], ...]:
+    """Return ways to write a condition that differs by a number, one for each index."""
+    return (
+        lambda n: f"  json: {{method: toy.m{n}, members: {{params: [string, hex:8]}}}}",
+        lambda n: f'  json: {{members: {{params: {{toy_{n}: "string:1-", id: any}}}}}}',
+        lambda n: f"  json: {{members: {{type: {{$const: toy-{n}}}, params: object}}}}",
+        lambda n: f"  json: {{members: {{params: {{name: {{$const: toy-{n}}}}}}}}}",
+        lambda n: f"  json: {{members: {{params: [{{$const: toy-{n}}}, string, string]}}}}",
+        lambda n: f"  line: {{starts_with: 'TOY{n},', split: ',', fields: [any, wallet, any]}}",
+        lambda n: f"  line: {{ends_with: ' toy{n}', from: client}}",
+        lambda n: f"  bytes: {{starts_with: {{hex: 00 01 {n:08x} 02}}, contains: rig}}",
+        lambda n: f"  http: {{path: /toy/{n}/work*, method: POST}}",
+        lambda n: f"  http: {{headers: {{user-agent: {{$starts_with: toyminer-{n}/}}}}}}",
+        lambda n: f"  tls: {{ja4: t13i{n % 90 + 10}0900_{n:012x}_*, names_server: false}}",
+        lambda n: f"  all_of: [http: {{host: toy-{n}.test}}, json: {{method: toy.n{n}}}]",
+    )
+
+
+def write_pack(root: Path, names: int, addresses: int, signatures: int) -> None:
+    """Write the core pack and so much more."""
+    shutil.copytree(paths.SIGNATURES / "core", root)
+    pools = root / "lists" / "pools.tsv"
+    with pools.open("a", encoding="utf-8") as file:
+        for number in range(names):
+            name = f"{'*.' * (number % 10 == 0)}stratum{number % 7}.pool-{number}.example"
+            file.write(_NAME.format(name=name, pool=number % 500))
+    with (root / "lists" / "addresses.tsv").open("w", encoding="utf-8") as file:
+        for number in range(addresses):
+            address = ".".join(
+                map(str, (100 + (number >> 16), 64, number >> 8 & 255, number & 255))
+            )
+            file.write(_ADDRESS.format(address=address, port=1024 + number % 60_000))
+    made = conditions()
+    (root / "toy").mkdir()
+    for number, when in _listed(made, signatures):
+        head = _HEAD.format(identity=f"toy-{number}")
+        (root / "toy" / f"toy-{number}.yaml").write_text(f"{head}{when}\n", "utf-8")
+
+
+def _listed(made: tuple[Callable[[int], str], ...], signatures: int) -> Iterator[tuple[int, str]]:
+    yield 0, "  endpoint: {list: addresses}"
+    for number in range(1, signatures):
+        yield number, made[number % len(made)](number)
+
+
+def loaded(path: Path) -> tuple[Pack, float]:
+    """Return a pack and how many seconds of processor time it took to load."""
+    began = time.process_time()
+    pack = load_directory(path)
+    return pack, time.process_time() - began
+
+
+def turns(packs: tuple[Pack, Pack], case: Case) -> tuple[float, float, float]:
+    """Return microseconds a packet under each pack, and the middle of the rounds' ratios."""
+    made = packets(case)[:1500]
+    best = [float("inf")] * 2
+    ratios = []
+    for number in range(_ROUNDS):
+        took = [0.0, 0.0]
+        for at in (0, 1) if number % 2 else (1, 0):
+            pipeline = Pipeline(packs[at], Policy(), vantage=Vantage.INLINE)
+            gc.collect()
+            gc.disable()
+            began = time.process_time()
+            for ip in made:
+                pipeline.packet(ip, 1.0, triggered=case.triggered)
+            took[at] = (time.process_time() - began) * 1e6 / len(made)
+            gc.enable()
+            best[at] = min(best[at], took[at])
+        ratios.append(took[1] / took[0])
+    return best[0], best[1], statistics.median(ratios)
+
+
+def memory(path: Path) -> float:
+    """Return how many megabytes a process grows by that loads a pack."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from davylamp.signatures.disk import load_directory\n"
+        "def held():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()\n"
+        "before = held()\n"
+        "pack = load_directory(Path(sys.argv[1]))\n"
+        "print((held() - before) / 1e6)\n"
+    )
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--names", type=int, default=200_000)
+    parser.add_argument("--addresses", type=int, default=20_000)
+    parser.add_argument("--signatures", type=int, default=10_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="davylamp-pack-") as folder:
+        root = Path(folder) / "large"
+        write_pack(root, given.names, given.addresses, given.signatures)
+        small, large = loaded(paths.SIGNATURES / "core"), loaded(root)
+        print(f"{'':30}{'core':>10}{'large':>10}")
+        for label, count in (
+            ("signatures", lambda pack: len(pack.signatures)),
+            ("host names", lambda pack: sum(map(len, pack.lists.values()))),
+            ("addresses", lambda pack: sum(map(len, pack.endpoint_lists.values()))),
+        ):
+            print(f"{label:30}{count(small[0]):>10,}{count(large[0]):>10,}")
+        print(f"{'processor seconds to load':30}{small[1]:>10.2f}{large[1]:>10.2f}")
+        grown = memory(paths.SIGNATURES / "core"), memory(root)
+        print(f"{'megabytes of a process':30}{grown[0]:>10.1f}{grown[1]:>10.1f}")
+        print(f"\n{'us/packet, a flow each':30}{'core':>10}{'large':>10}{'ratio':>10}")
+        totals = [0.0, 0.0]
+        for case in cases():
+            one, other, ratio = turns((small[0], large[0]), case)
+            totals = [totals[0] + one, totals[1] + other]
+            print(f"{case.name:30}{one:>10.2f}{other:>10.2f}{ratio:>10.3f}")
+        ratio = totals[1] / totals[0]
+        print(f"{'all of them':30}{totals[0]:>10.2f}{totals[1]:>10.2f}{ratio:>10.3f}")
+    sys.exit(1 if ratio > _TARGET else 0)
+
+
+if __name__ == "__main__":
+    main()
