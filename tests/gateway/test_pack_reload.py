@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.gateway.conftest import Build
 from tests.gateway.intercepting import INTERCEPT, mitmproxies
+from tests.gateway.test_crash import left
 from tests.gateway.world import POOL, World, wait_until
 
 from davylamp.events import PackEvent
@@ -235,3 +236,11 @@ def test_a_pack_that_accuses_sandboxes_of_honest_work_is_given_back(
     assert outcome(say(world, "sandbox-1", DIG)) == "reset", "what the site wrote is still there"
     again = site.update(str(site.repo))
     assert (again.returncode, "was returned from" in again.stderr) == (2, True)
+    world.gateway.kill()
+    assert wait_until(lambda: left(world) == []), left(world)
+    world.gateway.start()
+    assert wait_until(lambda: len(packs(world, "in-force")) == 2)
+    first, second = packs(world, "in-force")
+    assert (second.pack, second.number) == (first.pack, first.number), "what was returned to"
+    world.forgive()
+    assert outcome(say(world, "sandbox-1", DIG)) == "reset"
