@@ -29,7 +29,7 @@ from davylamp.policy import Policy
 from davylamp.signatures.disk import load_directory
 from davylamp.signatures.pack import Pack
 
-_ROUNDS = 21
+_ROUNDS = 15
 _TARGET = 1.10
 
 _HEAD = """\

@@ -62,6 +62,7 @@ class TcpJudge:
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
         self._endpoints = _endpoints(pack)
+        self._ports = _ports(self._endpoints)
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -69,11 +70,13 @@ class TcpJudge:
         """Judge new flows by another pack."""
         self._pack = pack
         self._endpoints = _endpoints(pack, self._trial)
+        self._ports = _ports(self._endpoints)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
         self._trial = trial
         self._endpoints = _endpoints(self._pack, trial)
+        self._ports = _ports(self._endpoints)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -158,8 +161,8 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = self._inspector()
-        if self._endpoints:
-            outward = direction is Direction.ORIGINATOR
+        outward = direction is Direction.ORIGINATOR
+        if (packet.dst_port if outward else packet.src_port) in self._ports:
             endpoint = packet.destination if outward else packet.source
             if endpoint in self._endpoints:
                 inspector.reach(endpoint, now)
@@ -443,14 +446,6 @@ class TcpJudge:
         return alerts, verdict
 
 
-def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
-    """Return the endpoints that a pack lists, or the one on trial beside it."""
-    listed = pack.endpoints.keys if pack.endpoints is not None else frozenset[bytes]()
-    if trial is None or trial.pack.endpoints is None:
-        return listed
-    return listed | trial.pack.endpoints.keys
-
-
 def _is_document(packet: Packet) -> bool:
     """Tell whether a large packet has lines that are no JSON, which no pool would put up with.
 
@@ -459,6 +454,11 @@ def _is_document(packet: Packet) -> bool:
     """
     large = len(packet.payload) + packet.missing >= _BULK
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
+
+
+def _ports(endpoints: AbstractSet[bytes]) -> frozenset[int]:
+    """Return the ports of endpoints: nearly every flow goes to another one."""
+    return frozenset(int.from_bytes(one[-2:], "big") for one in endpoints)
 
 
 def _is_slice(packet: Packet) -> bool:
