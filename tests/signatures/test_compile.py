@@ -1,11 +1,13 @@
 """A signature file compiles to a Signature, or says where and why not."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from davylamp.errors import PackError
 from davylamp.signatures.compile import compile_signature
+from davylamp.signatures.language import EVENTS
 from davylamp.signatures.model import (
     Category,
     EventCondition,
@@ -15,6 +17,7 @@ from davylamp.signatures.model import (
     NameCondition,
     Role,
 )
+from davylamp.signatures.pack import Pack
 
 GOOD = """\
 id: toy-hello
@@ -142,9 +145,23 @@ def test_a_condition_that_says_nothing_is_refused(when: str, message: str) -> No
         compiled(GOOD[: GOOD.index("when:")] + when + "\n")
 
 
-def test_the_example_in_the_documentation_compiles() -> None:
-    """Whoever copies the first example from docs/signatures.md has a signature."""
+def test_the_examples_in_the_documentation_compile() -> None:
+    """Whoever copies an example from docs/signatures.md has a signature, or a condition."""
     page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text("utf-8")
-    example = page.partition("```yaml\n")[2].partition("```")[0]
-    found = compile_signature(example.encode(), "stratum/stratum-v1-submit.yaml")
+    first, *others = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    found = compile_signature(first.encode(), "stratum/stratum-v1-submit.yaml")
     assert found.maturity is Maturity.STABLE
+    conditions = [text for text in others if text.startswith("when:")]
+    assert conditions
+    for text in conditions:
+        compiled(GOOD[: GOOD.index("when:")] + text)
+
+
+def test_the_core_pack_asks_for_every_event(core: Pack) -> None:
+    """What the language knows as an event the engine notices, and a signature waits for it."""
+    asked = {
+        one.condition.event
+        for one in core.signatures.values()
+        if isinstance(one.condition, EventCondition)
+    }
+    assert asked == set(EVENTS)

@@ -6,6 +6,8 @@ Each stream goes through the production inspector whole and byte by byte, with t
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from davylamp.errors import PackError
 from davylamp.flow import Direction
@@ -223,6 +225,41 @@ def test_a_flow_remembers_a_bounded_number_of_parts() -> None:
     assert inspector.held <= MAX_MET * 1024
     last = b'{"method": "never"}\n'
     assert len(inspector.receive(C, last, 0.0)) <= MAX_WOKEN
+
+
+PIECES = [
+    *(HI, HO, NO, PAD, b"toyy a b\n", b"x yay\r\n", b"TOY,", WALLET.encode(), b",7\n", b"\0\1\2\3"),
+    *(b"hello rig", b"\r\n\r\n", b"GET /a/b HTTP/1.1\r\nHost: eu.pool.test\r\nX-Rig: 1"),
+    *(b"HTTP/1.1 200 OK\r\nX-Pool: a\r\nContent-Length: 3", HELLO, HELLO[:40], b"\0", b"\n"),
+    *(b'{"method": "toy"}\n', b'{"method":', b"\x05\x01\x00\x05\x01\x00\x03\x01a\x00\x50"),
+    b"User-Agent: xmrig/6",
+]
+
+
+@pytest.fixture(scope="module")
+def every() -> Pack:
+    """Return a pack with every condition above, and combinations of them."""
+    conditions = [
+        *dict.fromkeys(case.when for case in CASES),
+        f"{{all_of: [{{{SAID['hi']}}}, {{{SAID['ho']}}}, {{{NEVER}}}]}}",
+        f"{{any_of: [{{{SAID['ho']}}}, {{all_of: [{HTTP}, {{{NEVER}}}]}}]}}",
+    ]
+    files = {"pack.yaml": MANIFEST}
+    for number, when in enumerate(conditions):
+        files[f"x/s{number}.yaml"] = signature(f"s{number}", when)
+    return load(files)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([C, C, S]), st.sampled_from(PIECES) | st.binary(max_size=30)),
+        max_size=8,
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_cuts_change_nothing(every: Pack, stream: list[tuple[Direction, bytes]]) -> None:
+    """Whatever both sides say, whole segments tell what single bytes do."""
+    told(every, *((direction, data) for direction, data in stream if data))
 
 
 @pytest.mark.parametrize(

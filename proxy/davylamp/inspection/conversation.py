@@ -31,11 +31,12 @@ from davylamp.inspection.proxyheader import ProxyPrefix
 from davylamp.inspection.reader import Inner, Place, Reader
 from davylamp.inspection.socks import SocksClient, SocksServer
 from davylamp.inspection.ssh import SshIdentification
-from davylamp.inspection.start import Start, may_start
+from davylamp.inspection.start import Start
 from davylamp.inspection.tls import TlsClient
 from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
+from davylamp.signatures.language import MIN_ANCHOR
 
 MAX_NESTING = 8
 
@@ -367,7 +368,9 @@ class Conversation:
         if side.fresh:
             side.fresh = False
             starts = self._starts
-            if starts is not None and may_start(starts, data):
+            if starts is not None and (
+                data[:MIN_ANCHOR] in starts.starts or len(data) < MIN_ANCHOR
+            ):
                 start = Start(self._context, starts, direction, self._layers)
                 side.start = start if start.observe(data, offset) else None
         elif side.start is not None and not side.start.observe(data, offset):

@@ -160,7 +160,8 @@ class _Messages:
             if path[:1] != "/":
                 path = path_of(head.target)
             heads.requested(path, head.host, asked)
-        heads.headed(head.raw, asked)
+        if heads.of_fields:
+            heads.headed(head.raw, asked)
         if not asked:
             return
         whole = Head(Direction.RESPONDER)

@@ -10,6 +10,7 @@ from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
 from davylamp.inspection.jsontext import JsonObject, read_objects, read_value
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.textlines import TextLines
+from davylamp.signatures.language import MIN_ANCHOR
 from davylamp.signatures.texts import LineIndex
 
 
@@ -63,7 +64,9 @@ class JsonLines:
             data = data[: data.index(b"\0")]
             self._index = None
         if self._lines is None:
-            if data.find(b"\n") == len(data) - 1 and not index.may_match(data[:-1]):
+            if data.find(b"\n") == len(data) - 1 and not (
+                data[:MIN_ANCHOR] in index.starts or (index.ends and index.may_match(data[:-1]))
+            ):
                 return  # one whole line, as nearly always
             self._lines = TextLines(self._place, index)
         self._lines.receive(data, offset)

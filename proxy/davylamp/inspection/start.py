@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from davylamp.signatures.model import BytesCondition, Signature
 
 
-def may_start(index: StartIndex, data: bytes) -> bool:
-    """Tell cheaply whether a stream that begins so is worth watching."""
-    return len(data) < MIN_ANCHOR or data[:MIN_ANCHOR] in index.starts
-
-
 class Start:
     """Watches one direction of one layer, from its first byte on."""
 

@@ -62,6 +62,7 @@ class TcpJudge:
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
         self._endpoints = _endpoints(pack)
+        self._ports = _ports(self._endpoints)
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -69,11 +70,13 @@ class TcpJudge:
         """Judge new flows by another pack."""
         self._pack = pack
         self._endpoints = _endpoints(pack, self._trial)
+        self._ports = _ports(self._endpoints)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
         self._trial = trial
         self._endpoints = _endpoints(self._pack, trial)
+        self._ports = _ports(self._endpoints)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -158,8 +161,8 @@ class TcpJudge:
         self._stats.flows += 1
         direction = self._orientation.of(packet)
         inspector = self._inspector()
-        if self._endpoints:
-            outward = direction is Direction.ORIGINATOR
+        outward = direction is Direction.ORIGINATOR
+        if (packet.dst_port if outward else packet.src_port) in self._ports:
             endpoint = packet.destination if outward else packet.source
             if endpoint in self._endpoints:
                 inspector.reach(endpoint, now)
@@ -453,11 +456,9 @@ def _is_document(packet: Packet) -> bool:
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
 
 
-def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
-    """Return the endpoints (address, port) that a pack lists, and one on trial beside it."""
-    packs = (pack,) if trial is None else (pack, trial.pack)
-    listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
-    return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
+def _ports(endpoints: AbstractSet[bytes]) -> frozenset[int]:
+    """Return the ports of endpoints: nearly every flow goes to another one."""
+    return frozenset(int.from_bytes(one[-2:], "big") for one in endpoints)
 
 
 def _is_slice(packet: Packet) -> bool:

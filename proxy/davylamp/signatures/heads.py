@@ -72,6 +72,7 @@ class HeadIndex:
         "_path_starts",
         "_paths",
         "_starts",
+        "of_fields",
     )
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
@@ -92,6 +93,8 @@ class HeadIndex:
         for slot in self._fields.values():
             slot.close()
         self._starts = frozenset(self._path_starts.gate)
+        self.of_fields = bool(self._fields)
+        """Whether any condition is filed under a field."""
         self._markers = tuple((b"\n" + name, slot) for name, slot in self._fields.items())
 
     def __bool__(self) -> bool:
@@ -124,8 +127,6 @@ class HeadIndex:
     def headed(self, raw: bytes, found: list[Filed]) -> None:
         """Add the conditions that are filed under a field of a head as it was sent."""
         fields = self._fields
-        if not fields:
-            return
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:

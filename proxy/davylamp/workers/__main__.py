@@ -3,6 +3,7 @@
 FD is the worker's end of the socket pair; its first line is the brief (`orders`).
 """
 
+import logging
 import socket
 import sys
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     try:
         worker = _worker(kind, int(number), read_brief(end), end)
     except (DavylampError, EOFError) as error:
-        sys.stderr.write(f"davylamp: {kind} {number}: {error}\n")
+        logging.getLogger(__name__).error("%s %s: %s", kind, number, error)  # noqa: TRY400 - no trace
         return _EXIT_CANNOT
     settle_in(worker)
     worker.run()
