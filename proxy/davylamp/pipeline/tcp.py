@@ -456,6 +456,13 @@ def _is_document(packet: Packet) -> bool:
     return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
 
 
+def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
+    """Return the endpoints (address, port) that a pack lists, and one on trial beside it."""
+    packs = (pack,) if trial is None else (pack, trial.pack)
+    listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
+    return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
+
+
 def _ports(endpoints: AbstractSet[bytes]) -> frozenset[int]:
     """Return the ports of endpoints: nearly every flow goes to another one."""
     return frozenset(int.from_bytes(one[-2:], "big") for one in endpoints)

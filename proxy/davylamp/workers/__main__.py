@@ -1,6 +1,7 @@
-"""``python -m davylamp.workers queue NUMBER FD`` or ``... sample GROUP FD``: one worker process.
+"""``python -m davylamp.workers queue NUMBER FD PARENT`` or ``... sample GROUP FD PARENT``.
 
-FD is the worker's end of the socket pair; its first line is the brief (`orders`).
+One worker process. FD is the worker's end of the socket pair; its first line is the brief
+(`orders`). PARENT is the number of the process that supervises it.
 """
 
 import logging
@@ -20,7 +21,7 @@ _EXIT_CANNOT = 2
 
 def main(arguments: list[str]) -> int:
     """Run the worker; return 2, with the reason on stderr, when it cannot start."""
-    kind, number, descriptor = arguments
+    kind, number, descriptor, parent = arguments
     set_up_as_told()
     end = socket.socket(fileno=int(descriptor))
     try:
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     except (DavylampError, EOFError) as error:
         logging.getLogger(__name__).error("%s %s: %s", kind, number, error)  # noqa: TRY400 - no trace
         return _EXIT_CANNOT
-    settle_in(worker)
+    settle_in(worker, int(parent))
     worker.run()
     return 0
 
