@@ -241,9 +241,10 @@ class PackEvent(Event, tag="pack", frozen=True, kw_only=True):
     """What became of a signature pack, or how the one in force is.
 
     ``change`` is in-force (at the start), switched, refused, returned (to the last good one) or
-    expired (it goes on enforcing). The pack is the one that ``change`` is about. ``created`` and
-    ``expires`` are RFC 3339, empty where the pack does not say; ``rules_age_seconds`` is since it
-    was made. ``pause_seconds`` is the longest that a worker's packets waited for the switch.
+    expired (it goes on enforcing). The pack is the one in force, or the one that was left.
+    ``created`` and ``expires`` are RFC 3339, empty where the pack does not say;
+    ``rules_age_seconds`` is since it was made. ``pause_seconds`` is the longest that a worker's
+    packets waited for the switch.
     """
 
     change: str

@@ -104,7 +104,7 @@ class Gateway:
         members: list[Member] = [*workers, *(interception.workers if interception else ())]
         switchover = Switchover(members)
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._packs.close)
+            stack.enter_context(self._packs.held())
             stack.push_async_callback(response.close)
             stack.push_async_callback(fanout.close)
             stack.push_async_callback(self._store.close)

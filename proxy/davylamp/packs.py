@@ -11,7 +11,9 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import msgspec
 
 from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
@@ -47,12 +49,7 @@ class PackKeeper:
         self._config = config.pack
         self._store = store
         self._fixed = fixed
-        self._notices: list[tuple[str, str]] = []
-        self._lock = store.lock(GATEWAY_LOCK, wait=False) if fixed is None else None
-        if fixed is None and self._lock is None:
-            raise PackError(
-                f"{store.folder}: another gateway uses these packs; give each a pack.directory"
-            )
+        self._notices: list[str] = []
         self._selection, self.source, self._loaded = self._find()
         self._stamp = (0, 0)
         self._again = asyncio.Event()
@@ -70,10 +67,20 @@ class PackKeeper:
         """The pack's name and version, for people."""
         return f"{self._loaded.pack.name} {self._loaded.pack.version}"
 
-    def close(self) -> None:
-        """Let another gateway have the store."""
-        if self._lock is not None:
-            self._lock.close()
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the store meanwhile; raise PackError where another gateway has it."""
+        if self._fixed is not None:
+            yield
+            return
+        lock = self._store.lock(GATEWAY_LOCK, wait=False)
+        if lock is None:
+            raise PackError(
+                f"{self._store.folder}: another gateway uses these packs; "
+                "give each a pack.directory"
+            )
+        with lock:
+            yield
 
     def look_again(self) -> None:
         """Read the store, and the files of the pack, again (SIGHUP)."""
@@ -95,8 +102,9 @@ class PackKeeper:
     async def watch(self, switchover: Switchover, publish: Callable[[AnyEvent], None]) -> None:
         """Follow the store until cancelled; say at once what is in force."""
         self._publish = publish
-        for change, reason in self._notices or [("in-force", "")]:
-            self._tell(change, self._loaded, reason)
+        for reason in self._notices:
+            self._tell("refused", self._loaded, reason)
+        self._tell("in-force", self._loaded, "")
         next_expiry = 0.0
         while True:
             now = time.monotonic()
@@ -116,24 +124,24 @@ class PackKeeper:
         if self._fixed is not None:
             return Selection(), self._fixed, load_source(self._fixed)
         try:
-            self._store.tidy()
             state = self._store.state()
         except PackError as error:
             self._notice(error)
             state = State()
-        tries = [state.in_force, state.last_good or Selection(), Selection()]
-        for selection in tries[:-1]:
+        for selection in (state.in_force, state.last_good or Selection()):
             source = self._store.source(selection)
-            try:
-                return selection, source, load_source(source)
-            except PackError as error:
-                self._notice(error)
+            alone = msgspec.structs.replace(source, local="")
+            for one in (source, alone):
+                try:
+                    return selection, one, load_source(one)
+                except PackError as error:
+                    self._notice(error)
         bare = PackSource(path=self._store.source(Selection()).path)
         return Selection(), bare, load_source(bare)
 
     def _notice(self, error: PackError) -> None:
-        logger.error("the pack that was in force cannot be used: %s", error)
-        self._notices.append(("returned", str(error)))
+        logger.error("the pack that was in force cannot be used as it was: %s", error)
+        self._notices.append(str(error))
 
     # --- changes ----------------------------------------------------------------------------
 
@@ -153,7 +161,7 @@ class PackKeeper:
             elif state.in_force != self._selection:
                 await self._follow(switchover, state.in_force)
         elif again:
-            await self._reload(switchover, self.source)
+            await self._reload(switchover, self._store.source(self._selection))
         elif self._probation is not None:
             await self._judge_probation(switchover)
 
@@ -202,10 +210,10 @@ class PackKeeper:
             return "not tried on traffic"
         deadline = time.monotonic() + self._config.shadow_seconds
         report = TrialReport()
-        while time.monotonic() < deadline and report.flows < flows:
-            await asyncio.sleep(_LOOK_SECONDS)
-            report = await switchover.report()
         try:
+            while time.monotonic() < deadline and report.flows < flows:
+                await asyncio.sleep(_LOOK_SECONDS)
+                report = await switchover.report()
             _check_trial(report)
         except PackError:
             switchover.drop()
@@ -220,10 +228,10 @@ class PackKeeper:
         loaded: Loaded,
         reason: str,
     ) -> None:
-        before = self._loaded
+        before, another = self._loaded, selection.pack != self._selection.pack
         pause = await switchover.switch(source)
         self._selection, self.source, self._loaded = selection, source, loaded
-        if self._fixed is None and self._config.watch_seconds:
+        if another and self._config.watch_seconds:
             self._probation = Probation(
                 before.pack,
                 loaded.pack,

@@ -2,7 +2,7 @@
 
 import functools
 import http.server
-import shutil
+import signal
 import socketserver
 import subprocess
 import sys
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 from tests.gateway.conftest import Build
+from tests.gateway.intercepting import INTERCEPT, mitmproxies
+from tests.gateway.test_crash import left
 from tests.gateway.world import POOL, World, wait_until
 
 from davylamp.events import PackEvent
 from davylamp.lab.service import Service
 from davylamp.lab.topology import OUTSIDE
-from davylamp.paths import SIGNATURES
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MOLE = Path(__file__).with_name("mole.py")
-VECTORS = Path(__file__).parents[1] / "signatures" / "core"
 SIGNATURE = """\
 id: moleminer-dig
 rev: 1
@@ -81,9 +81,10 @@ def served(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def packs(world: World) -> list[PackEvent]:
-    """Return what was said of packs so far."""
-    return [one for one in world.gateway.events() if isinstance(one, PackEvent)]
+def packs(world: World, change: str) -> list[PackEvent]:
+    """Return what was said so far of packs that changed so."""
+    said = [one for one in world.gateway.events() if isinstance(one, PackEvent)]
+    return [one for one in said if one.change == change]
 
 
 class Site:
@@ -93,8 +94,8 @@ class Site:
         self.repo, self.keys, self.pack = folder / "repo", folder / "keys", folder / "pack"
         self.vectors = folder / "vectors"
         self.config = world.gateway.config_file
-        shutil.copytree(SIGNATURES / "core", self.pack)
-        shutil.copytree(VECTORS, self.vectors)
+        self.pack.mkdir(parents=True)
+        (self.pack / "pack.yaml").write_text("name: core\nversion: 2026.11.28\nformat: 1\n")
         made = davylamp("repo", "init", self.repo, "--keys", self.keys)
         assert made.returncode == 0, made.stderr
 
@@ -113,11 +114,13 @@ class Site:
         root = self.repo / "metadata" / "1.root.json"
         return davylamp("update", "--config", self.config, "--from", url, "--root", root, *words)
 
-    def teach(self, signature: str = SIGNATURE, vector: str = VECTOR) -> None:
-        """Add the made-up protocol's signature to the pack."""
+    def teach(
+        self, signature: str = SIGNATURE, vector: str = VECTOR, name: str = "moleminer-dig"
+    ) -> None:
+        """Add a signature to the pack; by default the made-up protocol's."""
         for folder, text in ((self.pack, signature), (self.vectors, vector)):
-            (folder / "mole").mkdir(exist_ok=True)
-            (folder / "mole" / "moleminer-dig.yaml").write_text(text)
+            (folder / "mole").mkdir(parents=True, exist_ok=True)
+            (folder / "mole" / f"{name}.yaml").write_text(text)
 
 
 DIG = '{"id": 1, "method": "mole.dig", "params": ["burrow", "deadbeef"]}'
@@ -125,12 +128,14 @@ SHARE = (
     '{"id": 4, "method": "mining.submit", "params": '
     '["farm.rig7", "4f", "00000000", "5e8f3a10", "1a2b3c4d"]}'
 )
-PORT = 7777
+BENIGN = '{"id": 2, "method": "tools/list"}'
+PLAIN, OPENED = "7777", "3333"
+"""A port that the queue workers judge, and one that is led to mitmproxy workers."""
 
 
-def say(world: World, host: str, line: str, *file: str) -> Service:
+def say(world: World, host: str, line: str, *file: str, port: str = PLAIN) -> Service:
     """Send a line to the echo server from a sandbox."""
-    return world.service(host, "say", "say", POOL[4], str(PORT), line, *file, script=MOLE)
+    return world.service(host, "say", "say", POOL[4], port, line, *file, script=MOLE)
 
 
 def outcome(service: Service) -> str:
@@ -139,33 +144,41 @@ def outcome(service: Service) -> str:
     return str(service.events("done")[0]["outcome"])
 
 
-def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Path) -> None:
-    """The new dialect is blocked from then on, flows in progress keep the old pack, none is lost.
+def echoing(build: Build, *, intercept: dict[str, object], **pack: object) -> World:
+    """Build a gateway, and echo servers behind it."""
+    world = build(intercept=intercept, pack=pack)
+    for port in (PLAIN, OPENED):
+        world.service(OUTSIDE, "server", "server", POOL[4], port, script=MOLE)
+    return world
 
-    A pack that the gateway cannot use changes nothing.
-    """
-    world = build(pack={"shadow_flows": 40, "shadow_seconds": 10})
-    world.service(OUTSIDE, "server", "server", POOL[4], str(PORT), script=MOLE)
+
+def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Path) -> None:
+    """The new dialect is blocked then, flows in progress keep the old pack, and none is lost."""
+    world = echoing(build, intercept=INTERCEPT | {"workers": 1}, shadow_flows=40, shadow_seconds=10)
     site = Site(tmp_path / "site", world)
     site.teach()
     site.publish(2)
+    before = mitmproxies(world)
     assert outcome(say(world, "sandbox-1", DIG)) == "echoed"
+    assert outcome(say(world, "sandbox-1", DIG, port=OPENED)) == "echoed"
     go = tmp_path / "go"
     mole = say(world, "sandbox-1", DIG, str(go))
     share = say(world, "sandbox-2", SHARE, str(go))
     assert wait_until(lambda: mole.events("half") and share.events("half"))
-    load = world.service("sandbox-3", "load", "load", POOL[4], str(PORT), script=MOLE)
+    load = world.service("sandbox-3", "load", "load", POOL[4], PLAIN, script=MOLE)
     with served(site.repo) as url:
         done = site.update(url)
     assert done.returncode == 0, done.stderr + world.gateway.log()
     assert "tried on " in done.stdout
-    switched = [one for one in packs(world) if one.change == "switched"]
-    assert [one.number for one in switched] == [2]
-    assert switched[0].pause_seconds < 0.05
+    (switched,) = packs(world, "switched")
+    assert switched.number == 2
+    assert switched.pause_seconds < 0.05
     go.touch()
     assert outcome(mole) == "echoed", "a flow in progress keeps the pack it began with"
     assert outcome(share) == "reset", "and is judged by it to its end"
+    assert outcome(say(world, "sandbox-1", DIG, port=OPENED)) == "reset"
     assert outcome(say(world, "sandbox-1", DIG)) == "reset"
+    assert mitmproxies(world) == before, "a worker did not follow"
     load.stop()
     summary = load.events("summary")[0]
     assert set(summary["results"]) == {"echoed"}, summary
@@ -174,7 +187,60 @@ def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Pa
     lost = ("queue_dropped", "queue_overruns", "exceptions", "sample_overruns")
     assert {name: counters[name] for name in lost} == dict.fromkeys(lost, 0)
     alerts = world.gateway.wait_alerts(
-        lambda found: any(one.alert.signature_id == "moleminer-dig" for one in found)
+        lambda found: sum(one.alert.signature_id == "moleminer-dig" for one in found) == 2
     )
+    assert {one.alert.signature_id for one in alerts} == {"moleminer-dig", "stratum-v1-submit"}
     versions = {one.alert.signature_id: one.pack for one in alerts}
-    assert versions["moleminer-dig"] == versions["stratum-v1-submit"] == "2026.11.23"
+    assert versions == {"moleminer-dig": "2026.11.28", "stratum-v1-submit": "2026.11.23"}
+
+
+def test_a_pack_that_accuses_sandboxes_of_honest_work_is_given_back(
+    build: Build, tmp_path: Path
+) -> None:
+    """Local signatures are read again at SIGHUP, or refused; a bad pack goes by itself."""
+    world = echoing(build, intercept={}, shadow_flows=0, return_sandboxes=2, watch_seconds=60)
+    site = Site(tmp_path / "site", world)
+    local = world.gateway.directory / "state" / "packs" / "local" / "mine"
+    local.mkdir(parents=True)
+    (local / "moleminer-dig.yaml").write_text(
+        SIGNATURE.replace("mole.dig", "mole.dug").replace("rev", "rv")
+    )
+    process = world.gateway.process
+    assert process is not None
+    process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: packs(world, "refused"))
+    assert "moleminer-dig.yaml:2:1: unknown field 'rv'" in packs(world, "refused")[0].reason
+    (local / "moleminer-dig.yaml").write_text(SIGNATURE)
+    process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: packs(world, "switched"))
+    assert packs(world, "switched")[0].version.endswith("+local")
+    assert outcome(say(world, "sandbox-1", DIG)) == "reset"
+    world.forgive()
+    site.teach(
+        SIGNATURE.replace("moleminer-dig", "too-wide")
+        .replace("mole.dig", "tools/list")
+        .replace('members: {params: ["string:1-", "hex:8"]}', "members: {id: integer}"),
+        VECTOR.replace("mole.dig", "tools/list"),
+        "too-wide",
+    )
+    site.publish(3)
+    done = site.update(str(site.repo))
+    assert done.returncode == 0, done.stderr + world.gateway.log()
+    for host in ("sandbox-1", "sandbox-2"):
+        assert outcome(say(world, host, BENIGN)) == "reset"
+    assert wait_until(lambda: packs(world, "returned"))
+    assert "its new signatures alert on 2 sandboxes" in packs(world, "returned")[0].reason
+    assert wait_until(lambda: len(packs(world, "switched")) == 3)
+    world.forgive()
+    assert outcome(say(world, "sandbox-1", BENIGN)) == "echoed"
+    assert outcome(say(world, "sandbox-1", DIG)) == "reset", "what the site wrote is still there"
+    again = site.update(str(site.repo))
+    assert (again.returncode, "was returned from" in again.stderr) == (2, True)
+    world.gateway.kill()
+    assert wait_until(lambda: left(world) == []), left(world)
+    world.gateway.start()
+    assert wait_until(lambda: len(packs(world, "in-force")) == 2)
+    first, second = packs(world, "in-force")
+    assert (second.pack, second.number) == (first.pack, first.number), "what was returned to"
+    world.forgive()
+    assert outcome(say(world, "sandbox-1", DIG)) == "reset"

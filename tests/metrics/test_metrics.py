@@ -3,9 +3,12 @@
 import asyncio
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from datetime import datetime
 
 import aiohttp
+import msgspec
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,7 +16,7 @@ from tests.metrics.samples import WHEN, book, full_book, stats, tls
 
 from davylamp.config import parse_config
 from davylamp.errors import ConfigError
-from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo
+from davylamp.events import AlertEvent, AnyEvent, LineageEvent, LineageInfo, PackEvent
 from davylamp.gateway import Gateway
 from davylamp.metrics.book import MAX_SIGNATURES, MAX_WORKERS, MetricsBook
 from davylamp.metrics.server import CONTENT_TYPE, parse_listen, serving
@@ -100,6 +103,21 @@ def test_how_the_gateway_is_shows_at_each_scrape() -> None:
     assert value(families, "davylamp_spool_refused_events_total", output="redis") == 3
     assert value(families, "davylamp_spool_bytes", output="redis") == 900
     assert value(families, "davylamp_spool_limit_bytes", output="redis") == 1000
+
+
+def test_the_rules_age_and_expiry_are_told() -> None:
+    """By the pack that was put in force last, at the time of the scrape."""
+    old = PackEvent(timestamp=WHEN, change="in-force", pack="core", version="1", created=WHEN)
+    new = msgspec.structs.replace(old, change="switched", version="2", expires=WHEN)
+    families = scraped(book(old))
+    assert "davylamp_rules_expired" not in families
+    families = scraped(book(old, new, msgspec.structs.replace(old, change="refused")))
+    made = datetime.fromisoformat(WHEN).timestamp()
+    assert value(families, "davylamp_rules_age_seconds") == pytest.approx(
+        time.time() - made, abs=60
+    )
+    assert value(families, "davylamp_rules_expired") == 1
+    assert value(families, "davylamp_pack_changes_total", change="refused") == 1
 
 
 def test_every_family_says_what_it_is() -> None:

@@ -103,7 +103,6 @@ def test_a_kill_at_any_step_leaves_one_whole_pack(world: World, step: Step) -> N
     done = subprocess.run([sys.executable, script, folder, file, step], check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     keeper = PackKeeper(GatewayConfig(), Store(folder), None)
-    keeper.close()
     expected = "toy-2" if step is Step.DECIDED else "toy-1"
     assert Path(keeper.source.path).name == f"{expected}.tar.gz"
     assert world.in_force() == expected
@@ -143,7 +142,6 @@ def test_a_damaged_archive_is_not_loaded_and_the_gateway_starts(world: World) ->
     with pytest.raises(PackError, match="is not the file that was installed"):
         world.in_force()
     keeper = PackKeeper(GatewayConfig(), world.store, None)
-    keeper.close()
     assert Path(keeper.source.path).name == "toy-1.tar.gz"
 
 
@@ -156,17 +154,17 @@ def test_a_state_that_cannot_be_read_does_not_keep_the_gateway_down(
     with pytest.raises(PackError, match=r"state\.json"):
         Store(tmp_path).state()
     keeper = PackKeeper(GatewayConfig(), Store(tmp_path), None)
-    keeper.close()
     assert Path(keeper.source.path).name == "core"
 
 
 def test_two_gateways_do_not_share_a_store(tmp_path: Path) -> None:
     """The second one is told so, and can start once the first has ended."""
-    first = PackKeeper(GatewayConfig(), Store(tmp_path), None)
-    with pytest.raises(PackError, match="another gateway uses these packs"):
-        PackKeeper(GatewayConfig(), Store(tmp_path), None)
-    first.close()
-    PackKeeper(GatewayConfig(), Store(tmp_path), None).close()
+    first, second = (PackKeeper(GatewayConfig(), Store(tmp_path), None) for _ in range(2))
+    refused = pytest.raises(PackError, match="another gateway uses these packs")
+    with first.held(), refused, second.held():
+        pass
+    with second.held():
+        pass
 
 
 def test_an_expired_pack_is_installed_and_loads(world: World) -> None:
@@ -185,3 +183,31 @@ def test_returning_is_remembered(world: World) -> None:
     assert (world.in_force(), state.rejected) == ("toy-1", {"toy-2": "it broke"})
     assert state.last_good is None
     assert state.in_force != Selection()
+
+
+def test_local_signatures_that_do_not_compile_do_not_keep_the_gateway_down(world: World) -> None:
+    """The pack in force is, without them; what is wrong is said."""
+    local = world.folder / "packs" / "local"
+    local.mkdir()
+    (local / "bad.yaml").write_text("id: bad")
+    keeper = PackKeeper(GatewayConfig(), world.store, None)
+    assert Path(keeper.source.path).name == "toy-1.tar.gz"
+    assert keeper.source.local == ""
+
+
+def test_a_switch_of_one_signature_is_nothing_to_return_from(world: World) -> None:
+    """What is returned to is another pack, with the site's switches as they are now."""
+    world.publish(archive(2))
+    world.update()
+    now = world.store.state().in_force
+    decide(world.store, msgspec.structs.replace(now, disabled=("toy-hello",)), "disable")
+    state = world.store.change(lambda state: state.give_back("it broke"))
+    assert (state.in_force.pack, state.in_force.disabled) == ("toy-1", ("toy-hello",))
+
+
+def test_tidying_keeps_what_is_named(world: World) -> None:
+    """Of many archives the newest stay, and those that are in force or may be again."""
+    for number in range(2, 10):
+        world.store.add(f"toy-{number}", archive(number))
+    world.store.tidy()
+    assert [one.number for one in world.store.installed()] == [9, 8, 7, 6, 5, 1]

@@ -124,12 +124,17 @@ class PackRepository:
         root: Root = metadata.signed
         for key in add:
             root.add_key(key, role)
-        for prefix in revoke:
-            root.revoke_key(_one_key(root, role, prefix), role)
+        for keyid in revoke:
+            root.revoke_key(keyid, role)
         _set_threshold(root, role, threshold or root.roles[role].threshold)
         self._revise(metadata, ROOT)
         if role == TARGETS and self._drafted(TARGETS) is None:
             self._revise(self._newest(TARGETS), TARGETS)  # for the new keys to sign
+
+    def key_of(self, role: str, prefix: str) -> str:
+        """Return the id of a role's key that begins so; raise ConfigError where it is not one."""
+        root: Root = (self._drafted(ROOT) or self._newest(ROOT)).signed
+        return _one_key(root, role, prefix)
 
     # --- signing ----------------------------------------------------------------------------
 

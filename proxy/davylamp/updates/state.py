@@ -77,7 +77,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def accept(self, selection: Selection, token: str = "", reason: str = "") -> "State":
         """Return the state in which a selection is in force, and what was is the last good one."""
-        changed = selection != self.in_force
+        changed = selection.pack != self.in_force.pack
         name, _, number = selection.pack.rpartition("-")
         highest = {**self.highest, name: max(self.highest.get(name, 0), int(number or 0))}
         return msgspec.structs.replace(
@@ -99,7 +99,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
         The pack that is left is remembered, so that no update brings it back by itself.
         """
-        back = self.last_good or Selection()
+        back = msgspec.structs.replace(
+            self.last_good or Selection(),
+            disabled=self.in_force.disabled,
+            enabled=self.in_force.enabled,
+        )
         rejected = dict(self.rejected)
         if self.in_force.pack != back.pack:
             rejected[self.in_force.pack] = reason

@@ -9,6 +9,7 @@ changes of the state are made under a lock of its file, by whichever process.
 import fcntl
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -88,9 +89,7 @@ class Store:
         assert lock is not None
         with lock:
             state = changed(self.state())
-            draft = self._write(_STATE, state.encode(), Step.DRAFTED)
-            draft.replace(self.folder / _STATE)
-            _sync_folder(self.folder)
+            _put(self._write(_STATE, state.encode(), Step.DRAFTED), self.folder / _STATE)
         self.fault(Step.DECIDED)
         return state
 
@@ -99,9 +98,7 @@ class Store:
     def add(self, identity: str, packed: bytes) -> None:
         """Keep an archive; it is there whole or not at all."""
         archives = self._made(self.folder / _ARCHIVES)
-        draft = self._write(identity, packed, Step.WRITTEN)
-        draft.replace(archives / (identity + _SUFFIX))
-        _sync_folder(archives)
+        _put(self._write(identity, packed, Step.WRITTEN), archives / (identity + _SUFFIX))
         self.fault(Step.STORED)
 
     def installed(self) -> tuple[InstalledPack, ...]:
@@ -135,13 +132,23 @@ class Store:
         )
 
     def tidy(self) -> None:
-        """Remove what an interrupted installation left, and old archives nobody names."""
-        state = self.state()
+        """Remove what an interrupted installation left, and old archives nobody names.
+
+        For whoever holds the lock of installations.
+        """
+        lock = self.lock("state.lock", wait=True)
+        assert lock is not None
+        with lock:
+            self._tidy(self.state())
+
+    def _tidy(self, state: State) -> None:
         named = {state.in_force.pack, (state.last_good or Selection()).pack}
         if state.candidate is not None:
             named.add(state.candidate.selection.pack)
-        for one in self.installed()[_KEPT:]:
-            if one.identity not in named:
+        kept: Counter[str] = Counter()
+        for one in self.installed():
+            kept[one.name] += 1
+            if kept[one.name] > _KEPT and one.identity not in named:
                 Path(one.file).unlink(missing_ok=True)
         for draft in self.folder.glob(".*.draft"):
             draft.unlink(missing_ok=True)
@@ -189,6 +196,15 @@ class Store:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _put(draft: Path, file: Path) -> None:
+    """Put a draft in its place, for good; raise PackError when the folder refuses it."""
+    try:
+        draft.replace(file)
+        _sync_folder(file.parent)
+    except OSError as error:
+        raise PackError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,7 +25,7 @@ from davylamp.workers.orders import (
     TrialReport,
 )
 
-_TURN_SECONDS = 0.001
+_TURN_SECONDS = 0.0002
 """How long the compiling thread may keep the interpreter when a packet waits."""
 
 type TryBeside = Callable[[Trial | None], None]

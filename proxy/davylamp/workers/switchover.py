@@ -104,16 +104,20 @@ class Switchover:
         """Put the prepared pack in force everywhere; return the longest pause of a worker's."""
         for member in self._members:
             member.use(source)
-        order = SwitchOrder(number=self._number)
-        try:
-            await self._ask(order, "switched", _FOLLOW_SECONDS, lambda _member: True)
-        except PackError as error:
-            logger.error("not every worker followed to the new pack: %s", error)  # noqa: TRY400
-            for member in self._members:
-                reply = self._round.replies.get(member.name)
-                if reply is None or reply.stage != "switched":
-                    member.start_again()
-        return max((one.pause_seconds for one in self._round.replies.values()), default=0.0)
+        self._round = asked = _Round(self._number, "switched")
+        for member in self._members:
+            member.tell(SwitchOrder(number=self._number))
+        deadline = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
+        while len(asked.replies) < len(self._members):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        for member in self._members:
+            reply = asked.replies.get(member.name)
+            if reply is None or reply.stage != "switched":
+                logger.error("%s did not follow to the new pack: started again", member.name)
+                member.start_again()
+        return max((one.pause_seconds for one in asked.replies.values()), default=0.0)
 
     def drop(self) -> None:
         """Have everybody forget the prepared pack."""

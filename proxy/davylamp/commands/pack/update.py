@@ -52,6 +52,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if lock is None:
         raise PackError(f"{site.store.folder}: another update runs; try again later")
     with lock:
+        site.store.tidy()
         offer = client.look(site.config.name)
         newer = _is_newer(site.store, offer, force=force, check=check)
         if check or not newer:

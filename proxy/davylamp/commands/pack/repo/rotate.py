@@ -47,10 +47,12 @@ def rotate(  # noqa: PLR0913 - one parameter an option
     """
     if not new_keys and not revoke and threshold is None:
         raise ConfigError("nothing to change: give --new-key, --revoke or --threshold")
-    passphrase = passphrase_of(passphrase_file) if role in OFFLINE else b""
-    made = [make_key(file, passphrase) for file in new_keys]
     repo = repository(folder)
-    repo.rotate(role, [one.public_key for one in made], revoke, threshold)
-    waiting = repo.sign([*signers_of(keys, passphrase_file), *made])
+    passphrase = passphrase_of(passphrase_file) if role in OFFLINE else b""
+    signers = signers_of(keys, passphrase_file)
+    revoked = [repo.key_of(role, one) for one in revoke]
+    made = [make_key(file, passphrase) for file in new_keys]
+    repo.rotate(role, [one.public_key for one in made], revoked, threshold)
+    waiting = repo.sign([*signers, *made])
     say_waiting(waiting)
     raise SystemExit(3 if waiting else 0)

@@ -1,0 +1,116 @@
+"""The commands that keep a site's packs and a repository, as their users type them."""
+
+import json
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.updates.conftest import pack_files
+
+from davylamp.cli import main
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with a pack, and the command line."""
+
+    folder: Path
+
+    def run(self, *words: object, status: int = 0) -> str:
+        """Run a subcommand of pack; return what it says after checking its exit status."""
+        result: Result = CliRunner().invoke(main, ["pack", *map(str, words)])
+        assert result.exit_code == status, result.output
+        return result.output
+
+    def site(self, command: str, *words: object, status: int = 0) -> str:
+        """Run one that needs the folder of packs."""
+        return self.run(command, *words, "--directory", self.folder / "packs", status=status)
+
+    def keys(self, *names: str) -> list[object]:
+        """Return the options that give keys."""
+        files = [self.folder / "keys" / f"{name}.pem" for name in names]
+        return [word for file in files for word in ("--key", file)]
+
+    def pack(self, version: str) -> Path:
+        """Write the small pack."""
+        folder = self.folder / "pack"
+        for name, data in pack_files(version).items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data.replace(b"name: toy", b"name: core"))
+        return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Give a repository whose keys have a passphrase and whose targets need two people."""
+    desk = Desk(tmp_path)
+    (tmp_path / "secret").write_text("correct horse\n")
+    desk.run(
+        *("repo", "init", tmp_path / "repo", "--keys", tmp_path / "keys"),
+        *("--targets-threshold", 2, "--passphrase-file", tmp_path / "secret"),
+    )
+    return desk
+
+
+def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
+    """Nothing is out before both have signed; then list, rollback, pin, disable and enable."""
+    repo, secret = desk.folder / "repo", desk.folder / "secret"
+    people = ("--passphrase-file", secret)
+    online = desk.keys("snapshot", "timestamp")
+    follow = ("--from", repo, "--root", repo / "metadata" / "1.root.json")
+    said = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=3)
+    assert "targets 2 has 0 of 2 signatures" in said
+    assert "has no pack 'core'" in desk.site("update", *follow, status=2)
+    assert "is encrypted" in desk.run("repo", "sign", repo, *desk.keys("targets-1"), status=2)
+    said = desk.run("repo", "sign", repo, *desk.keys("targets-1"), *people, status=3)
+    assert "targets 2 has 1 of 2 signatures" in said
+    desk.run("repo", "sign", repo, *desk.keys("targets-2"), *people)
+    desk.run("repo", "publish", repo, *online)
+    assert "core-2026112800 (2026.11.28): newer" in desk.site(
+        "update", *follow, "--check", status=3
+    )
+    desk.site("update", *follow)
+    assert "nothing newer" in desk.site("update", *follow)
+
+    both = desk.keys("targets-1", "targets-2", "snapshot", "timestamp")
+    desk.run("repo", "publish", repo, desk.pack("2026.11.29"), *both, *people)
+    desk.site("pin")
+    assert "is pinned" in desk.site("update", *follow, status=2)
+    desk.site("pin", "--off")
+    desk.site("update", *follow)
+    desk.site("disable", "toy-hello")
+    assert "no signature has that id" in desk.site("disable", "toy-helo", status=2)
+    listed = json.loads(desk.site("list", "--json"))
+    assert (listed["in_force"], listed["disabled"]) == ("core-2026112900", ["toy-hello"])
+    assert [row["pack"] for row in listed["packs"]] == [
+        "shipped",
+        "core-2026112900",
+        "core-2026112800",
+    ]
+    desk.site("rollback", "core-2026112800")
+    desk.site("enable", "toy-hello")
+    assert "* core-2026112800" in desk.site("list")
+    assert "not installed; there are: core-2026112900" in desk.site("rollback", "core-7", status=2)
+
+
+def test_keys_are_their_owners_alone_and_can_be_replaced(desk: Desk) -> None:
+    """Files of mode 0600, refused when others can read them; a rotation needs enough of the old."""
+    repo, keys = desk.folder / "repo", desk.folder / "keys"
+    people = ("--passphrase-file", desk.folder / "secret")
+    assert {stat.S_IMODE(file.stat().st_mode) for file in keys.iterdir()} == {0o600}
+    (keys / "timestamp.pem").chmod(0o640)
+    said = desk.run("repo", "publish", repo, *desk.keys("snapshot", "timestamp"), status=2)
+    assert "others may read this key: chmod 600" in said
+    fresh = ("timestamp", "--new-key", keys / "timestamp-2.pem")
+    said = desk.run("repo", "rotate", repo, *fresh, "--revoke", "nothing", *people, status=2)
+    assert "is not one key; there are" in said
+    assert not (keys / "timestamp-2.pem").exists()
+    said = desk.run("repo", "rotate", repo, *fresh, *desk.keys("root-1"), *people, status=3)
+    assert "root 2 has 1 of 2 signatures" in said
+    desk.run("repo", "sign", repo, *desk.keys("root-2"), *people)
+    desk.run("repo", "publish", repo, *desk.keys("snapshot", "timestamp-2"))
+    said = desk.run("repo", "init", repo, "--keys", keys, status=2)
+    assert "is never overwritten" in said
