@@ -14,8 +14,14 @@ TEST_JOBS ?= 2
 TEST_ARGS ?=
 BENCH_ARGS ?=
 ACCURACY_ARGS ?=
+# The images: what they are called, and what they are built on (pin it: BASE_DIGEST=sha256:...).
+IMAGE ?= davylamp:dev
+LAB_IMAGE ?= davylamp-lab:dev
+BASE ?= python:3.12-slim-bookworm
+BASE_DIGEST ?=
+BUILD_NETWORK ?= default
 
-.PHONY: help demo test lint bench accuracy fuzz deps near-misses clean
+.PHONY: help demo test lint bench accuracy fuzz deps near-misses image base-image clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +32,8 @@ help:
 	@echo "make accuracy  what is told of mining and of all else, into docs/accuracy.md"
 	@echo "make fuzz   every target under fuzz/, FUZZ_SECONDS (default 60) each"
 	@echo "make near-misses  record again the real programs that resemble miners"
+	@echo "make image  the container images, out of uv.lock's wheels (docs/images.md)"
+	@echo "make base-image  a base for them out of this machine's files, where there is no registry"
 	@echo "make deps   install the system packages that the above use"
 
 # The stamp lives in .venv: removing the one removes the other.
@@ -66,6 +74,18 @@ fuzz: $(STAMP)
 
 near-misses: $(STAMP)
 	@PATH="$$PATH:$(CURDIR)/.uv/bin" .venv/bin/python tools/near_misses/run.py $(NEAR_MISSES)
+
+# Everything that is downloaded is downloaded by tools/wheelhouse, and checked against the lock.
+BUILD = docker build --quiet --network $(BUILD_NETWORK) --build-arg BASE=$(BASE) \
+	--build-arg BASE_DIGEST=$(BASE_DIGEST) --build-arg REVISION=$$(git rev-parse HEAD)
+
+image: $(STAMP)
+	@tools/wheelhouse
+	@$(BUILD) --target davylamp --tag $(IMAGE) .
+	@$(BUILD) --target lab --tag $(LAB_IMAGE) .
+
+base-image: $(STAMP)
+	@PYTHON=.venv/bin/python .venv/bin/python tools/base_image | docker import - davylamp-base:local
 
 clean:
 	rm -rf .venv .uv dist build .*_cache

@@ -50,9 +50,14 @@ class RefusedError(Exception):
 
 @dataclass
 class Dockerd:
-    """The engine; ``url`` is where it listens."""
+    """The engine; ``url`` is where it listens.
+
+    With ``filters`` it writes the packet filter rules that an engine writes by default: it keeps
+    its networks apart and translates what leaves them.
+    """
 
     directory: Path
+    filters: bool = False
     _holder: subprocess.Popen[bytes] | None = None
     _daemon: subprocess.Popen[bytes] | None = None
     _init: int = 0
@@ -97,7 +102,8 @@ class Dockerd:
             *("nsenter", "-t", str(self._init), "-n", "-m", "-p", f"--wd={self.directory}"),
             *("dockerd", "-H", self.url),
             *(f"--{option}={self.directory / name}" for option, name in own.items()),
-            *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
+            *(() if self.filters else ("--iptables=false", "--ip-masq=false")),
+            *("--bridge=none", "--ip6tables=false"),
             *("--userland-proxy=false", f"--cgroup-parent=/{self._group}"),
         ]
         with log.open("ab") as out:

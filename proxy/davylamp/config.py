@@ -403,11 +403,6 @@ def yaml_layer(path: Path) -> Layer:
     return read_yaml(text, str(path))
 
 
-def load_config(path: Path) -> GatewayConfig:
-    """Read a configuration file; raise ConfigError when it cannot be read or used."""
-    return settled((yaml_layer(path),)).config
-
-
 def load_agent_config(path: Path) -> AgentConfig:
     """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
     return settle((yaml_layer(path),), AgentConfig).config

@@ -1,4 +1,4 @@
-"""What systemd is told by a service of ``Type=notify``: ready, alive, ending.
+"""What systemd is told by a service of ``Type=notify``, and the sockets that it opened for us.
 
 The protocol is one datagram of ``NAME=value`` lines to the socket in ``$NOTIFY_SOCKET``
 (sd_notify(3)); ``$WATCHDOG_USEC`` is how often it wants to hear that we
@@ -8,6 +8,8 @@ live (sd_watchdog_enabled(3)). Where nobody asked, nothing is sent.
 import os
 import socket
 from collections.abc import Mapping
+
+_FIRST_DESCRIPTOR = 3
 
 
 class Notifier:
@@ -45,6 +47,23 @@ class Notifier:
                 out.sendto(message.encode(), address)
         except OSError:
             return
+
+
+def handed_over(name: str, environment: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """Return the socket that systemd listens on for us under a name, None where there is none.
+
+    The first is descriptor 3, as many as ``$LISTEN_FDS``, called as in ``$LISTEN_FDNAMES``
+    (sd_listen_fds(3)). Children do not inherit it.
+    """
+    if environment.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    count = environment.get("LISTEN_FDS", "")
+    if name not in names or not count.isdecimal() or names.index(name) >= int(count):
+        return None
+    descriptor = _FIRST_DESCRIPTOR + names.index(name)
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.gateway.test_alerts import alert
 
 from davylamp.actions.holding import addresses_held
@@ -103,6 +104,26 @@ def test_what_does_not_fit_is_given_up_whole_and_said(server: EmbeddedRedis) -> 
             await until(lambda: publisher.published)
             await asyncio.sleep(0.1)
             assert publisher.seen <= 100.0
+
+    asyncio.run(play())
+
+
+def test_what_somebody_else_wrote_is_passed_over(server: EmbeddedRedis) -> None:
+    """No text under our keys makes reading them fail."""
+
+    async def play() -> None:
+        async with AsyncStore(server.url) as store:
+            hosts = HostOperations.beside(store.operations)
+            key = hosts.keys.translations(FLOW)
+            sound = whose()
+            for one in (sound, replace(sound, ip="no"), replace(sound, host="a/b")):
+                await store.run(hosts.publish([(FLOW, one)]))
+            await store._execute([("LPUSH", key, b"{\xff")])
+            assert await store.run(hosts.ask([FLOW])) == [(sound,)]
+            await store.run(hosts.announce(about(5.0)))
+            await store._execute([("SET", hosts.keys.agent("x"), "[]")])
+            await store._execute([("ZADD", hosts.keys.agents, 9, "x", 8, b"\xff")])
+            assert list(await store.run(hosts.agents())) == ["w"]
 
     asyncio.run(play())
 

@@ -23,10 +23,11 @@ def analyze() -> str:
 
 def test_systemd_finds_no_fault(analyze: str, tmp_path: Path) -> None:
     """Every line is one that systemd knows, with a program where ours would be."""
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace(PROGRAM, "/bin/true"))
+    for file in UNIT.parent.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace(PROGRAM, "/bin/true"))
+    units = [str(tmp_path / file.name) for file in UNIT.parent.iterdir()]
     done = subprocess.run(
-        [analyze, "verify", "--man=no", "--recursive-errors=no", str(unit)],
+        [analyze, "verify", "--man=no", "--recursive-errors=no", *units],
         capture_output=True,
         text=True,
         check=False,

@@ -115,3 +115,29 @@ def test_confined_it_enforces_and_feeds_the_watchdog_while_its_workers_work(buil
         assert {"timestamp", "level", "logger", "pid"} <= set(records[0])
     finally:
         manager.close()
+
+
+def test_the_api_is_asked_before_the_gateway_runs(build: Build) -> None:
+    """A request that comes to systemd's socket starts the gateway, waits, and is answered by it."""
+    activate = shutil.which("systemd-socket-activate")
+    if activate is None:
+        pytest.skip("no systemd-socket-activate: install systemd")
+    world = build(start=False, api={"listen": "127.0.0.1:9465"})
+    world.gateway.directory.mkdir(parents=True)
+    world.gateway.config_file.write_text(json.dumps(world.gateway.configuration))
+    listening = [activate, "--listen=127.0.0.1:9465", "--fdname=api"]
+    gateway = [sys.executable, "-m", "davylamp", "gateway", "--config"]
+    log = world.directory / "log"
+    with log.open("wb") as out:
+        words = [*listening, *gateway, str(world.gateway.config_file)]
+        world.gateway.process = world.lab.popen(GATEWAY, words, stderr=out)
+    assert wait_until(lambda: "Listening on" in log.read_text()), log.read_text()
+    ask = "import urllib.request as u, sys; print(u.urlopen(sys.argv[1], timeout=30).status)"
+    url = "http://127.0.0.1:9465/api/v1/session"
+    done = world.lab.run(GATEWAY, [sys.executable, "-c", ask, url], capture_output=True, text=True)
+    assert done.stdout == "200\n", (done.stderr, log.read_text())
+    assert wait_until(lambda: "INFO: ready" in log.read_text(), 20)
+    # Its children hold no socket of the API's.
+    worker = children(world)["queue-40"]
+    own = Path(f"/proc/{world.gateway.process.pid}/fd/3").readlink()
+    assert own not in {one.readlink() for one in Path(f"/proc/{worker}/fd").iterdir()}

@@ -9,6 +9,7 @@ from davylamp.events import (
     AnyEvent,
     LineageEvent,
     LineageInfo,
+    PackEvent,
     StatsEvent,
     TlsEvent,
     VerdictInfo,
@@ -109,6 +110,9 @@ def full_book() -> MetricsBook:
         incident_id="inc-1",
         action=ActionInfo(kind="quarantine", status="done", target="10.0.0.2"),
     )
-    for event in (alert(), action, tls(refusal="x"), lineage, stats()):
+    pack = PackEvent(
+        timestamp=WHEN, change="in-force", pack="core", version="1", created=WHEN, expires=WHEN
+    )
+    for event in (alert(), action, pack, tls(refusal="x"), lineage, stats()):
         made.count(event)
     return made

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -12,6 +13,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from davylamp import systemd
 from davylamp.api import openapi
 from davylamp.api.cases import CaseDesk
 from davylamp.api.endpoint import Asked, Endpoint, NoQuery
@@ -120,6 +122,20 @@ def _application(
     return app
 
 
+def _handed_over(host: str, port: int) -> socket.socket | None:
+    """Return systemd's socket for us; raise ConfigError where it is not where we were told."""
+    handed = systemd.handed_over("api")
+    if handed is None:
+        return None
+    there = handed.getsockname()[:2]
+    if there != (host, port):
+        raise ConfigError(
+            f"api.listen is {_shown(host, port)}, and the socket that systemd opened is "
+            f"{_shown(str(there[0]), int(there[1]))}; say the same in both"
+        )
+    return handed
+
+
 async def _listen(
     runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None
 ) -> asyncio.Server:
@@ -130,14 +146,15 @@ async def _listen(
         return serve() if len(serve.connections) < CONNECTIONS else _Full()
 
     loop = asyncio.get_running_loop()
+    handshake = _HANDSHAKE_SECONDS if tls is not None else None
+    handed = _handed_over(host, port)
     try:
+        if handed is not None:
+            return await loop.create_server(
+                connection, sock=handed, ssl=tls, ssl_handshake_timeout=handshake
+            )
         return await loop.create_server(
-            connection,
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls is not None else None,
-            reuse_address=True,
+            connection, host, port, ssl=tls, ssl_handshake_timeout=handshake, reuse_address=True
         )
     except OSError as error:
         raise ConfigError(f"api.listen {host} port {port}: {error}; choose another") from error

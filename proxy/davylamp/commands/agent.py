@@ -1,7 +1,6 @@
 """``davylamp agent``: say which sandbox is behind each port of this host."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import msgspec
 from davylamp.agent.run import Agent
 from davylamp.attribution.place import URL_VARIABLE
 from davylamp.config import AgentConfig, load_agent_config
+from davylamp.logs import LogFormat, set_up
 
 
 @click.command("agent")
@@ -30,12 +30,20 @@ from davylamp.config import AgentConfig, load_agent_config
     metavar="IP",
     help="An address that sandboxes leave under (repeatable); default: the default routes'.",
 )
-def command(
+@click.option(
+    "--log-format",
+    type=click.Choice([one.value for one in LogFormat]),
+    default=LogFormat.TEXT.value,
+    show_default=True,
+    help="What the log's lines on stderr are.",
+)
+def command(  # noqa: PLR0913, PLR0917 - click gives each option a parameter
     config_file: Path | None,
     redis: str | None,
     docker: str | None,
     name: str | None,
     addresses: tuple[str, ...],
+    log_format: str,
 ) -> None:
     """Tell gateways elsewhere whose the flows are that leave this host under its own address.
 
@@ -44,7 +52,7 @@ def command(
 
     Exit status: 0 ended when told to, 2 could not run (the message says why).
     """
-    logging.basicConfig(level=logging.INFO, format="davylamp: %(levelname)s: %(message)s")
+    set_up(LogFormat(log_format))
     config = load_agent_config(config_file) if config_file is not None else AgentConfig()
     changes: dict[str, object] = {}
     if redis is not None:

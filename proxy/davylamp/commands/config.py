@@ -50,7 +50,9 @@ def read_layers(
     layers += [*others, from_flags(words, GatewayConfig)]
     said = [layer for layer in layers if layer.values or layer.name == str(config_file)]
     if not said:
-        raise ConfigError("nothing to watch: give --config FILE or --set sandboxes.interfaces=NAME")
+        raise ConfigError(
+            "nothing to watch: give --config FILE, or --set sandboxes.interfaces=NAME"
+        )
     return settled(said)
 
 

@@ -119,6 +119,18 @@ class Container(Reply, frozen=True, kw_only=True):
         return {name: one for name, one in found.items() if one is not None}
 
 
+class Pool(Reply, frozen=True, kw_only=True):
+    """Where a network's addresses come from."""
+
+    subnet: str = ""
+
+
+class Addressing(Reply, frozen=True, kw_only=True):
+    """A network's pools."""
+
+    config: tuple[Pool, ...] | None = None
+
+
 class Network(Reply, frozen=True, kw_only=True):
     """One of GET /networks."""
 
@@ -129,6 +141,13 @@ class Network(Reply, frozen=True, kw_only=True):
     ipv6: bool = field(name="EnableIPv6", default=False)
     labels: dict[str, str] | None = None
     options: dict[str, str] | None = None
+    addressing: Addressing | None = field(name="IPAM", default=None)
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """The networks that its addresses are of."""
+        pools = (self.addressing.config if self.addressing else None) or ()
+        return tuple(pool.subnet for pool in pools if pool.subnet)
 
 
 class Actor(Reply, frozen=True, kw_only=True):
@@ -174,3 +193,22 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     GONE = "gone"
     CONFLICT = "conflict"
+
+
+class Made(Reply, frozen=True, kw_only=True):
+    """What was created."""
+
+    id: str = ""
+
+
+class ExecState(Reply, frozen=True, kw_only=True):
+    """GET /exec/ID/json; ``exit_code`` is None while the program runs."""
+
+    exit_code: int | None = None
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """A program that ran in a container: its exit status, and what it said."""
+
+    status: int
+    output: bytes

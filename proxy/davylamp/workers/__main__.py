@@ -1,8 +1,10 @@
-"""``python -m davylamp.workers queue NUMBER FD`` or ``... sample GROUP FD``: one worker process.
+"""``python -m davylamp.workers queue NUMBER FD PARENT`` or ``... sample GROUP FD PARENT``.
 
-FD is the worker's end of the socket pair; its first line is the brief (`orders`).
+One worker process. FD is the worker's end of the socket pair; its first line is the brief
+(`orders`). PARENT is the number of the process that supervises it.
 """
 
+import logging
 import socket
 import sys
 
@@ -19,15 +21,15 @@ _EXIT_CANNOT = 2
 
 def main(arguments: list[str]) -> int:
     """Run the worker; return 2, with the reason on stderr, when it cannot start."""
-    kind, number, descriptor = arguments
+    kind, number, descriptor, parent = arguments
     set_up_as_told()
     end = socket.socket(fileno=int(descriptor))
     try:
         worker = _worker(kind, int(number), read_brief(end), end)
     except (DavylampError, EOFError) as error:
-        sys.stderr.write(f"davylamp: {kind} {number}: {error}\n")
+        logging.getLogger(__name__).error("%s %s: %s", kind, number, error)  # noqa: TRY400 - no trace
         return _EXIT_CANNOT
-    settle_in(worker)
+    settle_in(worker, int(parent))
     worker.run()
     return 0
 

@@ -204,10 +204,13 @@ class Worker:
         self._resets.close()
 
 
-def settle_in(worker: Worker) -> None:
-    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it."""
+def settle_in(worker: Worker, parent: int) -> None:
+    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it.
+
+    The parent's number is given: 1 is that of a container's first process too.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:  # it died before we were tied to it
         worker.stop()
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 import time
@@ -55,6 +56,7 @@ class WorkerProcess(Supervised):
                 "davylamp.workers",
                 *self._arguments,
                 str(theirs.fileno()),
+                str(os.getpid()),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )

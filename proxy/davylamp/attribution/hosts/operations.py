@@ -13,6 +13,7 @@ import msgspec
 from davylamp.attribution.hosts.model import Agent, Flow, Translation
 from davylamp.attribution.keys import Keys
 from davylamp.attribution.operations import Argument, Operation, Operations
+from davylamp.errors import ConfigError
 
 PUBLISH = """
 -- Put translations on their flows' records; one that has ended takes the place of what it was.
@@ -123,7 +124,14 @@ class HostOperations:
             ("LRANGE", self.keys.translations(flow), 0, self.keep.translations - 1)
             for flow in flows
         ]
-        return [tuple(_read(raws, _translation)) for raws in replies]
+        return [tuple(filter(_sound, _read(raws, _translation))) for raws in replies]
+
+
+def _sound(translation: Translation) -> bool:
+    try:
+        return bool(translation.address)
+    except ConfigError:
+        return False
 
 
 def _read[T](raws: Iterable[Any], decoder: msgspec.json.Decoder[T]) -> list[T]:

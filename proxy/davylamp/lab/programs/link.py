@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from davylamp.lab.programs import http1
 from davylamp.lab.programs.addresses import Endpoint
 from davylamp.lab.programs.report import Json, Reporter, excerpt
 from davylamp.lab.programs.wire import WireStyle, segments
@@ -70,6 +71,7 @@ class LinkOptions:
 
     ``server_name`` is the TLS SNI, None for none (XMRig's default). ``tls_version`` fixes the
     version. Certificates are not verified, as miners do not, unless ``trust`` names a CA file.
+    ``proxy`` is an HTTP proxy to go through, by CONNECT and without TLS.
     """
 
     tls: bool = False
@@ -80,6 +82,7 @@ class LinkOptions:
     gap: float = 0.002
     connect_timeout: float = 5.0
     patience: float = 10.0
+    proxy: Endpoint | None = None
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS context of one connection."""
@@ -121,24 +124,27 @@ class Link:
         """
         async with asyncio.timeout(options.connect_timeout):
             loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+            next_hop = options.proxy or endpoint
+            found = await loop.getaddrinfo(next_hop.host, next_hop.port, type=socket.SOCK_STREAM)
             address = found[attempt % len(found)][4][0]
-            reporter.say("connecting", address=str(address), port=endpoint.port)
-            secure = options.tls or endpoint.tls
+            reporter.say("connecting", address=str(address), port=next_hop.port)
+            secure = (options.tls or endpoint.tls) and options.proxy is None
             # An empty server_hostname is asyncio's way to say: no SNI.
             reader, writer = await asyncio.open_connection(
                 str(address),
-                endpoint.port,
+                next_hop.port,
                 limit=MAX_LINE,
                 ssl=options.context() if secure else None,
                 server_hostname=(options.server_name or "") if secure else None,
             )
+            if options.proxy is not None:
+                await _connect(endpoint, reader, writer)
         session = writer.get_extra_info("ssl_object")
         local = writer.get_extra_info("sockname")
         reporter.say(
             "connected",
             address=str(address),
-            port=endpoint.port,
+            port=next_hop.port,
             local=str(Endpoint(local[0], local[1])),
             tls=session.version() if session else None,
         )
@@ -149,7 +155,7 @@ class Link:
         payload = b"".join(
             json.dumps(message, separators=(",", ":")).encode() + b"\n" for message in messages
         )
-        for number, piece in enumerate(segments(self.options.style, payload)):
+        for number, piece in enumerate(segments(self.options.style, self._outbound(payload))):
             if number:
                 await asyncio.sleep(self.options.gap)
             self.writer.write(piece)
@@ -159,12 +165,7 @@ class Link:
     async def receive(self) -> dict[str, Json]:
         """Return the next JSON object; raise ConnectionError or EOFError at the end."""
         while True:
-            try:
-                line = await self.reader.readline()
-            except ValueError as error:
-                raise ConnectionAbortedError("the peer sent a line without end") from error
-            if not line:
-                raise EOFError
+            line = await self._inbound()
             self.answered = True
             self.reporter.say("received", bytes=len(line), text=excerpt(line))
             try:
@@ -173,6 +174,20 @@ class Link:
                 raise ConnectionAbortedError("the peer does not speak JSON") from error
             if isinstance(message, dict):
                 return message
+
+    def _outbound(self, payload: bytes) -> bytes:
+        """Return what goes onto the wire for these lines."""
+        return payload
+
+    async def _inbound(self) -> bytes:
+        """Return the next line that the peer sent."""
+        try:
+            line = await self.reader.readline()
+        except ValueError as error:
+            raise ConnectionAbortedError("the peer sent a line without end") from error
+        if not line:
+            raise EOFError
+        return line
 
     async def _drain(self) -> None:
         try:
@@ -184,3 +199,13 @@ class Link:
     def close(self) -> None:
         """Close without waiting for the peer."""
         self.writer.close()
+
+
+async def _connect(
+    endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Have an HTTP proxy open a tunnel; raise ConnectionError where it will not."""
+    writer.write(http1.head_bytes(f"CONNECT {endpoint} HTTP/1.1", {"Host": endpoint}))
+    head = await http1.read_head(reader)
+    if head.start[1] != "200":
+        raise ConnectionAbortedError(f"the proxy answered {head.start[1]}")

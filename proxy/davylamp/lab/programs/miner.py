@@ -21,6 +21,7 @@ from davylamp.lab.programs.miner_stratum import StratumMiner
 from davylamp.lab.programs.pool_answer import Dialect
 from davylamp.lab.programs.report import Reporter
 from davylamp.lab.programs.shell import plain_errors, unless_signalled
+from davylamp.lab.programs.websocket import WebSocketLink
 from davylamp.lab.programs.wire import WireStyle
 
 # Nobody's: well-formed, but the keys behind them are public (BIP 173's example) or were never made.
@@ -51,6 +52,7 @@ class Plan:
     attempts: int = 0
     backoff: float = 0.5
     backoff_limit: float = 5.0
+    websocket: bool = False
 
 
 @dataclass(slots=True)
@@ -107,7 +109,8 @@ async def _attempt(  # noqa: PLR0913, PLR0917 - the attempt's whole circumstance
     # Stands if time runs out now: nobody answered.
     outcome, words, number = Outcome.TIMED_OUT, "", None
     try:
-        link = await Link.open(pool, plan.link, reporter, turn)
+        kind = WebSocketLink if plan.websocket else Link
+        link = await kind.open(pool, plan.link, reporter, turn)
         await session(plan.dialect, link, plan.miner, budget).run()
         outcome = Outcome.FINISHED
     except asyncio.CancelledError:
@@ -160,6 +163,8 @@ def miner_options(
 @click.option("--tls", is_flag=True, help="TLS, whatever the URL says.")
 @click.option("--sni", help="Server name to ask for; none by default, as XMRig.")
 @click.option("--tls-version", type=click.Choice(list(TLS_VERSIONS)))
+@click.option("--websocket", is_flag=True, help="Speak in text frames of a WebSocket.")
+@click.option("--proxy", help="HTTP proxy to go through by CONNECT, host:port.")
 @click.option("--user", help="Wallet or worker name.")
 @click.option("--agent", help="What to call ourselves.")
 @click.option("--seconds", default=30.0, help="Longest run.")
@@ -179,6 +184,8 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter an option
     tls: bool,
     sni: str | None,
     tls_version: str | None,
+    websocket: bool,
+    proxy: str | None,
     user: str | None,
     agent: str | None,
     seconds: float,
@@ -193,12 +200,15 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Mine at the given pools; exit 0 if a share was accepted, 3 if cut off every time."""
     version = None if tls_version is None else TLS_VERSIONS[tls_version]
-    link = LinkOptions(tls, sni, version, None, WireStyle(wire), gap, connect_timeout, patience)
     spoken = Dialect(dialect)
     miner = miner_options(spoken, user, agent, share_interval, keepalive)
     with plain_errors():
+        through = parse_endpoint(proxy) if proxy else None
+        style = WireStyle(wire)
+        link = LinkOptions(tls, sni, version, None, style, gap, connect_timeout, patience, through)
         endpoints = tuple(parse_endpoint(one) for one in pools)
-        plan = Plan(endpoints, spoken, link, miner, seconds, attempts, backoff)
+        times = seconds, attempts, backoff
+        plan = Plan(endpoints, spoken, link, miner, *times, websocket=websocket)
         reporter, budget = Reporter(), Budget(hashes, shares)
         reporter.ready()
         code = asyncio.run(unless_signalled(mine(plan, budget, reporter)))

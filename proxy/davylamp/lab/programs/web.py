@@ -3,7 +3,8 @@
 HTTP/1.1 with keep-alive, in the clear and over TLS: ``/bytes/N`` (content with a known SHA-256),
 ``/sha256/N``, ``/echo``, ``/slow/SECONDS``, ``/rpc`` (JSON-RPC 2.0 over POST). JSON-RPC over raw
 TCP lines on ports of its own. On an HTTP connection a request that starts with ``{`` hands the
-connection to the pool's conversation: the peer of a miner that starts late.
+connection to the pool's conversation: the peer of a miner that starts late. A WebSocket is the
+same conversation, a line a text frame.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Any
 
 import click
 
-from davylamp.lab.programs import content, http1, rpc
+from davylamp.lab.programs import content, http1, rpc, websocket
 from davylamp.lab.programs.addresses import Endpoint, parse_endpoint
 from davylamp.lab.programs.certs import certificate
 from davylamp.lab.programs.dialogue import Dialogue, Settings
@@ -97,36 +98,75 @@ class Web:
                 if first == b"{":
                     break
                 head = await http1.read_head(reader, first)
+            if websocket.wants_upgrade(head):
+                writer.write(websocket.accepted(head))
+                await self._converse(_Framed(reader, writer), writer)
+                return
             await _respond(head, reader, writer)
             if head.fields.get("connection", "").lower() == "close":
                 return
-        await self._converse(first, reader, writer)
+        await self._converse(_Plain(reader, writer, first), writer)
 
-    async def _converse(
-        self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Be the pool from here on; the ledger's account begins with this first byte."""
+    async def _converse(self, words: "_Plain | _Framed", writer: asyncio.StreamWriter) -> None:
+        """Be the pool from here on; the ledger's account begins here."""
         peer, local = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
         entry = self._ledger.opened(str(Endpoint(peer[0], peer[1])), local[1])
-        dialogue, data, end = Dialogue(self._settings), first, None
+        dialogue, end = Dialogue(self._settings), None
         try:
-            while data:
+            while data := await words.hear():
                 entry.bytes_received(data, Layer.WIRE)
                 exchange = dialogue.receive(data, time.time())
                 scanner = dialogue.scanner
                 entry.exchanged(exchange, scanner.complete, scanner.terminated)
                 entry.bytes_sent(exchange.reply, Layer.WIRE)
-                writer.write(exchange.reply)
-                await writer.drain()
+                await words.say(exchange.reply)
                 if exchange.fault:
                     entry.event("fault", reason=exchange.fault)
                     return
-                data = await reader.read(_READ)
         except ConnectionError as error:
             end = error
             raise
         finally:
             entry.closed(end)
+
+
+class _Plain:
+    """The conversation as bytes; the first of them was read already."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._first = first
+
+    async def hear(self) -> bytes:
+        """Return what came next, nothing at the end."""
+        first, self._first = self._first, b""
+        return first or await self._reader.read(_READ)
+
+    async def say(self, reply: bytes) -> None:
+        """Send lines."""
+        self._writer.write(reply)
+        await self._writer.drain()
+
+
+class _Framed:
+    """The conversation as text frames of a WebSocket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def hear(self) -> bytes:
+        """Return the next frame's payload; raise EOFError at the end."""
+        return await websocket.read_frame(self._reader)
+
+    async def say(self, reply: bytes) -> None:
+        """Send each line as a frame."""
+        for line in reply.splitlines(keepends=True):
+            self._writer.write(websocket.frame(line))
+        await self._writer.drain()
 
 
 async def _rpc_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
