@@ -125,11 +125,19 @@ class KubernetesConfig(Section, frozen=True, kw_only=True):
     labels: dict[FactName, str] = {}
 
 
+class RockConfig(Section, frozen=True, kw_only=True):
+    """ROCK's Redis, for whose experiment a container of its is; beside what runs the containers."""
+
+    enabled: bool = False
+    url: str = "redis://127.0.0.1:6379"
+
+
 class SourcesConfig(Section, frozen=True, kw_only=True):
     """What tells lineage, besides trainers, what runs."""
 
     docker: DockerConfig = DockerConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
+    rock: RockConfig = RockConfig()
 
 
 class LineageConfig(Section, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ Apart from `wiring`, which every worker imports: engines' clients cost a process
 
 from davylamp.attribution.sources.docker import DockerSettings, DockerSource
 from davylamp.attribution.sources.kubernetes import KubernetesSettings, KubernetesSource
+from davylamp.attribution.sources.rock import RockSource
 from davylamp.attribution.sources.source import Source
 from davylamp.config import DockerConfig, GatewayConfig, KubernetesConfig
 from davylamp.engines.docker import DockerEngine
@@ -21,6 +22,8 @@ def sources_of(config: GatewayConfig) -> tuple[Source, ...]:
         found.append(docker_source(asked.docker))
     if asked.kubernetes.enabled:
         found.append(_kubernetes_source(asked.kubernetes))
+    if asked.rock.enabled:
+        found.append(RockSource(asked.rock.url))
     return tuple(found)
 
 

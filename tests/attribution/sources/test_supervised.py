@@ -25,6 +25,10 @@ class Nowhere:
         """Hold nothing."""
         return []
 
+    async def current(self) -> list[Binding]:
+        """Know nothing."""
+        return []
+
 
 class Failing:
     """A source that fails as it is told, then follows."""

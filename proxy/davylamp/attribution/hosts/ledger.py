@@ -38,3 +38,12 @@ class HostLedger:
             for claim in await self._ledger.held(f"{SOURCE}{self._host}")
             if claim.ip.startswith(prefix)
         ]
+
+    async def current(self) -> list[Binding]:
+        """Return every hold of the host's own, as its source knows it."""
+        prefix = f"{self._host}/"
+        return [
+            msgspec.structs.replace(hold, ip=hold.ip.removeprefix(prefix))
+            for hold in await self._ledger.current()
+            if hold.ip.startswith(prefix)
+        ]

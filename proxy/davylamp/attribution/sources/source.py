@@ -33,6 +33,10 @@ class Ledger(Protocol):
         """Return what a source itself said of every hold that is current."""
         ...
 
+    async def current(self) -> list[Binding]:
+        """Return every hold that is current, with all that was said of it."""
+        ...
+
 
 @dataclass(slots=True)
 class Health:
@@ -93,10 +97,13 @@ class StoreLedger:
 
     async def held(self, source: str) -> list[Binding]:
         """Return what a source itself said of every hold that is current, with its address."""
-        current = await self._store.run(self._store.operations.current(_MOST_HELD))
         return [
             msgspec.structs.replace(claim, ip=hold.ip)
-            for hold in current
+            for hold in await self.current()
             for claim in claims_of(hold)
             if claim.source == source
         ]
+
+    async def current(self) -> list[Binding]:
+        """Return every hold that is current, with all that was said of it."""
+        return await self._store.run(self._store.operations.current(_MOST_HELD))
