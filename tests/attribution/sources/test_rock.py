@@ -58,7 +58,9 @@ def rock(records: dict[str, Any]) -> Iterator[tuple[str, set[str]]]:
         server.shutdown()
 
 
-def hold(ip: str, container: str, grade: Grade = Grade.OBSERVED, **facts: str) -> Binding:
+def hold(
+    ip: str, container: str, grade: Grade = Grade.OBSERVED, experiment_id: str = ""
+) -> Binding:
     """Return a bind as an engine, or a trainer, makes it."""
     seen, started = grade is Grade.OBSERVED, time.time() - 5
     return Binding(
@@ -68,7 +70,7 @@ def hold(ip: str, container: str, grade: Grade = Grade.OBSERVED, **facts: str) -
         valid_from=started,
         grade=grade,
         source="docker" if seen else "trainer",
-        **facts,
+        experiment_id=experiment_id,
     )
 
 
