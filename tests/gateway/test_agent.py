@@ -107,7 +107,7 @@ class Worker:
                 if (one.src_ip, one.src_port, one.dest_port) == (WORKER, source, port)
             }
 
-        assert wait_until(lambda: len(flows()) >= number, 10), self.log.read_text()
+        assert wait_until(lambda: len(flows()) >= number, 30), self.log.read_text()
         who = list(flows().values())[number - 1].lineage
         assert who is not None
         return who

@@ -50,7 +50,7 @@ def test_events_are_eve_shaped_lines(world: World) -> None:
     assert lineage["lifecycle_id"].startswith("one@")
     assert alert["incident_id"].startswith("inc-")
     kinds = {event["event_type"] for event in events}
-    assert kinds <= {"alert", "stats", "lineage"}
+    assert kinds <= {"alert", "stats", "lineage", "pack"}
     assert world.gateway.events_file.stat().st_mode & 0o777 == 0o600
 
 
