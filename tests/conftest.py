@@ -32,17 +32,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Have one worker run all that needs a lab, one test after the other; else a file at a time.
 
     What two gateways say of one machine's time, side by side, is about the machine; and a file's
-    tests share servers that take seconds to start.
+    tests share servers that take seconds to start. Here, because xdist reads the groups next.
     """
-    for item in items:
-        needs_lab = item.get_closest_marker("lab") is not None
-        group = "lab" if needs_lab else str(item.path.relative_to(_CHECKOUT))
-        item.add_marker(pytest.mark.xdist_group(group))
+    needs_lab = item.get_closest_marker("lab") is not None
+    group = "lab" if needs_lab else str(item.path.relative_to(_CHECKOUT))
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
