@@ -9,7 +9,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 MARKERS ?= not slow
 FUZZ_SECONDS ?= 60
 DEMO_ARGS ?=
-# Two tests at a time, of which one may need a lab (tests/conftest.py).
+# Two tests at a time, of which one may need a lab (OneLab in tests/conftest.py).
 TEST_JOBS ?= 2
 TEST_ARGS ?=
 BENCH_ARGS ?=
@@ -52,7 +52,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@tools/deps test
-	@.venv/bin/pytest -n $(TEST_JOBS) --dist loadgroup -m "$(MARKERS)" $(TEST_ARGS)
+	@.venv/bin/pytest -n $(TEST_JOBS) --dist loadscope -m "$(MARKERS)" $(TEST_ARGS)
 
 # Every tool runs, also after one has failed.
 CHECKS := "ruff check --quiet" "ruff format --check --quiet" "mypy --no-error-summary" \

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.dockerd import Dockerd, RefusedError
 from tests.dockerd import why_not as why_no_engine
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.lab import take_down
@@ -21,6 +22,7 @@ from davylamp.lab.state import LabDirectory, directories
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
+_LAB_ROOMS = tuple(f"tests/{room}/" for room in ("gateway", "enforcement", "lab", "demo", "bench"))
 
 
 def pytest_configure() -> None:
@@ -32,15 +34,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Have one worker run all that needs a lab, one test after the other; else a file at a time.
+class OneLab(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
+    """Has one worker run what needs a lab, one test after the other; all else a file at a time.
 
     What two gateways say of one machine's time, side by side, is about the machine; and a file's
-    tests share servers that take seconds to start. Here, because xdist reads the groups next.
+    tests share servers that take seconds to start.
     """
-    needs_lab = item.get_closest_marker("lab") is not None
-    group = "lab" if needs_lab else str(item.path.relative_to(_CHECKOUT))
-    item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "lab" if file.startswith(_LAB_ROOMS) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneLab:
+    """Say how tests are spread over workers."""
+    return OneLab(config, log)
 
 
 @pytest.fixture(scope="session")
