@@ -193,7 +193,9 @@ class RecordingServer:
     def _serve(self, raw: socket.socket, heard: Heard) -> None:
         try:
             if self._tls is not None:
-                raw = self._tls.wrap_socket(raw, server_side=True)
+                # Apart, so that what breaks off in the handshake is closed as well.
+                raw = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+                raw.do_handshake()
             while piece := raw.recv(_CHUNK):
                 heard.data += piece
                 if self._answer is not None:

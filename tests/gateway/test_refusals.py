@@ -68,7 +68,7 @@ def test_a_wrong_configuration_is_refused_with_its_remedy(tmp_path: Path, text: 
 def test_a_missing_file_and_no_file_are_refused(tmp_path: Path) -> None:
     """Neither a file that is not there nor none at all makes a gateway."""
     assert "name a YAML file" in refusal(start("--config", str(tmp_path / "none.yaml")))
-    assert "--config FILE or --interface NAME" in refusal(start())
+    assert "give --config FILE, or --set sandboxes.interfaces=NAME" in refusal(start())
 
 
 @pytest.mark.lab
