@@ -18,7 +18,7 @@ SLACK = 2.0
 CLOCKS = 1.0
 """Seconds by which an agent must have seen further: the next flow's begin might be on its way."""
 _QUIET = 8.0
-"""The kernel's shortest time between two flows on a port, less what events and clocks may lag."""
+"""So long before a flow's end, in seconds, it was that flow, whatever events and clocks may lag."""
 SOURCE = "agent:"
 """What the name of a host has before it where it is the source of lineage."""
 
@@ -87,10 +87,10 @@ def choose(
 ) -> Chosen:
     """Say which of a flow's translations it had at a time, when a packet of it was seen.
 
-    ``host`` is whose address the flow has. The newest that was known by then is it: a port is not
-    given to another while the kernel still tracks the flow before, which is for 10 s after a reset,
-    120 s after an end and 30 s after a lone datagram (nf_conntrack-sysctl.rst), so that one was
-    silent for longer than the clocks may differ.
+    ``host`` is whose address the flow has. The newest that was known by then is it, once the agent
+    has seen further. How long ago the flow began says nothing: the kernel was seen to give a port
+    to another container 3 s after its flow's end, while timeouts (nf_conntrack-sysctl.rst) are 10 s
+    and more.
     """
     known = [each for each in translations if each.since - SLACK <= at]
     latest = max(known, key=lambda each: each.since, default=None)
@@ -98,9 +98,7 @@ def choose(
         return Chosen(reason=f"the agent on {host} knows of no such flow")
     agent = agents.get(latest.host)
     watched = agent is not None and agent.watch == latest.watch and agent.seen >= at + CLOCKS
-    # Its begin was heard: the port is not another's so soon, nor was it until well before the end.
-    young = latest.since > latest.watch and at - latest.since <= _QUIET
-    past = latest.until is not None and at <= latest.until - _QUIET
-    if not (watched or young or past):
+    past = latest.until is not None and at <= latest.until - _QUIET  # and nobody else's till then
+    if not (watched or past):
         return Chosen(reason=f"the agent on {latest.host} was not watching then")
     return Chosen(latest)
