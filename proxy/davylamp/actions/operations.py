@@ -5,18 +5,17 @@ until a time; one that was begun and not ended by then is taken up again by the 
 it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import batched
-from typing import Any, Self
+from typing import Self
 
-import msgspec
 from msgspec.structs import replace
 
 from davylamp.actions import model
 from davylamp.actions.keys import ActionKeys, ActionRetention
 from davylamp.actions.model import LASTING, Record, Status
 from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.replies import readable
 
 CLAIM = """
 -- Begin an action, unless somebody has. What would only have been done may still be.
@@ -92,13 +91,13 @@ class ActionOperations:
     def get(self, action_id: str) -> Operation[Record | None]:
         """Return an action's record, or None."""
         [raw] = yield (("HGET", self.keys.records, action_id),)
-        return next(_readable([raw]), None)
+        return next(readable([raw], model.decode), None)
 
     def due(self, now: float) -> Operation[list[Record]]:
         """Return the actions that are not over although their time is."""
         [ids] = yield (("ZRANGE", self.keys.open, "-inf", repr(now), "BYSCORE", "LIMIT", 0, _DUE),)
         raws = yield [("HGET", self.keys.records, one) for one in ids]
-        return list(_readable(raws))
+        return list(readable(raws, model.decode))
 
     def listing(self) -> Operation[list[Record]]:
         """Return every action on record, the newest first."""
@@ -106,7 +105,7 @@ class ActionOperations:
         found: list[Record] = []
         for some in batched(ids, _BATCH):
             raws = yield [("HGET", self.keys.records, one) for one in some]
-            found += _readable(raws)
+            found += readable(raws, model.decode)
         return found
 
     def ask_to_undo(self, subject: str, by: str, now: float) -> Operation[list[Record]]:
@@ -130,14 +129,3 @@ class ActionOperations:
             if (yield from self.change(record, undoing, now)):
                 marked.append(undoing)
         return marked
-
-
-def _readable(raws: Any) -> Iterator[Record]:
-    """Yield what can be read of what Redis holds; another client may have written anything."""
-    for raw in raws:
-        if raw is None:
-            continue
-        try:
-            yield model.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue

@@ -58,34 +58,28 @@ class Release(Report, frozen=True, kw_only=True, tag="release"):
     at: _Seconds | None = None
 
 
-class Begin(Report, frozen=True, kw_only=True, tag="begin"):
+class _Call(Report, frozen=True, kw_only=True):
+    """A tool call, in a container that is named by its name, lifecycle or address."""
+
+    tool_call_id: Annotated[str, msgspec.Meta(min_length=1)]
+    container: str = ""
+    lifecycle_id: str = ""
+    ip: str = ""
+    tool: str = ""
+    step: _Step | None = None
+    rollout_id: str = ""
+    trajectory_id: str = ""
+    traceparent: str = ""
+    started: _Seconds | None = None
+
+
+class Begin(_Call, frozen=True, kw_only=True, tag="begin"):
     """A tool call begins, in a container that is named by its name, lifecycle or address."""
 
-    tool_call_id: Annotated[str, msgspec.Meta(min_length=1)]
-    container: str = ""
-    lifecycle_id: str = ""
-    ip: str = ""
-    tool: str = ""
-    step: _Step | None = None
-    rollout_id: str = ""
-    trajectory_id: str = ""
-    traceparent: str = ""
-    started: _Seconds | None = None
 
-
-class End(Report, frozen=True, kw_only=True, tag="end"):
+class End(_Call, frozen=True, kw_only=True, tag="end"):
     """A tool call is over. With ``started`` it need not have been begun before."""
 
-    tool_call_id: Annotated[str, msgspec.Meta(min_length=1)]
-    container: str = ""
-    lifecycle_id: str = ""
-    ip: str = ""
-    tool: str = ""
-    step: _Step | None = None
-    rollout_id: str = ""
-    trajectory_id: str = ""
-    traceparent: str = ""
-    started: _Seconds | None = None
     ended: _Seconds | None = None
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from davylamp.attribution.keys import Keys
 from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.replies import text
 from davylamp.events import Struct
 
 MARK = """
@@ -127,7 +128,7 @@ class FeedbackOperations:
     def verdict(self, run_id: str, rollout_id: str) -> Operation[RolloutVerdict | None]:
         """Return what is on record about a rollout; None where nothing is."""
         [told] = yield (("HGETALL", self.keys.rollout(run_id, rollout_id)),)
-        read = {_text(name): _text(value) for name, value in dict(told).items()}
+        read = {text(name): text(value) for name, value in dict(told).items()}
         return _verdict(read) if read else None
 
     def join(self, group: str, since: str) -> Operation[None]:
@@ -210,8 +211,4 @@ def _news(entries: Any) -> Iterator[News]:
             verdict = msgspec.json.decode(raw, type=RolloutVerdict)
         except (msgspec.DecodeError, UnicodeDecodeError):
             verdict = None
-        yield News(_text(place), verdict)
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+        yield News(text(place), verdict)

@@ -5,11 +5,11 @@ order. It opens no connection and reads no clock, so `store.Store` and `store.As
 thin loops around the same logic. Replies are as redis-py gives them for RESP2, undecoded.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from itertools import batched
+from itertools import batched, chain
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from davylamp.attribution.claims import same_container
 from davylamp.attribution.history import History
 from davylamp.attribution.keys import Keys, Retention
 from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall, ToolCallChange
+from davylamp.attribution.replies import readable, text
 from davylamp.errors import ConfigError, LineageUnavailable
 
 type Argument = str | bytes | int | float
@@ -30,6 +31,20 @@ _ATTEMPTS = 32
 _LOAD_BATCH = 256
 _NOT_ON_RECORD = frozenset({"ip", "serial", "version", "aliases", "claims", "cut", "released"})
 _REPLICAS_MS = 1_000  # less than a command may take at all
+
+
+def read_changes(
+    stream: str, after: str, block: float, count: int
+) -> Operation[tuple[str, list[bytes | None]]]:
+    """Wait at most ``block`` seconds for entries of a stream; return the last's id, and each.
+
+    Of an entry its field ``change`` is returned, None where it has none.
+    """
+    wait = max(1, int(block * 1000))
+    [reply] = yield (("XREAD", "COUNT", count, "BLOCK", wait, "STREAMS", stream, after),)
+    entries = reply[0][1] if reply else []
+    raws = [dict(values or {}).get(b"change") for _, values in entries]
+    return text(entries[-1][0]) if entries else after, raws
 
 
 class _Touched(msgspec.Struct, frozen=True):
@@ -219,13 +234,13 @@ class Operations:
         found: list[ToolCall] = []
         for some in batched(lifecycles, _LOAD_BATCH):
             replies = yield [("HVALS", self.keys.calls(each)) for each in some]
-            found.extend(_readable(replies, model.decode_call))
+            found.extend(readable(chain.from_iterable(replies), model.decode_call))
         return sorted(found, key=lambda call: call.started)
 
     def call(self, lifecycle: str, tool_call_id: str) -> Operation[ToolCall | None]:
         """Return a tool call of a lifecycle as it stands, None where it is not on record."""
         replies = yield (("HGET", self.keys.calls(lifecycle), tool_call_id),)
-        return next(_readable([replies], model.decode_call), None)
+        return next(readable(replies, model.decode_call), None)
 
     def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
         """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
@@ -238,7 +253,7 @@ class Operations:
     def addresses_of(self, lifecycle: str) -> Operation[list[str]]:
         """Return the addresses that a lifecycle holds, or has held."""
         [ips] = yield (("SMEMBERS", self.keys.lifecycle_addresses(lifecycle)),)
-        return sorted(_text(ip) for ip in ips)
+        return sorted(text(ip) for ip in ips)
 
     def names_of(self, lifecycle: str) -> Operation[frozenset[str]]:
         """Return every id that a lifecycle goes by, the one asked about among them."""
@@ -248,7 +263,7 @@ class Operations:
     def newest(self, container: str) -> Operation[str]:
         """Return the newest lifecycle of a container name, or ''."""
         [found] = yield (("HGET", self.keys.container(container), "lifecycle_id"),)
-        return _text(found) if found else ""
+        return text(found) if found else ""
 
     def look_up(self, subject: str) -> Operation[Dossier | None]:
         """Return all that is on record about a container, lifecycle id or address, or None.
@@ -263,7 +278,7 @@ class Operations:
         calls = yield from self.calls(lifecycles)
         alerts = yield from self._incidents(lifecycles)
         [record] = yield (("HGETALL", self.keys.container(newest.container)),)
-        read = {_text(name): _text(value) for name, value in dict(record).items()}
+        read = {text(name): text(value) for name, value in dict(record).items()}
         same = read.get("lifecycle_id") in lifecycles
         return Dossier(
             subject,
@@ -283,19 +298,19 @@ class Operations:
         [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
         found: list[Binding] = []
         for some in batched(ips, _LOAD_BATCH):
-            replies = yield [("GET", self.keys.current(_text(ip))) for ip in some]
-            found.extend(_readable([replies], model.decode_binding))
+            replies = yield [("GET", self.keys.current(text(ip))) for ip in some]
+            found.extend(readable(replies, model.decode_binding))
         return found
 
     def position(self) -> Operation[Position]:
         """Return the end of the stream of changes, to read on from after a load."""
         [last] = yield (("XREVRANGE", self.keys.changes, "+", "-", "COUNT", 1),)
-        return Position(_text(last[0][0]) if last else "0-0")
+        return Position(text(last[0][0]) if last else "0-0")
 
     def addresses(self, limit: int) -> Operation[list[str]]:
         """Return the addresses changed last, oldest change first."""
         [ips] = yield (("ZREVRANGE", self.keys.addresses, 0, limit - 1),)
-        return [_text(ip) for ip in reversed(ips)]
+        return [text(ip) for ip in reversed(ips)]
 
     def load(self, ips: Sequence[str]) -> Operation[list[Change]]:
         """Return the histories and tool calls of these addresses as changes."""
@@ -309,14 +324,9 @@ class Operations:
 
     def changes(self, after: str, block: float, count: int) -> Operation[Position]:
         """Wait at most ``block`` seconds for changes after a position; return the new one."""
-        wait = max(1, int(block * 1000))
-        stream = self.keys.changes
-        [reply] = yield (("XREAD", "COUNT", count, "BLOCK", wait, "STREAMS", stream, after),)
-        entries = reply[0][1] if reply else []
-        fields = [dict(values or {}).get(b"change", b"") for _, values in entries]
-        last = _text(entries[-1][0]) if entries else after
-        found = tuple(_readable([fields], model.decode_change))
-        return Position(last, found, len(entries) >= count)
+        last, raws = yield from read_changes(self.keys.changes, after, block, count)
+        found = tuple(readable(raws, model.decode_change))
+        return Position(last, found, len(raws) >= count)
 
     # -- parts ------------------------------------------------------------------------------
 
@@ -346,31 +356,45 @@ class Operations:
 
         They went to its container's last start, or to its address's last holder.
         """
-        if hold.container:
-            by_name = self.keys.lifecycles(hold.container)
-            before = f"({hold.valid_from!r}"
-            [earlier] = yield (("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1),)
-            for other in (*map(_text, earlier), _waiting_for(hold.container)):
-                yield from self._move_calls(other, hold, "")
         last = history.before(hold)
-        for other in (*(last.lifecycles if last else ()), _waiting_for(hold.ip)):
-            yield from self._move_calls(other, hold, hold.ip)
+        by_address = (*(last.lifecycles if last else ()), _waiting_for(hold.ip))
+        others = [(other, hold.ip) for other in by_address if other not in hold.lifecycles]
+        asked: list[Command] = []
+        if hold.container:
+            others.append((_waiting_for(hold.container), ""))
+            before = f"({hold.valid_from!r}"
+            by_name = self.keys.lifecycles(hold.container)
+            asked.append(("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1))
+        # Most binds move nothing; they pay for one question here, or two.
+        replies = yield [*asked, *(("HVALS", self.keys.calls(other)) for other, _ in others)]
+        yield from self._move_calls(others, replies[len(asked) :], hold)
+        named = {text(each) for each in replies[0]} if asked else set[str]()
+        if earlier := [(other, "") for other in named if other not in hold.lifecycles]:
+            replies = yield [("HVALS", self.keys.calls(other)) for other, _ in earlier]
+            yield from self._move_calls(earlier, replies, hold)
 
-    def _move_calls(self, other: str, hold: Binding, ip: str) -> Operation[None]:
-        """Move the calls of a hold's time that were named by that address, or by a name."""
-        if other in hold.lifecycles:
-            return
-        for call in (yield from self.calls([other])):
-            if call.ip == ip and hold.covers(call.started):
-                placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
-                yield from self.put_call(placed)
-                gone = model.encode(ToolCallChange(call=msgspec.structs.replace(call, moved=True)))
-                limit = ("MAXLEN", "~", self.keep.changes)
-                yield (
-                    ("HDEL", self.keys.calls(other), call.tool_call_id),
-                    ("ZREM", self.keys.calls_order(other), call.tool_call_id),
-                    ("XADD", self.keys.changes, *limit, "*", "change", gone),
-                )
+    def _move_calls(
+        self, others: Sequence[tuple[str, str]], replies: Sequence[Any], hold: Binding
+    ) -> Operation[None]:
+        """Move the calls of a hold's time that were put down to others.
+
+        Each other comes with the address by which its calls were named, "" for a name.
+        """
+        for (other, ip), raws in zip(others, replies, strict=True):
+            for call in readable(raws, model.decode_call):
+                if call.ip == ip and hold.covers(call.started):
+                    yield from self._move_call(call, other, hold)
+
+    def _move_call(self, call: ToolCall, other: str, hold: Binding) -> Operation[None]:
+        placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
+        yield from self.put_call(placed)
+        gone = model.encode(ToolCallChange(call=msgspec.structs.replace(call, moved=True)))
+        limit = ("MAXLEN", "~", self.keep.changes)
+        yield (
+            ("HDEL", self.keys.calls(other), call.tool_call_id),
+            ("ZREM", self.keys.calls_order(other), call.tool_call_id),
+            ("XADD", self.keys.changes, *limit, "*", "change", gone),
+        )
 
     def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
         if history == stored.history:
@@ -443,7 +467,7 @@ class Operations:
         by_name = self.keys.lifecycles(binding.container)
         latest = repr(binding.valid_from)
         [found] = yield (("ZREVRANGEBYSCORE", by_name, latest, "-inf", "LIMIT", 0, 1),)
-        for lifecycle in map(_text, found):
+        for lifecycle in map(text, found):
             addresses = yield from self.addresses_of(lifecycle)
             holds = [each.history.current for each in (yield from self._stored_many(addresses))]
             live = [each for each in holds if each and lifecycle in each.lifecycles]
@@ -460,7 +484,7 @@ class Operations:
             ("EXISTS", self.keys.lifecycle_addresses(subject)),
         )
         if then or first:
-            return _text((then or first)[0])
+            return text((then or first)[0])
         return subject if known else ""
 
     def _bindings_about(self, subject: str) -> Operation[tuple[str, list[Binding]]]:
@@ -472,7 +496,7 @@ class Operations:
             return "address", [each for each in history.bindings if not each.empty]
         [names] = yield (("ZRANGE", self.keys.lifecycles(subject), 0, -1),)
         kind = "container" if names else "lifecycle"
-        wanted = {_text(name) for name in names} or {subject}
+        wanted = {text(name) for name in names} or {subject}
         found: dict[tuple[str, int], Binding] = {}
         ips: dict[str, None] = {}
         for lifecycle in sorted(wanted):
@@ -487,7 +511,7 @@ class Operations:
         found: list[events.AlertEvent] = []
         for some in batched(lifecycles, _LOAD_BATCH):
             replies = yield [("HVALS", self.keys.incidents(each)) for each in some]
-            alerts = _readable(replies, events.decode)
+            alerts = readable(chain.from_iterable(replies), events.decode)
             found.extend(each for each in alerts if isinstance(each, events.AlertEvent))
         return sorted(found, key=lambda each: each.timestamp)
 
@@ -503,17 +527,17 @@ def _as_stored(ip: str, version: Any, current: Any, past: Any) -> _Stored:
     for _, binding in pairs:
         history = history.learn(binding)
     kept = {binding.serial: raw for raw, binding in pairs if raw is not current}
-    expected = _text(version) if version is not None else ""
+    expected = text(version) if version is not None else ""
     return _Stored(
         History(ip, _version(version), history.bindings),
         expected,
-        {serial: _text(raw) for serial, raw in kept.items()},
+        {serial: text(raw) for serial, raw in kept.items()},
     )
 
 
 def _version(raw: Any) -> int:
-    text = _text(raw) if raw is not None else ""
-    return int(text) if text.isdigit() else 0
+    number = text(raw) if raw is not None else ""
+    return int(number) if number.isdigit() else 0
 
 
 def _readable_pairs(raws: Iterable[bytes]) -> Iterator[tuple[bytes, Binding]]:
@@ -522,18 +546,6 @@ def _readable_pairs(raws: Iterable[bytes]) -> Iterator[tuple[bytes, Binding]]:
             yield raw, model.decode_binding(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-
-
-def _readable[T](replies: Iterable[Any], decode: Callable[[bytes], T]) -> Iterator[T]:
-    """Yield what can be read of what Redis holds; another client may have written anything."""
-    for reply in replies:
-        for raw in reply:
-            if raw is None:
-                continue
-            try:
-                yield decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
 
 
 def _touched(binding: Binding) -> Iterator[_Touched]:
@@ -591,10 +603,6 @@ def _named_for_sure(event: events.AnyEvent) -> events.LineageInfo | None:
 
 def _line(record: Binding | BindingChange) -> str:
     return model.encode(record).decode()
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _epoch(timestamp: str) -> float:

@@ -5,15 +5,15 @@ and publishes the change in the same step: a verdict from before a release does 
 late it comes, and one that ends sooner than what is there already changes nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import batched
-from typing import Any, Self
+from typing import Self
 
-import msgspec
 from msgspec.structs import replace
 
-from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.operations import Operation, Operations, read_changes
+from davylamp.attribution.replies import readable, text
 from davylamp.blocks import model
 from davylamp.blocks.keys import BlockKeys, BlockRetention, Table
 from davylamp.blocks.model import (
@@ -119,7 +119,7 @@ class BlockOperations:
     def release(self, endpoint: str, by: str, now: float) -> Operation[EndpointBlock]:
         """Have an endpoint refused nowhere any more; return its record, released."""
         [raw] = yield (("HGET", self.keys.endpoints.records, endpoint),)
-        known = next(_readable([raw], model.decode_block), None)
+        known = next(readable([raw], model.decode_block), None)
         known = known or EndpointBlock(endpoint=endpoint, at=now, until=now)
         released = replace(known, released=now, released_by=by)
         yield from self.put(released, now)
@@ -134,7 +134,7 @@ class BlockOperations:
     def free(self, lifecycle_id: str, by: str, now: float) -> Operation[bool]:
         """End a lifecycle's quarantine; say whether it was in one."""
         [raw] = yield (("HGET", self.keys.quarantines.records, lifecycle_id),)
-        known = next(_readable([raw], model.decode_quarantine), None)
+        known = next(readable([raw], model.decode_quarantine), None)
         if known is None or not known.stands(now):
             return False
         return (yield from self.confine(replace(known, released=now, released_by=by), now))
@@ -157,7 +157,7 @@ class BlockOperations:
     def position(self) -> Operation[str]:
         """Return the end of the stream of changes, to read on from after a load."""
         [last] = yield (("XREVRANGE", self.keys.changes, "+", "-", "COUNT", 1),)
-        return _text(last[0][0]) if last else "0-0"
+        return text(last[0][0]) if last else "0-0"
 
     def load(self) -> Operation[list[Change]]:
         """Return all that is on record, released or not, as changes."""
@@ -170,27 +170,22 @@ class BlockOperations:
 
     def changes(self, after: str, block: float, count: int) -> Operation[Read]:
         """Wait at most ``block`` seconds for changes after a position; return the new one."""
-        wait = max(1, int(block * 1000))
-        stream = self.keys.changes
-        [reply] = yield (("XREAD", "COUNT", count, "BLOCK", wait, "STREAMS", stream, after),)
-        entries = reply[0][1] if reply else []
-        raws = [dict(values or {}).get(b"change") for _, values in entries]
-        last = _text(entries[-1][0]) if entries else after
-        return Read(last, tuple(_readable(raws, model.decode_change)))
+        last, raws = yield from read_changes(self.keys.changes, after, block, count)
+        return Read(last, tuple(readable(raws, model.decode_change)))
 
     def listing(self, now: float) -> Operation[list[Standing]]:
         """Return the blocks that stand, the newest first, with who has each in force."""
         blocks = yield from self._all(self.keys.endpoints, model.decode_block)
         standing = [one for one in blocks if one.stands(now)]
         [told] = yield (("HGETALL", self.keys.gateways),)
-        reports = list(_readable(dict(told).values(), model.decode_report))
+        reports = list(readable(dict(told).values(), model.decode_report))
         alive = [one for one in reports if one.enforcing and now - one.at <= ALIVE_SECONDS]
         found: list[Standing] = []
         for some in batched(standing, _BATCH):
             names = [("HGET", self.keys.endpoints.places, one.endpoint) for one in some]
             places = yield names
             found += [
-                Standing(one, _in_force(one, _text(place or b""), alive))
+                Standing(one, _in_force(one, text(place or b""), alive))
                 for one, place in zip(some, places, strict=True)
             ]
         return sorted(found, key=lambda one: one.block.at, reverse=True)
@@ -229,7 +224,7 @@ class BlockOperations:
         found: list[T] = []
         for some in batched(ids, _BATCH):
             raws = yield [("HGET", table.records, one) for one in some]
-            found += _readable(raws, decode)
+            found += readable(raws, decode)
         return found
 
 
@@ -249,18 +244,3 @@ def _in_force(block: EndpointBlock, place: str, alive: Sequence[Report]) -> tupl
 def _place(stream_id: str) -> tuple[int, int] | None:
     first, _, second = stream_id.partition("-")
     return (int(first), int(second)) if first.isdigit() and second.isdigit() else None
-
-
-def _readable[T](raws: Any, decode: Callable[[bytes], T]) -> Iterator[T]:
-    """Yield what can be read of what Redis holds; another client may have written anything."""
-    for raw in raws:
-        if raw is None:
-            continue
-        try:
-            yield decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

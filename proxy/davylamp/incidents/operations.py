@@ -16,6 +16,7 @@ import msgspec
 
 from davylamp import events
 from davylamp.attribution.operations import Argument, Operation, Operations
+from davylamp.attribution.replies import text
 from davylamp.errors import LineageUnavailable
 from davylamp.incidents import folding, model
 from davylamp.incidents.keys import IncidentKeys, IncidentRetention
@@ -179,7 +180,7 @@ class IncidentOperations:
         [ids] = yield (("ZREVRANGE", self.keys.index, 0, self.keep.incidents - 1),)
         found: list[Incident] = []
         for some in batched(ids, _BATCH):
-            replies = yield [("HGET", self.keys.incident(_text(one)), "json") for one in some]
+            replies = yield [("HGET", self.keys.incident(text(one)), "json") for one in some]
             found += [one for raw in replies if (one := _readable(raw)) is not None]
         return found
 
@@ -204,7 +205,7 @@ class IncidentOperations:
                 count + _SAME_MOMENT,
             ),
         )
-        places = [Place(float(score), _text(name)) for name, score in _pairs(found)]
+        places = [Place(float(score), text(name)) for name, score in _pairs(found)]
         places = [one for one in places if after is None or one < after][:count]
         if not places:
             return []
@@ -216,14 +217,14 @@ class IncidentOperations:
         [ids] = yield (("ZREVRANGE", self.keys.index, 0, count - 1),)
         if not ids:
             return {}
-        names = [_text(one) for one in ids]
+        names = [text(one) for one in ids]
         replies = yield [("HGET", self.keys.incident(one), "version") for one in names]
-        return {name: _text(raw) for name, raw in zip(names, replies, strict=True) if raw}
+        return {name: text(raw) for name, raw in zip(names, replies, strict=True) if raw}
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
         [alias] = yield (("GET", self.keys.alias(incident_id)),)
-        return (yield from self._read(_text(alias) if alias else incident_id))
+        return (yield from self._read(text(alias) if alias else incident_id))
 
     def look_up(self, incident_id: str) -> Operation[Record | None]:
         """Return an incident with its events."""
@@ -235,7 +236,7 @@ class IncidentOperations:
             ("LRANGE", self.keys.chain(name), 0, held.incident.chain_length - 1),
             ("LRANGE", self.keys.digests(name), 0, held.incident.chain_length - 1),
         )
-        return Record(held.incident, tuple(lines), tuple(_text(one) for one in digests))
+        return Record(held.incident, tuple(lines), tuple(text(one) for one in digests))
 
     def witness(self, incident_id: str, length: int) -> Operation[tuple[str, tuple[str, ...]]]:
         """Return what the store says of a bundle: the digest then, and the manifests exported."""
@@ -243,7 +244,7 @@ class IncidentOperations:
             ("LINDEX", self.keys.digests(incident_id), max(length - 1, 0)),
             ("LRANGE", self.keys.exports(incident_id), 0, -1),
         )
-        return _text(digest or b""), tuple(_text(one) for one in manifests)
+        return text(digest or b""), tuple(text(one) for one in manifests)
 
     # -- parts ------------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class IncidentOperations:
             return own
         [current] = yield (("GET", self.keys.current(folding.subject_of(alert))),)
         if current:
-            held = yield from self._read(_text(current))
+            held = yield from self._read(text(current))
             if held is not None and folding.goes_on(held.incident, alert, self.bounds.window):
                 return held
         return Held(folding.opened(alert))
@@ -335,7 +336,7 @@ class IncidentOperations:
             return
         [ids] = yield (("ZRANGE", self.keys.index, 0, excess - 1),)
         keys = self.keys
-        for name in map(_text, ids):
+        for name in map(text, ids):
             gone = (keys.incident(name), keys.chain(name), keys.digests(name), keys.exports(name))
             yield (("DEL", *gone), ("ZREM", keys.index, name))
 
@@ -369,10 +370,6 @@ def _pairs(found: Any) -> list[tuple[Any, Any]]:
     if found and isinstance(found[0], tuple | list):
         return [(one[0], one[1]) for one in found]
     return list(zip(found[::2], found[1::2], strict=True))
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _epoch(timestamp: str) -> float:

@@ -13,7 +13,8 @@ from sys import intern
 import msgspec
 
 from davylamp.errors import PackError
-from davylamp.signatures.names import CONFIDENCE, MAX_ENTRIES, Grade, tickers
+from davylamp.signatures.names import CONFIDENCE, Grade, tickers
+from davylamp.signatures.rows import rows
 from davylamp.signatures.shared import shared_by
 
 MAX_DAYS = 366
@@ -57,21 +58,13 @@ class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
 
 def parse_endpoints(data: bytes, file: str) -> tuple[EndpointEntry, ...]:
     """Return the entries of a list; raise PackError naming the line that cannot be used."""
-    try:
-        lines = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise PackError(f"{file}: not UTF-8: save the file as UTF-8") from error
-    if len(lines) > MAX_ENTRIES:
-        raise PackError(f"{file}: more than {MAX_ENTRIES:,} lines; split the list")
     seen: dict[bytes, int] = {}
     entries: list[EndpointEntry] = []
-    for number, line in enumerate(lines, 1):
-        if not line or line[0] == "#":
-            continue
-        entry = _entry(line, f"{file}:{number}:1")
+    for number, where, cells in rows(data, file, _COLUMNS):
+        entry = _entry(cells, where)
         known = seen.setdefault(entry.key, number)
         if known != number:
-            raise PackError(f"{file}:{number}:1: the endpoint is also on line {known}; keep one")
+            raise PackError(f"{where}: the endpoint is also on line {known}; keep one")
         entries.append(entry)
     return tuple(entries)
 
@@ -84,13 +77,7 @@ def lists_endpoints(data: bytes) -> bool:
     return False
 
 
-def _entry(line: str, where: str) -> EndpointEntry:
-    cells = line.split("\t")
-    if len(cells) != len(_COLUMNS):
-        raise PackError(
-            f"{where}: {len(cells)} columns; write {len(_COLUMNS)} separated by tabs: "
-            + ", ".join(_COLUMNS)
-        )
+def _entry(cells: list[str], where: str) -> EndpointEntry:
     text, port, scheme, grade, coins, pool, source, checked, expires = cells
     address = _address(text)
     if address is None:

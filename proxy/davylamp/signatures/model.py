@@ -315,11 +315,11 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class NameMatch:
-    """A host name is on a signature's list, by ``entry``."""
+class ListMatch[Entry: (NameEntry, EndpointEntry)]:
+    """What a flow is about is on a signature's list, by ``entry``."""
 
     signature: Signature
-    entry: NameEntry
+    entry: Entry
 
     @property
     def confidence(self) -> int:
@@ -328,23 +328,17 @@ class NameMatch:
 
     @property
     def coin(self) -> str:
-        """The ticker, where the host serves one coin only; else empty."""
+        """The ticker, where what is listed serves one coin only; else empty."""
         return self.entry.coins[0] if len(self.entry.coins) == 1 else ""
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointMatch:
-    """A flow goes to an address and port on a signature's list, by ``entry``."""
+class NameMatch(ListMatch[NameEntry]):
+    """A host name is on a signature's list."""
 
-    signature: Signature
-    entry: EndpointEntry
+    __slots__ = ()
 
-    @property
-    def confidence(self) -> int:
-        """The signature's confidence, or the entry's where that is lower."""
-        return min(self.signature.confidence, self.entry.confidence)
 
-    @property
-    def coin(self) -> str:
-        """The ticker, where the endpoint serves one coin only; else empty."""
-        return self.entry.coins[0] if len(self.entry.coins) == 1 else ""
+class EndpointMatch(ListMatch[EndpointEntry]):
+    """A flow goes to an address and port on a signature's list."""
+
+    __slots__ = ()

@@ -14,9 +14,9 @@ from sys import intern
 import msgspec
 
 from davylamp.errors import PackError
+from davylamp.signatures.rows import rows
 
 MAX_LOOKUPS = 10
-MAX_ENTRIES = 1_000_000
 _COLUMNS = ("name", "kind", "grade", "coins", "pool", "source", "date")
 
 
@@ -74,34 +74,18 @@ class NameEntry(msgspec.Struct, frozen=True, gc=False):
 
 def parse_names(data: bytes, file: str) -> tuple[NameEntry, ...]:
     """Return the entries of a list; raise PackError naming the line that cannot be read."""
-    try:
-        lines = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise PackError(f"{file}: not UTF-8: save the file as UTF-8") from error
-    if len(lines) > MAX_ENTRIES:
-        raise PackError(f"{file}: more than {MAX_ENTRIES:,} lines; split the list")
     seen: dict[str, int] = {}
     entries: list[NameEntry] = []
-    for number, line in enumerate(lines, 1):
-        if not line or line[0] == "#":
-            continue
-        entry = _entry(line, f"{file}:{number}:1")
+    for number, where, cells in rows(data, file, _COLUMNS):
+        entry = _entry(cells, where)
         if entry.name in seen:
-            raise PackError(
-                f"{file}:{number}:1: {entry.name!r} is also on line {seen[entry.name]}; keep one"
-            )
+            raise PackError(f"{where}: {entry.name!r} is also on line {seen[entry.name]}; keep one")
         seen[entry.name] = number
         entries.append(entry)
     return tuple(entries)
 
 
-def _entry(line: str, where: str) -> NameEntry:
-    cells = line.split("\t")
-    if len(cells) != len(_COLUMNS):
-        raise PackError(
-            f"{where}: {len(cells)} columns; write {len(_COLUMNS)} separated by tabs: "
-            + ", ".join(_COLUMNS)
-        )
+def _entry(cells: list[str], where: str) -> NameEntry:
     name, kind, grade, coins, pool, source, date = cells
     if not _is_host(name.removeprefix("*.")):
         raise PackError(f"{where}: {name!r} is not a host name in lower case; no scheme, no port")
