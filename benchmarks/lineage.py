@@ -15,6 +15,7 @@ every container is asked for once more. Exit status 1 where any answer was wrong
 import argparse
 import asyncio
 import gc
+import heapq
 import json
 import multiprocessing
 import random
@@ -32,14 +33,13 @@ import redis
 from davylamp.attribution.model import Binding
 from davylamp.attribution.place import place_under
 from davylamp.attribution.server import EmbeddedRedis
-from davylamp.attribution.store import AsyncStore
+from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 
 _LIFE = 8.0
 _SPARE = 0.2
 _WRITERS = 4
-_CONNECTIONS = 16
 _ASKED = 40
 
 
@@ -91,74 +91,50 @@ class Report:
     redis_bytes_a_container: float
 
 
-async def _write(url: str, net: int, containers: int, rate: float, tell: Connection) -> None:
-    """Start containers at the rate and end each after its life, through a few connections."""
+def _write(url: str, net: int, containers: int, rate: float, tell: Connection) -> None:
+    """Start containers at the rate and end each after its life, as a trainer's client does."""
     # Few to spare: an address is somebody else's a fifth of a second after it was given up.
-    addresses = range(int(rate * (_LIFE + _SPARE)))
-    free = deque(f"10.{net}.{n >> 8}.{n & 255}" for n in addresses)
-    ending: deque[Life] = deque()
-    work: asyncio.Queue[tuple[Life, bool]] = asyncio.Queue(_CONNECTIONS * 4)
-    busy: dict[str, asyncio.Lock] = {ip: asyncio.Lock() for ip in free}
-
-    async def worker() -> None:
-        async with AsyncStore(url) as store:
-            while True:
-                life, starts = await work.get()
-                async with busy[life.ip]:
-                    await _say(store, life, starts=starts)
-                if starts:
-                    tell.send(life)
-                work.task_done()
-
-    workers = [asyncio.create_task(worker()) for _ in range(_CONNECTIONS)]
+    free = deque(f"10.{net}.{n >> 8}.{n & 255}" for n in range(int(rate * (_LIFE + _SPARE))))
+    ending: list[tuple[float, Life]] = []
     began = time.time()
-    for number in range(containers):
-        due = began + number / rate
-        if (wait := due - time.time()) > 0:
-            await asyncio.sleep(wait)
-        while True:
+    with Store(url) as store:
+        for number in range(containers):
+            due = began + number / rate
+            _end(store, ending, free, until=due)
+            while not free:
+                _end(store, ending, free, until=ending[0][0])
             now = time.time()
-            while ending and ending[0].end <= now:
-                over = ending.popleft()
-                await work.put((over, False))
-                free.append(over.ip)
-            if free:
-                break
-            await asyncio.sleep(0.01)
-        ip = free.popleft()
-        # Names come round again, as those of a pool of sandboxes do.
-        life = Life(f"sandbox-{net}-{number % 1250}@{number}", ip, now, now + _LIFE)
-        ending.append(life)
-        await work.put((life, True))
-    await work.join()
+            # Names come round again, as those of a pool of sandboxes do.
+            name = f"sandbox-{net}-{number % 1250}"
+            life = Life(f"{name}@{number}", free.popleft(), now, now + _LIFE)
+            store.run(store.operations.bind(_binding(life, name), time.time()))
+            # Every tenth release is late, as an event of a busy runtime is.
+            late = random.random() * 0.05 if random.random() < 0.1 else 0.0
+            heapq.heappush(ending, (life.end + late, life))
+            tell.send(life)
     tell.send(None)
-    for task in workers:
-        task.cancel()
-    await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def _say(store: AsyncStore, life: Life, *, starts: bool) -> None:
-    operations = store.operations
-    if starts:
-        binding = Binding(
-            ip=life.ip,
-            lifecycle_id=life.name,
-            valid_from=life.start,
-            container=life.name.partition("@")[0],
-            run_id="run",
-            rollout_id=life.name,
-        )
-        await store.run(operations.bind(binding, time.time()))
-        return
-    # Every tenth release is late, as an event of a busy runtime is, or is said twice.
-    if random.random() < 0.1:
-        await asyncio.sleep(random.random() * 0.05)
-    for _ in range(1 + (random.random() < 0.1)):
-        await store.run(operations.release(life.ip, life.name, life.end, time.time()))
+def _end(store: Store, ending: list[tuple[float, Life]], free: deque[str], *, until: float) -> None:
+    """Say every release that is due by then, when it is due, and wait for that moment."""
+    while ending and ending[0][0] <= until:
+        due, life = heapq.heappop(ending)
+        time.sleep(max(0.0, due - time.time()))
+        for _ in range(1 + (random.random() < 0.1)):  # some are said twice
+            store.run(store.operations.release(life.ip, life.name, life.end, time.time()))
+        free.append(life.ip)
+    time.sleep(max(0.0, until - time.time()))
 
 
-def _writer(url: str, net: int, containers: int, rate: float, tell: Connection) -> None:
-    asyncio.run(_write(url, net, containers, rate, tell))
+def _binding(life: Life, container: str) -> Binding:
+    return Binding(
+        ip=life.ip,
+        lifecycle_id=life.name,
+        valid_from=life.start,
+        container=container,
+        run_id="run",
+        rollout_id=life.name,
+    )
 
 
 async def _measure(url: str, containers: int, rate: float) -> Report:
@@ -213,21 +189,23 @@ def _start_writers(url: str, containers: int, rate: float) -> list[Connection]:
     for net in range(_WRITERS):
         ours, theirs = context.Pipe(duplex=False)
         arguments = (url, net, containers, rate, theirs)
-        context.Process(target=_writer, args=arguments, daemon=True).start()
+        context.Process(target=_write, args=arguments, daemon=True).start()
         listening.append(ours)
     return listening
 
 
 def _ask(table: LineageTable, lives: list[Life], tally: Tally, took: list[float]) -> None:
-    """Ask for some of the latest containers, each at a moment of its life that has passed."""
+    """Ask for some of the latest containers, each at a moment of its life that is confirmed.
+
+    A gateway waits for that: it names nobody for sure before.
+    """
     for _ in range(min(_ASKED, len(lives))):
         life = lives[-1 - int(random.random() * min(len(lives), 4000))]
-        now = time.time()
-        at = random.uniform(life.start, min(life.end, now))
-        if at >= life.end:
+        if table.fresh_at < life.start:
             continue
+        at = random.uniform(life.start, min(life.end, table.fresh_at))
         before = time.perf_counter()
-        answer = table.attribute(life.ip, at, now)
+        answer = table.attribute(life.ip, at)
         took.append(time.perf_counter() - before)
         named = answer.binding.lifecycle_id if answer.binding is not None else ""
         tally.count(life, named, sure=answer.grade.certain())
@@ -238,7 +216,7 @@ def _ask_all(table: LineageTable, lives: list[Life]) -> Tally:
     tally, told = Tally(), table.fresh_at
     for life in lives:
         at = (life.start + min(life.end, told)) / 2
-        answer = table.attribute(life.ip, at, at)
+        answer = table.attribute(life.ip, at)
         named = answer.binding.lifecycle_id if answer.binding is not None else ""
         tally.count(life, named, sure=answer.grade.certain())
     if tally.first_wrong:

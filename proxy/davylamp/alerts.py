@@ -24,7 +24,8 @@ from davylamp.incidents.folding import subject
 SETTLE_SECONDS = 0.1
 """What is written at the same moment as the packet was judged is waited for this long."""
 PATIENCE_SECONDS = 3.0
-"""Longer than the table trusts what has not been confirmed, so that doubt shows in the grade."""
+"""A store that works confirms what it has about twice a second; one that is silent for so long does
+not."""
 CAPACITY = 10_000
 _TICK = 0.05
 _LAST_SECONDS = 1.0
@@ -109,10 +110,7 @@ class AlertDesk:
     def _pass_on(self) -> None:
         one = self._waiting.popleft()
         now = self._clock()
-        # Asked as of the end of our patience, also where it was cut short: what the store has not
-        # confirmed is stale then.
-        asked = max(now, one.opened + PATIENCE_SECONDS)
-        lineage = self._namer.attribute(one.alert, one.opened, asked).info()
+        lineage = self._namer.attribute(one.alert, one.opened).info()
         self._publish(self._book.file(msgspec.structs.replace(one.alert, lineage=lineage), now))
 
 

@@ -83,7 +83,7 @@ class Latecomers:
         while self._told and now - self._told[0].told > self._seconds:
             self._told.popleft()
         for one in self._told:
-            fresh = self._namer.attribute(one.alert, one.opened, now).info()
+            fresh = self._namer.attribute(one.alert, one.opened).info()
             if _better(one.who, fresh):
                 self._publish(_event(one, fresh, now))
                 one.who = fresh

@@ -155,13 +155,13 @@ def test_a_gateway_waits_a_little_and_asks_on(server: EmbeddedRedis) -> None:
             asked = time.time()
             await until(lambda: namer.settled(ALERT))
             assert time.time() - asked <= WAIT_SECONDS + 0.5
-            who = namer.attribute(ALERT, asked, asked)
+            who = namer.attribute(ALERT, asked)
             assert (who.grade, who.reason) == ("unknown", "the agent on w knows of no such flow")
             news.clear()
             publisher.heard_until(time.time())
             publisher.put((FLOW, whose()), time.time())
             await until(lambda: news)
-            assert "172.17.0.2" in namer.attribute(ALERT, asked, asked).reason
+            assert "172.17.0.2" in namer.attribute(ALERT, asked).reason
             ledger = HostLedger(StoreLedger(store), "w")
             hold = Binding(
                 ip="172.17.0.2",
@@ -172,7 +172,7 @@ def test_a_gateway_waits_a_little_and_asks_on(server: EmbeddedRedis) -> None:
             )
             table.apply(BindingChange(binding=await ledger.bind(hold)))
             table.confirm(time.time() + 60)
-            who = namer.attribute(ALERT, asked, asked)
+            who = namer.attribute(ALERT, asked)
             assert who.binding is not None
             assert (who.grade, who.binding.source) == ("observed", "agent:w")
             assert [each.ip for each in await ledger.held("docker")] == ["172.17.0.2"]

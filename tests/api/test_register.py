@@ -112,7 +112,7 @@ def test_an_alert_is_put_down_to_what_was_told(site: Site) -> None:
     now = time.time()
 
     def named() -> str:
-        found = site.table.attribute("10.0.0.9", now, now).info()
+        found = site.table.attribute("10.0.0.9", now).info()
         return f"{found.container} {found.run_id} {found.tool_call_id}"
 
     assert wait_until(lambda: named() == "box r t-1"), named()

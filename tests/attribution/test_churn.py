@@ -158,7 +158,7 @@ class Churn(RuleBasedStateMachine):
 def _sure(table: LineageTable, ip: str, at: float) -> str:
     """Return whom a snapshot names without a doubt, all news up to then having been read."""
     table.confirm(at)
-    answer = table.attribute(ip, at, at)
+    answer = table.attribute(ip, at)
     sure = answer.binding is not None and answer.grade.certain()
     return answer.binding.lifecycle_id if answer.binding is not None and sure else ""
 

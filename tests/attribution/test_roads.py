@@ -203,4 +203,4 @@ async def _seen(url: str, ips: set[str]) -> bool:
         loaded = await sync.wait_loaded(20)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    return loaded and all(table.attribute(ip, 15, 15).binding for ip in ips)
+    return loaded and all(table.attribute(ip, 15).binding for ip in ips)

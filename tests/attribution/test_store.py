@@ -321,11 +321,11 @@ def test_a_lifecycle_goes_by_all_its_ids(store: Store) -> None:
         table.apply(change)
     table.confirm(20)
     for ip in (IP, "fd00::7"):
-        answer = table.attribute(ip, 11.5, 20)
+        answer = table.attribute(ip, 11.5)
         assert answer.binding is not None
         assert (answer.binding.container_id, answer.binding.run_id) == ("c0ffee", "r")
         assert answer.info().tool_call_id == "t-1"
-        assert {c.tool_call_id for c in table.attribute(ip, 12.5, 20).candidates} == {"t-1", "t-2"}
+        assert {c.tool_call_id for c in table.attribute(ip, 12.5).candidates} == {"t-1", "t-2"}
     for subject in (first.lifecycle_id, "c0ffee@11"):
         found = store.run(ops.look_up(subject))
         assert found is not None
@@ -360,7 +360,7 @@ def test_a_call_is_of_who_held_the_address_then(store: Store) -> None:
     for change in store.run(ops.changes("0-0", 0.01, 1000)).changes:
         table.apply(change)
     table.confirm(40)
-    told = {ip: table.attribute(ip, 22.5, 40).info().tool_call_id for ip in (IP, "10.0.0.8")}
+    told = {ip: table.attribute(ip, 22.5).info().tool_call_id for ip in (IP, "10.0.0.8")}
     assert told == {IP: "of-b", "10.0.0.8": ""}
     assert store.run(ops.calls(["b@20"]))[0].ended == 30
     early = ToolCall(tool_call_id="early", lifecycle_id="", started=5)

@@ -50,9 +50,8 @@ def bind(store: Store, name: str, start: float) -> None:
 
 
 def holder(table: LineageTable, at: float | None = None) -> str:
-    """Say who holds the address, and how sure that is."""
-    now = time.time()
-    answer = table.attribute(IP, now if at is None else at, now)
+    """Say who holds the address then, or by the last confirmation, and how sure that is."""
+    answer = table.attribute(IP, table.fresh_at if at is None else at)
     return f"{answer.grade} {answer.binding.container if answer.binding else '-'}"
 
 
@@ -70,7 +69,7 @@ def test_it_loads_and_follows(server: EmbeddedRedis, store: Store) -> None:
         seen: list[Change] = []
         async with following(server.url, seen) as (table, sync):
             assert await sync.wait_loaded(10)
-            answer = table.attribute(IP, time.time(), time.time())
+            answer = table.attribute(IP, table.fresh_at)
             assert (answer.grade, answer.call and answer.call.tool) == (Grade.BOUND, "bash")
             bind(store, "b", time.time())
             await until(lambda: holder(table) == "bound b")
@@ -109,7 +108,7 @@ def test_a_stopped_redis_is_noticed_and_made_up_for(server: EmbeddedRedis) -> No
             assert holder(table) == "bound a"
             server.stop()
             await until(lambda: not sync.connected)
-            assert holder(table) == "stale a"
+            assert holder(table, time.time()) == "stale a"
             assert holder(table, start + 1) == "bound a"
             assert "does not answer" in sync.error
             await asyncio.to_thread(server.start)
@@ -132,7 +131,7 @@ def test_a_hung_redis_makes_answers_stale(server: EmbeddedRedis, store: Store) -
             assert server.pid is not None
             os.kill(server.pid, signal.SIGSTOP)
             try:
-                await until(lambda: holder(table) == "stale a")
+                await until(lambda: holder(table, time.time()) == "stale a")
             finally:
                 os.kill(server.pid, signal.SIGCONT)
             await until(lambda: holder(table) == "bound a")

@@ -25,7 +25,7 @@ class Scene:
     @property
     def alert(self) -> AlertEvent:
         """The alert as it is told by what is known now."""
-        who = self.table.attribute(ADDRESS, OPENED, self.clock.now).info()
+        who = self.table.attribute(ADDRESS, OPENED).info()
         return alert(incident_id="inc-1", lineage=who)
 
     def learn(self, *changes: Change) -> None:

@@ -14,8 +14,8 @@ class Namer(Protocol):
         """Tell whether waiting a little longer is of no use."""
         ...
 
-    def attribute(self, alert: AlertEvent, opened: float, now: float) -> Attribution:
-        """Say whose an alert is whose flow opened then, as known at ``now`` (epoch)."""
+    def attribute(self, alert: AlertEvent, opened: float) -> Attribution:
+        """Say whose an alert is whose flow opened then (epoch), by what is known now."""
         ...
 
 
@@ -29,6 +29,6 @@ class AddressNamer:
         """Tell that there is nothing to wait for."""
         return True
 
-    def attribute(self, alert: AlertEvent, opened: float, now: float) -> Attribution:
+    def attribute(self, alert: AlertEvent, opened: float) -> Attribution:
         """Say who held the source address when the flow opened."""
-        return self._table.attribute(alert.src_ip, opened, now)
+        return self._table.attribute(alert.src_ip, opened)

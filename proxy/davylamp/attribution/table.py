@@ -31,17 +31,15 @@ SHORT_ID = 12
 
 @dataclass(frozen=True, slots=True)
 class TableLimits:
-    """How much the table keeps (counts), and how long it trusts what it has (seconds).
+    """How much the table keeps (counts).
 
-    ``max_age``: while connected, a snapshot confirmed at most this long ago counts as current.
-    ``linger``: an address released at most this long ago is still attributed, as stale.
+    ``linger``: an address released at most so many seconds ago is still attributed, as stale.
     """
 
     addresses: int = 65_536
     bindings: int = 64
     lifecycles: int = 65_536
     calls: int = 512
-    max_age: float = 2.0
     linger: float = 60.0
 
 
@@ -142,8 +140,8 @@ class LineageTable:
             if binding.container_id[:SHORT_ID] in wanted and not binding.empty
         ]
 
-    def attribute(self, ip: str, at: float, now: float) -> Attribution:
-        """Say who held the address (canonical text) at a time, as known at ``now``.
+    def attribute(self, ip: str, at: float) -> Attribution:
+        """Say who held the address (canonical text) at a time, by what is known now.
 
         Asking again later about the same ``at`` can only improve the answer, once changes that
         were on their way have come in.
@@ -157,16 +155,16 @@ class LineageTable:
         if not held and last.valid_to is not None and at - last.valid_to > self._limits.linger:
             return Attribution(Grade.UNKNOWN, reason="its last holder had released it")
         last = self._completed(snapshot, last, at)
-        reason = self._doubt(last, at, now) if held else "its last holder had just released it"
+        reason = self._doubt(last, at) if held else "its last holder had just released it"
         running, complete = self._running(snapshot, last, at)
         if reason:
             return Attribution(Grade.STALE, last, None, running, reason)
         call = running[0] if complete and len(running) == 1 else None
         return Attribution(last.grade, last, call, () if call else running)
 
-    def _doubt(self, binding: Binding, at: float, now: float) -> str:
+    def _doubt(self, binding: Binding, at: float) -> str:
         """Return why the holder may have changed since the snapshot was confirmed, or ''."""
-        if at <= self._fresh_at or (self._live and now - self._fresh_at <= self._limits.max_age):
+        if at <= self._fresh_at:
             return "" if binding.grade.certain() else "its source was not sure"
         return "the lineage store has not confirmed it since"
 

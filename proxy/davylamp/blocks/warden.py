@@ -183,7 +183,7 @@ class Warden:
             del self._quarantines[name]
         for quarantine, addresses in self._quarantines.values():
             for ip in addresses:
-                holder = self._table.attribute(ip, now, now).binding
+                holder = self._table.attribute(ip, now).binding
                 if holder is None or quarantine.lifecycle_id not in holder.lifecycles:
                     continue
                 if holder.covers(now):

@@ -86,7 +86,7 @@ def _uid(peer: KubePeer, name: str) -> str:
 
 
 def _has_run(watched: Watched, ip: str, run: str) -> bool:
-    found = watched.table.attribute(ip, time.time(), time.time())
+    found = watched.table.attribute(ip, watched.table.fresh_at)
     return found.binding is not None and found.grade.certain() and found.binding.run_id == run
 
 

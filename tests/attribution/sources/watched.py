@@ -62,12 +62,11 @@ class Watched:
     def ask(self, ip: str, at: float) -> Attribution:
         """Ask as the gateway does: once lineage is known up to then, and has settled."""
         self.wait(lambda: self.table.fresh_at >= at + SETTLED)
-        return self.table.attribute(ip, at, time.time())
+        return self.table.attribute(ip, at)
 
     def holder(self, ip: str) -> str:
-        """Return the name of the container that has an address now, as far as is known."""
-        now = time.time()
-        found = self.table.attribute(ip, now, now)
+        """Return the name of the container that has an address, by what is confirmed."""
+        found = self.table.attribute(ip, self.table.fresh_at)
         return found.binding.container if found.binding and found.grade.certain() else ""
 
     def _state(self) -> str:

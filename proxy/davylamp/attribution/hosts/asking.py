@@ -69,15 +69,15 @@ class HostNamer:
         answered = question.chosen.translation is not None
         return answered or self._clock() - question.asked >= WAIT_SECONDS
 
-    def attribute(self, alert: AlertEvent, opened: float, now: float) -> Attribution:
+    def attribute(self, alert: AlertEvent, opened: float) -> Attribution:
         """Say whose an alert is; never surer than `observed` where a translation says so."""
         host = self._hosts.get(alert.src_ip)
         if host is None:
-            return self._plain.attribute(alert, opened, now)
+            return self._plain.attribute(alert, opened)
         chosen = self._question(alert).chosen
         if chosen.translation is None:
             return Attribution(Grade.UNKNOWN, reason=chosen.reason)
-        found = self._table.attribute(chosen.translation.address, opened, now)
+        found = self._table.attribute(chosen.translation.address, opened)
         if found.binding is None:
             address = chosen.translation.address
             return Attribution(Grade.UNKNOWN, reason=f"{address}: {found.reason}")
