@@ -43,7 +43,7 @@ _WRITERS = 4
 _ASKED = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Life:
     """The truth about one container: its name, its address, and when it held that."""
 

@@ -134,10 +134,13 @@ class Operations:
             stored = yield from self._stored(checked.ip)
             named = yield from self._named(stored.history, checked)
             history = stored.history.bind(named, int(now * 1000))
-            if (yield from self._commit(stored, history, now)):
-                hold = _outcome(history, named)
-                if history != stored.history:
-                    yield from self._gather_calls(hold, history)
+            hold = _outcome(history, named)
+            if history == stored.history:
+                return hold
+            others = self._others(hold, history)
+            done, *replies = yield (self._commit(stored, history, now), *self._asked(hold, others))
+            if done:
+                yield from self._gather_calls(hold, others, replies)
                 return hold
         raise LineageUnavailable(f"{checked.ip} is being changed by too many writers; try again")
 
@@ -156,7 +159,8 @@ class Operations:
             history = stored.history.release(named, at, int(now * 1000))
             if history == stored.history:
                 return False
-            if (yield from self._commit(stored, history, now)):
+            [done] = yield (self._commit(stored, history, now),)
+            if done:
                 return _spans(history) != _spans(stored.history)
         raise LineageUnavailable(f"{address} is being changed by too many writers; try again")
 
@@ -351,27 +355,38 @@ class Operations:
             ("ZRANGE", self.keys.past(ip), -self.keep.bindings, -1),
         )
 
-    def _gather_calls(self, hold: Binding, history: History) -> Operation[None]:
-        """Move to a lifecycle the calls that were said of it before it was known.
+    @staticmethod
+    def _others(hold: Binding, history: History) -> list[tuple[str, str]]:
+        """Return under which ids calls may have been said of a lifecycle before it was known.
 
-        They went to its container's last start, or to its address's last holder.
+        Each comes with the address by which such a call was named, "" for its container's name.
         """
         last = history.before(hold)
         by_address = (*(last.lifecycles if last else ()), _waiting_for(hold.ip))
         others = [(other, hold.ip) for other in by_address if other not in hold.lifecycles]
-        asked: list[Command] = []
+        return [*others, (_waiting_for(hold.container), "")] if hold.container else others
+
+    def _asked(self, hold: Binding, others: Sequence[tuple[str, str]]) -> Iterator[Command]:
+        """Yield what asks for the calls of those, and for the container's start before this one."""
+        for other, _ in others:
+            yield ("HVALS", self.keys.calls(other))
         if hold.container:
-            others.append((_waiting_for(hold.container), ""))
             before = f"({hold.valid_from!r}"
             by_name = self.keys.lifecycles(hold.container)
-            asked.append(("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1))
-        # Most binds move nothing; they pay for one question here, or two.
-        replies = yield [*asked, *(("HVALS", self.keys.calls(other)) for other, _ in others)]
-        yield from self._move_calls(others, replies[len(asked) :], hold)
-        named = {text(each) for each in replies[0]} if asked else set[str]()
+            yield ("ZREVRANGEBYSCORE", by_name, before, "-inf", "LIMIT", 0, 1)
+
+    def _gather_calls(
+        self, hold: Binding, others: Sequence[tuple[str, str]], replies: Sequence[Any]
+    ) -> Operation[None]:
+        """Move to a lifecycle the calls that were said of it before it was known.
+
+        They went to its container's last start, or to its address's last holder.
+        """
+        yield from self._move_calls(others, replies[: len(others)], hold)
+        named = [text(each) for some in replies[len(others) :] for each in some]
         if earlier := [(other, "") for other in named if other not in hold.lifecycles]:
-            replies = yield [("HVALS", self.keys.calls(other)) for other, _ in earlier]
-            yield from self._move_calls(earlier, replies, hold)
+            answers = yield [("HVALS", self.keys.calls(other)) for other, _ in earlier]
+            yield from self._move_calls(earlier, answers, hold)
 
     def _move_calls(
         self, others: Sequence[tuple[str, str]], replies: Sequence[Any], hold: Binding
@@ -396,13 +411,10 @@ class Operations:
             ("XADD", self.keys.changes, *limit, "*", "change", gone),
         )
 
-    def _commit(self, stored: _Stored, history: History, now: float) -> Operation[bool]:
-        if history == stored.history:
-            return True
-        history = history.trimmed(self.keep.bindings)
-        plan, names = self._plan(stored, history, now)
-        [done] = yield (_script(scripts.COMMIT, names, (model.encode(plan),)),)
-        return bool(done)
+    def _commit(self, stored: _Stored, history: History, now: float) -> Command:
+        """Return what replaces an address's history, and answers 0 where it has changed."""
+        plan, names = self._plan(stored, history.trimmed(self.keep.bindings), now)
+        return _script(scripts.COMMIT, names, (model.encode(plan),))
 
     def _plan(self, stored: _Stored, history: History, now: float) -> tuple[_Plan, list[str]]:
         keys, keep, ip = self.keys, self.keep, history.ip

@@ -19,6 +19,8 @@ from davylamp.errors import LineageUnavailable
 
 _BLOCK = 0.5
 _COUNT = 1_000
+_GATHER = 0.02
+"""Seconds that a stream which moves is left to gather: each read costs as much as ten changes."""
 _LOAD_BATCH = 64
 _RELOAD_AFTER = 30.0
 _BACKOFF_FIRST = 0.05
@@ -97,6 +99,8 @@ class LineageSync:
                 waited = 0.0 if read.last_id != position else _BLOCK
                 self._table.confirm(min(answered, asked + waited))
             position = read.last_id
+            if read.changes and not read.full:
+                await asyncio.sleep(_GATHER)
 
     async def _load(self) -> str:
         operations = self._store.operations
