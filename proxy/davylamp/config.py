@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from davylamp.errors import ConfigError
+from davylamp.errors import ConfigError, reason
 from davylamp.settings.layer import Layer
 from davylamp.settings.settle import Settled, settle
 from davylamp.settings.yamlfile import read_yaml
@@ -407,7 +407,7 @@ def yaml_layer(path: Path) -> Layer:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}; name a YAML file with --config") from error
+        raise ConfigError(f"{path}: {reason(error)}; name a YAML file with --config") from error
     return read_yaml(text, str(path))
 
 

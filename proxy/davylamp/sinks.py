@@ -6,7 +6,7 @@ from pathlib import Path
 import rich.console
 
 from davylamp.config import OtlpConfig, OutputConfig, SyslogConfig, WebhookConfig
-from davylamp.errors import ConfigError
+from davylamp.errors import ConfigError, reason
 from davylamp.events import ActionEvent, AlertEvent, LineageEvent, PackEvent, TlsEvent
 from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
@@ -147,4 +147,4 @@ def _read(path: str, key: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"{key}: {error}; name a file that can be read") from error
+        raise ConfigError(f"{key}: {path}: {reason(error)}; name another file") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from davylamp.api.client import client_of
 from davylamp.api.model import (
     FlowPage,
     FlowRecord,
@@ -19,7 +20,7 @@ from davylamp.api.model import (
 )
 from davylamp.errors import ConfigError
 from davylamp.events import LineageInfo
-from davylamp.top.asking import Look, QueueView, gateway_of, queues_of
+from davylamp.top.asking import Look, QueueView, queues_of
 from davylamp.top.picture import picture
 
 HOSTILE = "\x1b]0;owned\x07[bold]\x1b[2J\u202e\r\n[/]x"
@@ -114,4 +115,4 @@ def test_queues_are_read_from_the_exposition() -> None:
 def test_only_http_is_asked(url: str, tmp_path: Path) -> None:
     """A URL that is none is refused before a token is read."""
     with pytest.raises(ConfigError, match="--url"):
-        gateway_of(url, None, "", {"DAVYLAMP_API_TOKEN": "t"}, tmp_path)
+        client_of(url, None, "", {"DAVYLAMP_API_TOKEN": "t"}, tmp_path)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from davylamp.config import ApiConfig
-from davylamp.errors import ConfigError
+from davylamp.errors import ConfigError, reason
 from davylamp.keyfile import kept
 
 LEAST_CHARACTERS = 32
@@ -87,7 +87,7 @@ def _token(key: str, given: str, own: Path) -> str:
         try:
             raw = Path(given).read_bytes()
         except OSError as error:
-            raise ConfigError(f"{key}: {error}; name a file that can be read") from error
+            raise ConfigError(f"{key}: {given}: {reason(error)}; name another file") from error
     else:
         raw = kept(own, lambda: secrets.token_urlsafe(LEAST_CHARACTERS).encode() + b"\n")
     token = raw.strip().decode("ascii", "replace")

@@ -10,7 +10,7 @@ import yaml
 
 from davylamp.checks import cautions, faults
 from davylamp.config import GatewayConfig, settled, yaml_layer
-from davylamp.errors import ConfigError
+from davylamp.errors import ConfigError, reason
 from davylamp.settings.layer import Layer
 from davylamp.settings.reference import renewed, schema_of
 from davylamp.settings.settle import Settled
@@ -134,4 +134,4 @@ def reference(into: Path) -> None:
         page = into.read_text(encoding="utf-8")
         into.write_text(renewed(page, GatewayConfig), encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{into}: {error}") from error
+        raise ConfigError(f"{into}: {reason(error)}") from error

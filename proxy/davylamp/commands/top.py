@@ -2,15 +2,17 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
+from davylamp.api.client import client_of
 from davylamp.attribution.place import default_place
 from davylamp.attribution.render import print_view
 from davylamp.errors import ConfigError
-from davylamp.top.asking import gateway_of
+from davylamp.top.asking import look_at
 from davylamp.top.picture import picture
 from davylamp.top.screen import watch
 
@@ -49,13 +51,13 @@ def command(  # noqa: PLR0913 - click gives each option a parameter
     """Show flows, verdicts, queues and the pack of a gateway, as they are now."""
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    gateway = gateway_of(url, token_file, ca, os.environ, default_place().state.parent)
+    gateway = client_of(url, token_file, ca, os.environ, default_place().state.parent)
     if not once:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise ConfigError("top needs a terminal; --once prints one picture anywhere")
-        watch(gateway.look, every)
+        watch(partial(look_at, gateway), every)
         return
-    look = gateway.look(_ONCE_LINES)
+    look = look_at(gateway, _ONCE_LINES)
     if as_json:
         click.echo(msgspec.json.encode(look))
     else:

@@ -27,7 +27,7 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization.json import JSONSerializer
 
-from davylamp.errors import ConfigError, PackError
+from davylamp.errors import ConfigError, PackError, reason
 from davylamp.updates.archive import read_archive
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
@@ -307,7 +307,7 @@ def _read(file: Path) -> Metadata[Any]:
     try:
         return Metadata.from_bytes(file.read_bytes())
     except (OSError, RepositoryError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
+        raise ConfigError(f"{file}: cannot be read: {reason(error)}") from error
 
 
 def _write(file: Path, data: bytes) -> None:
