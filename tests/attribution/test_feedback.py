@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from davylamp.attribution.feedback import FeedbackOperations, RolloutVerdict
-from davylamp.attribution.operations import Operation
+from davylamp.attribution.operation import Operation
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import Store
 from davylamp.lineage import Client, LineageUnavailable

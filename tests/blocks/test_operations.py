@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.blocks.conftest import MakeAlert
 
-from davylamp.attribution.operations import Operation
+from davylamp.attribution.operation import Operation
 from davylamp.attribution.store import Store
 from davylamp.blocks.keys import BlockRetention
 from davylamp.blocks.model import EndpointBlock, EndpointChange, Quarantine, Report, encode

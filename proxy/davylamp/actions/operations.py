@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from davylamp.actions import model
 from davylamp.actions.keys import ActionKeys, ActionRetention
 from davylamp.actions.model import LASTING, Record, Status
-from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.operation import Operation
+from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import readable
 
 CLAIM = """

@@ -10,7 +10,8 @@ import msgspec
 
 from davylamp.attribution import model
 from davylamp.attribution.model import Binding, Grade, ToolCall
-from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.operation import Operation
+from davylamp.attribution.operations import Operations
 from davylamp.errors import ConfigError
 from davylamp.events import Struct
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 import msgspec
 
 from davylamp.attribution.keys import Keys
-from davylamp.attribution.operations import Operation, Operations
+from davylamp.attribution.operation import Operation
+from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import text
 from davylamp.events import Struct
 

@@ -20,7 +20,8 @@ from redis.retry import Retry
 from davylamp import events
 from davylamp.attribution.endpoint import Endpoint, Kind, Node, parse_url, shown_url
 from davylamp.attribution.keys import Keys
-from davylamp.attribution.operations import Command, Operation, Operations
+from davylamp.attribution.operation import Command, Operation
+from davylamp.attribution.operations import Operations
 from davylamp.attribution.place import default_url
 from davylamp.attribution.road import (
     CLUSTER_PREFIX,

@@ -12,7 +12,8 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from davylamp.attribution.operations import Operation, Operations, read_changes
+from davylamp.attribution.operation import Operation, read_changes
+from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import readable, text
 from davylamp.blocks import model
 from davylamp.blocks.keys import BlockKeys, BlockRetention, Table

@@ -15,7 +15,8 @@ from typing import Any, Self
 import msgspec
 
 from davylamp import events
-from davylamp.attribution.operations import Argument, Operation, Operations
+from davylamp.attribution.operation import Argument, Operation
+from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import text
 from davylamp.errors import LineageUnavailable
 from davylamp.incidents import folding, model

@@ -12,7 +12,8 @@ import msgspec
 
 from davylamp.attribution.hosts.model import Agent, Flow, Translation
 from davylamp.attribution.keys import Keys
-from davylamp.attribution.operations import Argument, Operation, Operations
+from davylamp.attribution.operation import Argument, Operation
+from davylamp.attribution.operations import Operations
 from davylamp.errors import ConfigError
 
 PUBLISH = """
