@@ -7,6 +7,7 @@ from rich.text import Text
 
 from davylamp.actions.model import Record, Status
 from davylamp.events import rfc3339
+from davylamp.inert import inert
 
 _STYLES = {
     Status.RUNNING: "yellow",
@@ -27,15 +28,15 @@ def listing(records: Iterable[Record]) -> Table:
         planned = one.planned
         table.add_row(
             Text(rfc3339(one.at)[:19].replace("T", " ") + "Z"),
-            _text(planned.incident_id),
+            _inert(planned.incident_id),
             Text(planned.kind),
-            _text(planned.container or planned.target),
+            _inert(planned.container or planned.target),
             Text(one.status, style=_STYLES[one.status]),
-            _text(one.outcome),
-            _text(f"gateway {one.gateway}"),
+            _inert(one.outcome),
+            _inert(f"gateway {one.gateway}"),
         )
     return table
 
 
-def _text(value: str) -> Text:
-    return Text("".join(one if one.isprintable() else "\ufffd" for one in value))
+def _inert(value: str) -> Text:
+    return Text(inert(value))

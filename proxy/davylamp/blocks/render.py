@@ -7,6 +7,7 @@ from rich.text import Text
 
 from davylamp.blocks.operations import Standing
 from davylamp.events import rfc3339
+from davylamp.inert import inert
 
 
 def listing(found: Iterable[Standing]) -> Table:
@@ -18,13 +19,13 @@ def listing(found: Iterable[Standing]) -> Table:
         block = one.block
         sure = f" ({block.confidence} %)" if block.confidence else ""
         table.add_row(
-            _text(block.endpoint),
-            _text(block.by or f"gateway {block.gateway}"),
-            _text(f"{block.reason}{sure}"),
-            _text(block.incident_id),
+            _inert(block.endpoint),
+            _inert(block.by or f"gateway {block.gateway}"),
+            _inert(f"{block.reason}{sure}"),
+            _inert(block.incident_id),
             moment(block.at),
             moment(block.until),
-            _text(f"{len(one.gateways)}: {', '.join(one.gateways)}" if one.gateways else "none"),
+            _inert(f"{len(one.gateways)}: {', '.join(one.gateways)}" if one.gateways else "none"),
         )
     return table
 
@@ -34,5 +35,5 @@ def moment(at: float) -> Text:
     return Text(rfc3339(at)[:19].replace("T", " ") + "Z")
 
 
-def _text(value: str) -> Text:
-    return Text("".join(one if one.isprintable() else "\ufffd" for one in value))
+def _inert(value: str) -> Text:
+    return Text(inert(value))

@@ -21,6 +21,7 @@ from davylamp.incidents.pcapfiles import joined
 from davylamp.incidents.questions import Wanted, alerts_of, whose
 from davylamp.incidents.reach import opened, user
 from davylamp.incidents.render import listing, view
+from davylamp.inert import inert
 
 NOT_FOUND = 1
 CHANGED = 3
@@ -222,7 +223,7 @@ def verify(
         click.echo(json.dumps({**told, "compared_with_store": not offline}))
     else:
         for fault in faults:
-            click.echo(f"changed: {_printable(fault)}")
+            click.echo(f"changed: {inert(fault)}")
         if not faults:
             against = "; the store was not asked" if offline else ", and the store agrees"
             click.echo(f"{file} is as it was exported{against}")
@@ -239,10 +240,6 @@ def _write(file: Path, bundle: Bundle, *, force: bool) -> None:
         raise ConfigError(f"{file} is there already; --force replaces it") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; name another with --output") from error
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def _not_found(ctx: click.Context, incident_id: str, *, as_json: bool) -> None:

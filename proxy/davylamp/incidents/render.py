@@ -10,6 +10,7 @@ from rich.text import Text
 from davylamp.events import AlertEvent
 from davylamp.incidents.folding import trace_ids
 from davylamp.incidents.model import Call, Incident, Level, Moment, Status
+from davylamp.inert import inert
 
 _STYLES = {
     Level.CRITICAL: "bold white on red",
@@ -44,10 +45,10 @@ def listing(incidents: Iterable[Incident]) -> Table:
             Text(one.id),
             _clock(one.last_seen),
             _level(one.severity),
-            _text(name or " ".join(one.sources)),
-            _text(who.run_id if who else ""),
-            _text(one.title),
-            _text(f"{first.name or first.ip} {first.port}{more}" if first else ""),
+            _inert(name or " ".join(one.sources)),
+            _inert(who.run_id if who else ""),
+            _inert(one.title),
+            _inert(f"{first.name or first.ip} {first.port}{more}" if first else ""),
             Text(str(one.alerts)),
             _state(one),
         )
@@ -76,14 +77,14 @@ def view(incident: Incident, alerts: Sequence[AlertEvent]) -> RenderableType:
 
 def _facts(incident: Incident) -> list[tuple[str, Text]]:
     who = incident.who
-    found: list[tuple[str, Text]] = [("what", _text(incident.title))]
+    found: list[tuple[str, Text]] = [("what", _inert(incident.title))]
     if who is not None and who.container:
-        found.append(("who", _text(f"{who.container}  {who.image}".rstrip())))
-    found.append(("address", _text(", ".join(incident.sources))))
+        found.append(("who", _inert(f"{who.container}  {who.image}".rstrip())))
+    found.append(("address", _inert(", ".join(incident.sources))))
     grade = who.grade if who else "unknown"
-    found.append(("how sure", _text(_SURENESS.get(grade, grade))))
+    found.append(("how sure", _inert(_SURENESS.get(grade, grade))))
     if who is not None and who.reason:
-        found.append(("", _text(who.reason)))
+        found.append(("", _inert(who.reason)))
     if who is not None:
         trace, span = trace_ids(who.traceparent)
         step = "" if who.step is None else str(who.step)
@@ -99,24 +100,24 @@ def _facts(incident: Incident) -> list[tuple[str, Text]]:
             ("lifecycle", who.lifecycle_id),
         ):
             if value:
-                found.append((name, _text(value)))
+                found.append((name, _inert(value)))
     if who is not None and not who.tool_call_id:
         one_of = f"one of the {len(incident.calls)} below" if incident.calls else "none on record"
-        found.append(("tool call", _text(f"NOT SURE: {one_of}")))
+        found.append(("tool call", _inert(f"NOT SURE: {one_of}")))
     found += [
-        ("to", _text(f"{place.ip} {place.port}  {place.name}  ({place.alerts} alerts)"))
+        ("to", _inert(f"{place.ip} {place.port}  {place.name}  ({place.alerts} alerts)"))
         for place in incident.destinations[:8]
     ]
     found += [
-        ("wallet", _text(f"{wallet.shown}  {wallet.coin}".rstrip())) for wallet in incident.wallets
+        ("wallet", _inert(f"{wallet.shown}  {wallet.coin}".rstrip())) for wallet in incident.wallets
     ]
     found += [("again", Text(line, style="bold")) for line in _again(incident)]
-    found.append(("done", _text(_done(incident))))
+    found.append(("done", _inert(_done(incident))))
     found.append(("pool got", _received(incident)))
-    found.append(("why " + incident.severity, _text("; ".join(incident.why))))
+    found.append(("why " + incident.severity, _inert("; ".join(incident.why))))
     if incident.resolution is not None and incident.status is Status.RESOLVED:
         said = incident.resolution
-        found.append(("resolved", _text(f"{said.timestamp} by {said.by}: {said.note}")))
+        found.append(("resolved", _inert(f"{said.timestamp} by {said.by}: {said.note}")))
     return found
 
 
@@ -127,7 +128,7 @@ def _again(incident: Incident) -> list[str]:
         what = "wallet" if one.kind == "wallet" else f"destination {one.value}"
         runs = f"; runs {', '.join(one.runs)}" if one.runs else ""
         earlier = ", ".join(one.incidents)
-        lines.append(_plain(f"{times} time this experiment, same {what} ({earlier}{runs})"))
+        lines.append(inert(f"{times} time this experiment, same {what} ({earlier}{runs})"))
     return lines
 
 
@@ -156,12 +157,12 @@ def _calls(calls: Sequence[Call]) -> Table:
         table.add_column(heading, overflow="fold")
     for one in calls:
         table.add_row(
-            _text(one.tool_call_id),
-            _text(one.tool),
+            _inert(one.tool_call_id),
+            _inert(one.tool),
             "" if one.step is None else str(one.step),
-            _text(one.trajectory_id),
-            _text(one.trace_id),
-            _text(one.span_id),
+            _inert(one.trajectory_id),
+            _inert(one.trace_id),
+            _inert(one.span_id),
             Text("yes", style="green") if one.sure else Text("maybe", style="yellow"),
         )
     return table
@@ -173,14 +174,22 @@ def _timeline(incident: Incident) -> Table:
         table.add_column(heading, overflow="fold")
     for one in incident.timeline[-_LAST_MOMENTS:]:
         table.add_row(
-            _clock(one.at), _text(one.what), _text(one.to), _outcome(one), _text(one.tool_call_id)
+            _clock(one.at),
+            _inert(one.what),
+            _inert(one.to),
+            _outcome(one),
+            _inert(one.tool_call_id),
+            _inert(one.what),
+            _inert(one.to),
+            _outcome(one),
+            _inert(one.tool_call_id),
         )
     return table
 
 
 def _outcome(moment: Moment) -> Text:
     if moment.by:
-        return _text(f"by {moment.by}")
+        return _inert(f"by {moment.by}")
     gone = " (went through)" if moment.delivered else ""
     return Text(f"{moment.action}{gone}", style="red" if moment.delivered else "")
 
@@ -196,10 +205,10 @@ def _evidence(alerts: Sequence[AlertEvent]) -> Table:
                 continue
             shown.add(one.signature_id)
             table.add_row(
-                _text(one.signature_id),
+                _inert(one.signature_id),
                 f"{alert.alert.confidence} %",
-                _text(one.direction),
-                _text(one.excerpt),
+                _inert(one.direction),
+                _inert(one.excerpt),
             )
     return table
 
@@ -215,13 +224,8 @@ def _state(incident: Incident) -> Text:
 
 
 def _clock(timestamp: str) -> Text:
-    return _text(timestamp[:23].replace("T", " ") + "Z")
+    return _inert(timestamp[:23].replace("T", " ") + "Z")
 
 
-def _text(value: str) -> Text:
-    return Text(_plain(value))
-
-
-def _plain(value: str) -> str:
-    """Return text that does nothing to a terminal: what a sandbox says may hold anything."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in value)
+def _inert(value: str) -> Text:
+    return Text(inert(value))

@@ -22,7 +22,8 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
-from davylamp.outputs.renderings.text import endpoint, printable
+from davylamp.inert import inert
+from davylamp.outputs.renderings.text import endpoint
 
 _STYLES = {
     Action.PASS: "green",
@@ -54,30 +55,30 @@ class ConsoleSink:
 def one_line(event: AnyEvent) -> Text:
     """Return the event as one line of text, with styles."""
     line = Text(no_wrap=True)
-    line.append(f"{printable(event.timestamp[11:19])}Z ", style="dim")
+    line.append(f"{inert(event.timestamp[11:19])}Z ", style="dim")
     match event:
         case AlertEvent():
             _alert(line, event)
         case LineageEvent():
             line.append("lineage ", style="cyan")
-            line.append(f"{printable(event.change)} ")
-            line.append(f"{printable(event.ip)} " if event.ip else "")
+            line.append(f"{inert(event.change)} ")
+            line.append(f"{inert(event.ip)} " if event.ip else "")
             line.append(describe(event.lineage))
         case TlsEvent():
             line.append("refused" if event.refusal else "diverted", style="cyan")
             source = _shown(event.src_ip, event.src_port)
             line.append(f" {source} > {_shown(event.dest_ip, event.dest_port)} ")
             refused = f"would not have our certificate: {event.refusal}"
-            line.append(printable(refused if event.refusal else event.diversion))
+            line.append(inert(refused if event.refusal else event.diversion))
         case PackEvent():
             bad = event.change in ("refused", "returned", "expired")
             line.append("pack    ", style="bold red" if bad else "cyan")
-            line.append(printable(f"{event.pack} {event.version} {event.change} {event.reason}"))
+            line.append(inert(f"{event.pack} {event.version} {event.change} {event.reason}"))
         case ActionEvent():
             action = event.action
             line.append("action  ", style="magenta")
-            line.append(printable(f"{action.kind} {action.status}: {action.outcome} "))
-            line.append(describe(event.lineage) if event.lineage else printable(action.target))
+            line.append(inert(f"{action.kind} {action.status}: {action.outcome} "))
+            line.append(describe(event.lineage) if event.lineage else inert(action.target))
         case StatsEvent():
             line.append("stats   ", style="dim")
             line.append(
@@ -106,7 +107,7 @@ def describe(lineage: LineageInfo) -> str:
     if lineage.candidates:
         parts.append(f"one of {len(lineage.candidates)} tool calls")
     parts.append(f"[{lineage.grade}]")
-    return printable(" ".join(parts))
+    return inert(" ".join(parts))
 
 
 def _alert(line: Text, event: AlertEvent) -> None:
@@ -117,14 +118,14 @@ def _alert(line: Text, event: AlertEvent) -> None:
         _shown(event.dest_ip, event.dest_port),
     )
     line.append(f"{source} > {target} ")
-    line.append(printable(event.alert.signature), style="bold")
+    line.append(inert(event.alert.signature), style="bold")
     if event.mining is not None:
         coin = f" {event.mining.coin}" if event.mining.coin else ""
-        line.append(printable(f" ({event.mining.dialect}{coin})"))
+        line.append(inert(f" ({event.mining.dialect}{coin})"))
     if event.lineage is not None:
         line.append(f"  {describe(event.lineage)}", style="cyan")
-    line.append(f"  {printable(event.alert.signature_id)}", style="dim")
+    line.append(f"  {inert(event.alert.signature_id)}", style="dim")
 
 
 def _shown(address: str, port: int) -> str:
-    return endpoint(printable(address), port)
+    return endpoint(inert(address), port)

@@ -21,9 +21,10 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
+from davylamp.inert import inert
 from davylamp.outputs.identity import event_id
 from davylamp.outputs.renderings.render import Render
-from davylamp.outputs.renderings.text import endpoint, printable, sentence
+from davylamp.outputs.renderings.text import endpoint, sentence
 
 LAST_SEQUENCE = 2_147_483_647  # section 7.3.1; the next is 1
 _VALUE = 128  # characters of a parameter that is not ours to bound
@@ -50,7 +51,7 @@ def message(event: AnyEvent, render: Render, header: Header, sequence: int, limi
     document = render(event)
     if len(start) + len(document) <= limit:
         return start + document
-    return (start + printable(sentence(event)).encode())[:limit]
+    return (start + inert(sentence(event)).encode())[:limit]
 
 
 def _start(event: AnyEvent, header: Header, sequence: int) -> bytes:
@@ -132,7 +133,7 @@ def _element(name: str, fields: dict[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     """Return a PARAM-VALUE: section 6.3.3 escapes three characters."""
-    shown = printable(value[:_VALUE])
+    shown = inert(value[:_VALUE])
     return shown.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from davylamp.api.model import FlowRecord
+from davylamp.inert import inert
 from davylamp.top.asking import Look
 
 _BAD = {"reject": "bold red", "drop": "bold red", "alert": "yellow", "pass": "dim"}
@@ -35,11 +36,11 @@ def _summary(look: Look) -> Text:
     health = look.health
     rules = health.rules
     line = Text()
-    line.append(f"davylamp {clean(health.version)}", "bold")
+    line.append(f"davylamp {inert(health.version)}", "bold")
     line.append(f"  {rules.mode}", "bold green" if rules.mode == "enforce" else "bold yellow")
     line.append(f"  {rules.exception_policy}  up {_span(health.uptime_seconds)}")
     line.append(f"  rules {_span(rules.age_seconds)}" if rules.age_seconds else "  no rules")
-    line.append(f"  pack {clean(health.pack.name)} {clean(health.pack.version)}")
+    line.append(f"  pack {inert(health.pack.name)} {inert(health.pack.version)}")
     line.append(f" ({health.pack.signatures} signatures)\n")
     line.append(f"lineage {health.lineage.addresses} addresses, ")
     fresh = health.lineage.confirmed_seconds
@@ -51,7 +52,7 @@ def _summary(look: Look) -> Text:
 
 def _problems(look: Look) -> Iterator[Text]:
     for one in look.health.problems:
-        yield Text(f"! {clean(one)}", "bold red")
+        yield Text(f"! {inert(one)}", "bold red")
 
 
 def _verdicts(look: Look) -> Text:
@@ -79,7 +80,7 @@ def _workers(look: Look) -> Table:
         )
         waits = ("", "", "") if queue is None else (queue.waiting, queue.limit, queue.dropped)
         cells = (worker.name, *counts, *waits, worker.restarts)
-        table.add_row(*(Text(clean(str(cell))) for cell in cells), style=style)
+        table.add_row(*(Text(inert(str(cell))) for cell in cells), style=style)
     return table
 
 
@@ -96,16 +97,11 @@ def _flows(flows: tuple[FlowRecord, ...], kept: int) -> RenderableType:
         cells = (one.at[11:19], one.action, one.src_ip, names, to, one.what)
         table.add_row(
             *(
-                Text(clean(cell), _BAD.get(one.action, "") if n == 1 else "")
+                Text(inert(cell), _BAD.get(one.action, "") if n == 1 else "")
                 for n, cell in enumerate(cells)
             )
         )
     return table
-
-
-def clean(text: str) -> str:
-    """Replace what is not printable, so that a name cannot write where it likes."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _rate(look: Look) -> str:

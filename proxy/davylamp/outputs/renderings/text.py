@@ -75,8 +75,3 @@ def _tls(event: TlsEvent) -> str:
 def endpoint(address: str, port: int) -> str:
     """Return address and port as a URL's authority has them."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def printable(text: str) -> str:
-    """Return the text with U+FFFD for what a terminal or a reader of lines would act on."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
