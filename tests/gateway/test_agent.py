@@ -75,10 +75,10 @@ class Worker:
             known = wait_until(lambda: store._execute([("GET", key)])[0], 15)
         assert known, self.log.read_text()
 
-    def end(self) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the agent; return its exit status."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(how)
         return self.process.wait(15)
 
     def translate(self, container: str, port: int, to: int) -> None:
@@ -130,11 +130,19 @@ class Worker:
         assert len({one.container for one in names()}) == 1
         return names()[-1]
 
+    def unknown(self, container: str, port: int, source: int) -> None:
+        """Mine where no agent watches: nobody is named, and the reason says which agent is gone."""
+        self.translate(container, port, source)
+        self.mine(container, port)
+        who = self.told(1, port, source)[-1]
+        assert (who.grade, who.container) == ("unknown", "")
+        assert "worker-1" in who.reason
+
 
 def test_who_mines_behind_a_hosts_address_is_named(dockerd: Dockerd, build: Build) -> None:
     """Two at once at one pool, a port that goes to the other, and honest ignorance without it."""
     world = build(mode="observe")
-    world.pool(3333, 3334, 3335, families=(4,))
+    world.pool(3333, 3334, 3335, 3336, families=(4,))
     worker = Worker(dockerd, world)
     ids: dict[str, str] = {}
     with worker.cabled(), Client(world.gateway.lineage_url) as trainer:
@@ -170,11 +178,10 @@ def test_who_mines_behind_a_hosts_address_is_named(dockerd: Dockerd, build: Buil
             assert [each.ip for each in dossier.bindings] == [f"worker-1/{inner}"]
             assert dossier.incidents
             assert worker.end() == 0, worker.log.read_text()
-            worker.translate(ids["one"], 3335, 41004)
-            worker.mine(ids["one"], 3335)
-            who = worker.told(1, 3335, 41004)[-1]
-            assert (who.grade, who.container) == ("unknown", "")
-            assert "worker-1" in who.reason
+            worker.unknown(ids["one"], 3335, 41004)
+            worker.start()
+            assert worker.end(signal.SIGKILL) == -signal.SIGKILL
+            worker.unknown(ids["one"], 3336, 41005)
         finally:
             for made in ids.values():
                 dockerd.remove(made)
