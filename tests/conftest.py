@@ -22,7 +22,7 @@ from davylamp.lab.state import LabDirectory, directories
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
-_LAB_ROOMS = tuple(f"tests/{room}/" for room in ("gateway", "enforcement", "lab", "demo", "bench"))
+_GATEWAY_ROOMS = ("tests/gateway/", "tests/demo/", "tests/bench/")
 
 
 def pytest_configure() -> None:
@@ -34,8 +34,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class OneLab(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
-    """Has one worker run what needs a lab, one test after the other; all else a file at a time.
+class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
+    """Has one worker run every test with a gateway, one after the other; all else a file at a time.
 
     What two gateways say of one machine's time, side by side, is about the machine; and a file's
     tests share servers that take seconds to start.
@@ -43,12 +43,12 @@ class OneLab(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "lab" if file.startswith(_LAB_ROOMS) else file
+        return "gateway" if file.startswith(_GATEWAY_ROOMS) else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneLab:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneGateway:
     """Say how tests are spread over workers."""
-    return OneLab(config, log)
+    return OneGateway(config, log)
 
 
 @pytest.fixture(scope="session")
