@@ -35,3 +35,7 @@ class EngineError(DavylampError):
 
 class ActionRefused(DavylampError):  # noqa: N818 - what it is
     """What was to be done about an incident cannot be, now or later; the caller notes it."""
+
+
+class TakeoverFailed(DavylampError):  # noqa: N818 - what it is
+    """A gateway cannot take another's place; the one that is at work goes on."""
