@@ -137,7 +137,7 @@ class Gateway:
                 tasks.append(asyncio.create_task(self._keep_leading()))
                 stack.push_async_callback(_cancelled, tasks[-1])
                 tasks.append(asyncio.create_task(interception.run()))
-                stack.push_async_callback(interception.stop)
+                stack.push_async_callback(self._stop_proxies, interception)
             await self._until_ready(workers, interception, tasks)
             if self._elder is None:
                 stack.callback(self._release_kernel)
@@ -323,6 +323,12 @@ class Gateway:
         taken = self._handing.taken
         await asyncio.gather(*(one.drain() if taken else one.stop() for one in workers))
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_proxies(self, interception: Interception) -> None:
+        """End the proxies, at once or, where others have what comes now, after what is open."""
+        if self._handing.taken:
+            await interception.drain()
+        await interception.stop()
 
     def _release_kernel(self) -> None:
         if not self._config.rules.keep_on_exit and not self._handing.taken:
