@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-from davylamp.workers.orders import AnswerRecord, PackOrder, decode_order
+from davylamp.workers.orders import AnswerRecord, DrainOrder, PackOrder, decode_order
 
 _PATIENCE_SECONDS = 2.0
 _PIECE = 1 << 16
@@ -54,9 +54,12 @@ class Answers:
                 asyncio.get_running_loop().remove_reader(self._end.fileno())
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for answer in map(decode_order, lines):
-            if not isinstance(answer, AnswerRecord):
-                self._obey(answer)
-                continue
-            future = self._waiting.get(answer.number)
-            if future is not None and not future.done():
-                future.set_result(answer.bound)
+            match answer:
+                case AnswerRecord():
+                    future = self._waiting.get(answer.number)
+                    if future is not None and not future.done():
+                        future.set_result(answer.bound)
+                case DrainOrder():
+                    pass  # nothing waits in a queue of ours
+                case _:
+                    self._obey(answer)

@@ -37,6 +37,10 @@ class ActionRefused(DavylampError):  # noqa: N818 - what it is
     """What was to be done about an incident cannot be, now or later; the caller notes it."""
 
 
+class TakeoverFailed(DavylampError):  # noqa: N818 - what it is
+    """A gateway cannot take another's place; the one that is at work goes on."""
+
+
 def reason(error: Exception) -> str:
     """Return why a file could not be read, for a message that names the file already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -2,6 +2,9 @@
 
 Order of starting: workers bind their queues, then the rules that fill the queues go in, so that no
 packet is queued for nobody. Order of ending: the rules go first, unless they are to be kept.
+
+One that takes another's place (`davylamp.takeover`) starts so beside it, lays its rules over the
+other's, and opens what only one may have once the other has ended.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from davylamp import __version__
 from davylamp.api.board import Board
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
@@ -41,6 +45,12 @@ from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.sinks import sinks_of
 from davylamp.sources import sources_of
+from davylamp.systemd import Notifier
+from davylamp.takeover.handing import HandingOver
+from davylamp.takeover.launch import Launch
+from davylamp.takeover.seat import beside, seat_of
+from davylamp.takeover.taking import TakingOver
+from davylamp.takeover.words import Here
 from davylamp.wiring import ruleset_of, source_of, store_of, with_inside
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
@@ -48,6 +58,7 @@ from davylamp.workers.supervised import Supervised
 from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
+_LOAD_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +66,19 @@ logger = logging.getLogger(__name__)
 class Gateway:
     """One gateway in this network namespace."""
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, elder: TakingOver | None = None) -> None:
         """Check everything that can be checked before anything is touched.
 
-        Raises ConfigError or PackError with what to change.
+        ``elder`` is the gateway at work whose place this one is to take. Raises ConfigError or
+        PackError with what to change.
         """
+        self._elder = elder
+        if elder is not None:
+            config = beside(config, elder.here.seat)
         self._kernel = Kernel(ruleset_of(config))
         self._config = config = with_inside(config)
         check(config)
-        self._place = _place_of(config)
+        self._place = place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
         self._store = AsyncStore(config.lineage.redis or self._place.url)
         self._incidents = IncidentOperations.beside(self._store.operations)
@@ -74,6 +89,12 @@ class Gateway:
         namer = HostNamer(self._table, self._store, time.time)
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
+        self._redis_due = asyncio.Event()
+        self._response: Response | None = None
+        self._notifier = Notifier()
+        self._handing = HandingOver(
+            self._place.gateway, self._here(), self._kernel, self._succeeded
+        )
         self._ports: asyncio.Queue[frozenset[int]] = asyncio.Queue()
         self._packs = PackKeeper(
             config, store_of(config), source_of(config) if config.signatures else None
@@ -81,17 +102,12 @@ class Gateway:
         self._brief = Brief(config=config, pack=self._packs.source)
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; raise KernelError if the kernel or a worker refuses."""
-        self._listen_to_signals()
-        spool = _spool_of(self._config, self._place)
-        fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
-        book = MetricsBook(fanout.counters)
+        """Run until SIGTERM or SIGINT, or until another gateway has this one's place.
 
+        Raises KernelError if the kernel or a worker refuses, and TakeoverFailed if the other does.
+        """
+        self._listen_to_signals()
         relay = self._relay
-        given = self._config, self._kernel, self._store, self._table, spool
-        self._response = response = Response(*given, relay.publish)
-        takers = book.count, fanout.publish, self._board.take, response.take, self._packs.heard
-        relay.hand_to(*takers)
 
         def on_event(worker: str, event: AnyEvent | PackReply) -> None:
             if isinstance(event, PackReply):
@@ -103,54 +119,89 @@ class Gateway:
         interception = self._interception(on_event)
         members: list[Member] = [*workers, *(interception.workers if interception else ())]
         switchover = Switchover(members)
-        async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(self._packs.held())
-            stack.push_async_callback(response.close)
-            stack.push_async_callback(fanout.close)
-            stack.push_async_callback(self._store.close)
-            stack.callback(self._stop_redis)
-            processes = (*workers, *(interception.workers if interception else ()))
-            health = Health(self._config, self._packs, self._kernel, self._table, processes)
-            await self._serve(stack, book, health)
+        processes = (*workers, *(interception.workers if interception else ()))
+        health = Health(self._config, self._packs, self._kernel, self._table, processes)
+        async with contextlib.AsyncExitStack() as outlets, contextlib.AsyncExitStack() as stack:
+            outlets.push_async_callback(self._store.close)
+            outlets.callback(self._stop_redis)
+            if self._elder is None:
+                await self._open(outlets, health)
+            else:
+                stack.callback(self._elder.close)
             lineage = asyncio.create_task(self._keep_lineage())
             stack.push_async_callback(_cancelled, lineage)
-            stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
             stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
-            stack.push_async_callback(_stop_all, workers, tasks)
+            stack.push_async_callback(self._stop_workers, workers, tasks)
             if interception is not None:
                 tasks.append(asyncio.create_task(self._keep_leading()))
                 stack.push_async_callback(_cancelled, tasks[-1])
                 tasks.append(asyncio.create_task(interception.run()))
-                stack.push_async_callback(interception.stop)
+                stack.push_async_callback(self._stop_proxies, interception)
             await self._until_ready(workers, interception, tasks)
-            stack.callback(self._release_kernel)
-            await asyncio.to_thread(self._kernel.apply)
-            tasks.append(asyncio.create_task(response.run()))
+            if self._elder is None:
+                stack.callback(self._release_kernel)
+                await asyncio.to_thread(self._kernel.apply)
+            else:
+                await self._take_over(self._elder)
+                stack.callback(self._release_kernel)
+                await self._open(outlets, health)
+            assert self._response is not None
+            tasks.append(asyncio.create_task(self._response.run()))
             stack.push_async_callback(_cancelled, tasks[-1])
             logger.info("ready: %s", self._summary())
             tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
             stack.push_async_callback(_cancelled, tasks[-1])
-            with health.told(self._summary()):
+            await stack.enter_async_context(self._handing.listening())
+            with health.told(self._summary(), self._notifier):
                 await self._until_end(tasks)
             logger.info("ending")
+        self._handing.release()
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
+        loop.add_signal_handler(signal.SIGUSR2, Launch().begin)
 
-    async def _serve(
-        self, stack: contextlib.AsyncExitStack, book: MetricsBook, health: Health
-    ) -> None:
-        """Open what others ask us on, until the stack ends."""
+    async def _take_over(self, elder: TakingOver) -> None:
+        """Put our rules over the other's, and wait until it has let go of all that was its."""
+        if not await self._sync.wait_loaded(_LOAD_SECONDS):
+            logger.warning("lineage is not loaded; taking over without")
+        await asyncio.to_thread(elder.take, self._kernel, self._here())
+        logger.info("taken over from davylamp %s; it ends now", elder.here.version)
+        await asyncio.to_thread(elder.wait_released)
+        self._redis_due.set()
+
+    def _here(self) -> Here:
+        return Here(version=__version__, seat=seat_of(self._config), layout=self._kernel.layout)
+
+    def _succeeded(self, pid: int) -> None:
+        """Another gateway has our place: end, and leave the rules to it."""
+        logger.info("another gateway has taken over (pid %d)", pid)
+        self._notifier.succeeded_by(pid)
+        self._ending.set()
+
+    async def _open(self, stack: contextlib.AsyncExitStack, health: Health) -> None:
+        """Open what only one gateway may have, and what others ask us on, until the stack ends."""
+        stack.enter_context(self._packs.held())
+        spool = _spool_of(self._config, self._place)
+        given = self._config, self._kernel, self._store, self._table, spool
+        self._response = response = Response(*given, self._relay.publish)
+        stack.push_async_callback(response.close)
+        fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
+        stack.push_async_callback(fanout.close)
+        book = MetricsBook(fanout.counters)
         book.follow(health.vitals)
+        takers = book.count, fanout.publish, self._board.take, response.take, self._packs.heard
+        self._relay.hand_to(*takers)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
             await stack.enter_async_context(serving(listen, book.exposition, health.wrong))
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
+        stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
 
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(
@@ -191,6 +242,7 @@ class Gateway:
             await asyncio.to_thread(self._kernel.lead_to, await self._ports.get())
 
     async def _deliver(self, line: bytes) -> None:
+        assert self._response is not None
         event = decode(line)
         await self._store.record(event)
         match event:
@@ -215,7 +267,8 @@ class Gateway:
     def _learn(self, change: Change) -> None:
         """Tell whoever follows lineage of a change."""
         self._board.learn(change)
-        self._response.heard(change)
+        if self._response is not None:
+            self._response.heard(change)
         self._relay.heard()
 
     async def _keep_sources(self) -> None:
@@ -235,7 +288,9 @@ class Gateway:
                 if str(error) != said:
                     said = str(error)
                     logger.error("lineage is not available: %s", said)  # noqa: TRY400 - no trace
-            await asyncio.sleep(_REDIS_WATCH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._redis_due.wait(), _REDIS_WATCH_SECONDS)
+            self._redis_due.clear()
 
     def _stop_redis(self) -> None:
         if self._embedded is not None:
@@ -261,8 +316,22 @@ class Gateway:
         for task in done:
             task.result()
 
+    async def _stop_workers(
+        self, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
+    ) -> None:
+        """End all workers, at once or, where others have what comes now, after what waits."""
+        taken = self._handing.taken
+        await asyncio.gather(*(one.drain() if taken else one.stop() for one in workers))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_proxies(self, interception: Interception) -> None:
+        """End the proxies, at once or, where others have what comes now, after what is open."""
+        if self._handing.taken:
+            await interception.drain()
+        await interception.stop()
+
     def _release_kernel(self) -> None:
-        if not self._config.rules.keep_on_exit:
+        if not self._config.rules.keep_on_exit and not self._handing.taken:
             self._kernel.remove()
 
     def _summary(self) -> str:
@@ -287,12 +356,8 @@ async def _all_ready(workers: list[WorkerProcess], interception: Interception | 
         await interception.ready()
 
 
-async def _stop_all(workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]) -> None:
-    await asyncio.gather(*(worker.stop() for worker in workers))
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _place_of(config: GatewayConfig) -> Place:
+def place_of(config: GatewayConfig) -> Place:
+    """Return where a gateway keeps its private store, and meets its successor."""
     if config.state_dir:
         return place_under(Path(config.state_dir).absolute())
     return default_place()

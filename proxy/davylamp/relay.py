@@ -5,6 +5,7 @@ else goes straight on.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from davylamp.alerts import AlertDesk
@@ -13,6 +14,8 @@ from davylamp.attribution.table import LineageTable
 from davylamp.events import AlertEvent, AnyEvent, LineageEvent, StatsEvent, TlsEvent
 from davylamp.latecomers import Latecomers
 
+_EARLY = 10_000
+
 type Taker = Callable[[AnyEvent], None]
 
 
@@ -20,7 +23,7 @@ class Relay:
     """Takes events from workers, and hands each that is told to every taker, in their order.
 
     ``clock`` gives seconds since the epoch. ``late_seconds`` after it was told an alert may still
-    be attributed better.
+    be attributed better. What is told before anybody takes it is kept for who comes, up to a bound.
     """
 
     def __init__(
@@ -31,16 +34,23 @@ class Relay:
         late_seconds: float,
     ) -> None:
         self._takers: list[Taker] = []
+        self._early: deque[AnyEvent] = deque(maxlen=_EARLY)
         self._namer = namer
         self._desk = AlertDesk(table, namer, self.publish, clock)
         self._late = Latecomers(namer, self.publish, clock, late_seconds)
 
     def hand_to(self, *takers: Taker) -> None:
-        """Have these take what is told from now on, too."""
+        """Have these take what is told from now on, and what nobody took so far."""
         self._takers += takers
+        early, self._early = self._early, deque(maxlen=_EARLY)
+        for event in early:
+            for taker in takers:
+                taker(event)
 
     def publish(self, event: AnyEvent) -> None:
         """Tell an event."""
+        if not self._takers:
+            self._early.append(event)
         for taker in self._takers:
             taker(event)
         match event:

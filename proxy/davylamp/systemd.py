@@ -7,7 +7,7 @@ live (sd_watchdog_enabled(3)). Where nobody asked, nothing is sent.
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _FIRST_DESCRIPTOR = 3
 
@@ -17,6 +17,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
+        self._successor = 0
         self.watchdog_seconds = _watchdog(environment) if self._address else 0.0
         """How long systemd waits for :meth:`alive` before it ends us; 0: it does not wait."""
 
@@ -36,8 +37,13 @@ class Notifier:
         """Say that the service is ending in good order."""
         self._send("STOPPING=1")
 
+    def succeeded_by(self, pid: int) -> None:
+        """Say which process is the service from now on, and no more: the rest it says itself."""
+        self._send(f"MAINPID={pid}")
+        self._successor = pid
+
     def _send(self, message: str) -> None:
-        if not self._address:
+        if not self._address or self._successor:
             return
         # An address that begins with @ is in the abstract namespace: its first byte is zero.
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -64,6 +70,21 @@ def handed_over(name: str, environment: Mapping[str, str] = os.environ) -> socke
     descriptor = _FIRST_DESCRIPTOR + names.index(name)
     os.set_inheritable(descriptor, False)
     return socket.socket(fileno=descriptor)
+
+
+def inheritance(
+    words: Sequence[str], environment: Mapping[str, str] = os.environ
+) -> tuple[list[str], tuple[int, ...]]:
+    """Return how to start another process that is to have systemd's sockets, and which they are.
+
+    They must be named by that process's own number, which only that process knows: a shell sets it
+    and then becomes the command. Without sockets the command is as it was.
+    """
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
+        return list(words), ()
+    become = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"]
+    return [*become, *words], tuple(range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)))
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:

@@ -4,11 +4,12 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.enforcement.wires import FOUR, SPEC, Gateway, Wire
+from tests.enforcement.wires import FOUR, SPEC, Addresses, Gateway, Wire
 
 from davylamp.capture.nfqueue import NfQueue
 from davylamp.decision import Block, Fate
@@ -212,3 +213,29 @@ def test_fate_of_a_flow_older_than_accounting(wire: Wire, gateway: Gateway) -> N
     assert flow.server.recv(6) == b"benign"
     assert flow.server.recv(6)
     assert gateway.packets("sampled") == 1
+
+
+def test_another_gateway_takes_the_queue_over(
+    wire: Wire, gateway: Gateway, ends: Addresses
+) -> None:
+    """What waits for the old one's verdict gets it, what comes goes to the new; the sets stay."""
+    flow = wire.connect(wire.listen(ends, 443), ends)
+    sandbox, outside = ends.packed
+    gateway.sets.block(Block(Proto.TCP, sandbox, outside, 4444), 60)
+    flow.client.sendall(b"before")
+    with wire.inside("g"), NfQueue(7) as other:
+        while not gateway.queue.counters().waiting:
+            time.sleep(0.01)
+        new = Kernel(replace(SPEC, first_queue=7))
+        assert new.layout == gateway.kernel.layout
+        new.renew()
+        gateway.judge(Fate.ACCEPT)
+        assert flow.server.recv(100) == b"before"
+        flow.client.sendall(b"after")
+        while not (found := other.receive(2.0))[-1].captured.endswith(b"after"):
+            pass  # it says b"before" again where it waited for long
+        other.verdict(found[-1].packet_id, Fate.ACCEPT, found[-1].mark)
+        other.flush()
+        assert flow.server.recv(100) == b"after"
+        assert [one.block.resp_port for one in gateway.sets.blocked()] == [4444]
+    assert len([line for line in left_behind(wire) if "NFQUEUE" in line]) == 4

@@ -13,6 +13,7 @@ from urllib.parse import quote
 STATE_VARIABLE = "DAVYLAMP_STATE"
 URL_VARIABLE = "DAVYLAMP_LINEAGE_URL"
 _SOCKET = "lineage.sock"
+_GATEWAY = "gateway.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Place:
     def socket(self) -> Path:
         """The Unix socket of the store."""
         return self.runtime / _SOCKET
+
+    @property
+    def gateway(self) -> Path:
+        """The Unix socket on which a gateway meets its successor."""
+        return self.runtime / _GATEWAY
 
     @property
     def url(self) -> str:

@@ -7,10 +7,12 @@ from davylamp.errors import KernelError
 _CHAIN = """table inet davylamp_check {{
   {set}
   chain c {{
-    type filter hook forward priority filter; policy accept;
     {rule}
   }}
 }}
+"""
+"""The chain is on no hook. One that is put on a hook, if only for a check, is taken off it again,
+and then the kernel drops every packet that waits in any queue: another gateway may be at work.
 """
 
 _LIMIT_SET = "set s { typeof ct id . ct direction; flags dynamic,timeout; timeout 9s; size 64; }"

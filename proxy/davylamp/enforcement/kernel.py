@@ -4,6 +4,7 @@ What is put there outlives this process on purpose: a gateway that is killed lea
 what the exception policy says. Taking them out is a decision of the caller's.
 """
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ from davylamp.enforcement.features import detect
 from davylamp.enforcement.memory import commands_that_restore
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.programs import nft
-from davylamp.enforcement.ruleset import iptables_rules, nft_text, proxies_text, removal_text
+from davylamp.enforcement.ruleset import (
+    iptables_rules,
+    layout_text,
+    nft_text,
+    proxies_text,
+    removal_text,
+    renewal_text,
+)
 from davylamp.enforcement.spec import Features, RulesetSpec
 
 _ACCOUNTING = Path("/proc/sys/net/netfilter/nf_conntrack_acct")
@@ -48,19 +56,34 @@ class Kernel:
         hold stays for what was left of its time (:mod:`.memory`). Raises KernelError, and then
         leaves an earlier ruleset as it was.
         """
-        self._account()
-        if not self.features.native_queue:
-            for family in self._families():
-                iptables.put_first(family, iptables_rules(self.spec), self.spec.comment)
+        self._put_queues()
         with self.sets() as sets:
             steering = self.spec.steering is not None
             elements = commands_that_restore(sets, self.spec.table, steering=steering)
         text = nft_text(self.spec, self.features, elements, self._listening)
-        nft("--file", "-", stdin=text)
-        self._applied = True
-        self.applied_at = time.time()
-        if self.features.native_queue:
-            self._remove_iptables()
+        self._commit(text)
+
+    def renew(self) -> None:
+        """Put the ruleset in force over another of the same :attr:`layout`, which judges now.
+
+        No packet meets neither, none that waits in a queue is dropped, and the sets are as they
+        were: packets go from one gateway's queues to the other's. Raises KernelError as
+        :meth:`apply` does; then they may be on their way to our queues already.
+        """
+        text = renewal_text(self.spec, self.features, self._listening)
+        nft("--check", "--file", "-", stdin=text)
+        self._put_queues()
+        self._commit(text)
+
+    @property
+    def layout(self) -> str:
+        """What two rulesets must have in common for one to :meth:`renew` the other."""
+        text = layout_text(self.spec, self.features)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def leave(self) -> None:
+        """Write nothing more into chains that are to be another gateway's."""
+        self._applied = False
 
     def lead_to(self, listening: frozenset[int]) -> None:
         """Lead new connections to these proxies from now on, or as soon as there is a ruleset."""
@@ -89,6 +112,19 @@ class Kernel:
     def sets(self) -> KernelSets:
         """Open the table's sets, for blocking while packets run."""
         return KernelSets(self.spec.table)
+
+    def _put_queues(self) -> None:
+        self._account()
+        if not self.features.native_queue:
+            for family in self._families():
+                iptables.put_first(family, iptables_rules(self.spec), self.spec.comment)
+
+    def _commit(self, text: str) -> None:
+        nft("--file", "-", stdin=text)
+        self._applied = True
+        self.applied_at = time.time()
+        if self.features.native_queue:
+            self._remove_iptables()
 
     def _account(self) -> None:
         """Have conntrack count packets; flows it does not count are sampled from the start."""

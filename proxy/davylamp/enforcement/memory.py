@@ -17,6 +17,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "blocked": ("address", "address", "proto", "port"),
         "endpoints": ("address", "proto", "port"),
+        "suspects": ("address", "address", "port", "port"),
         "quarantined": ("address",),
         "trusted": ("address", "address"),
         "shared": ("address",),
@@ -24,7 +25,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "opened": ("address", "address", "port"),
     }
 )
-_ALWAYS = ("blocked", "endpoints", "quarantined")
+_ALWAYS = ("blocked", "endpoints", "suspects", "quarantined")
 _VERSIONS = ((4, 4), (6, 16))
 
 

@@ -56,6 +56,8 @@ sent from quarantine."""
 
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
+_HEAD = "type "
+"""What a chain's own line begins with, if it is on a hook; no rule does."""
 _MAX_ELEMENTS = 65536
 _BUCKET_LIFE = "60s"
 _OPENING_LIFE, _STARTS_LIFE = "3600s", "3660s"
@@ -76,28 +78,35 @@ def nft_text(
     ``elements`` are more commands, run in the same transaction. ``listening`` are the ports of
     proxies that listen.
     """
-    chains = (
-        _chain("enqueue", *_enqueue(spec, features)),
-        _chain("recall", *_recall(spec, features)),
-        _chain("refuse", *_refuse()),
-        _chain("barred", *_barred()),
-        _chain("sample", *_sample(spec, features)),
-        _chain("look", *_look(spec)),
-        _chain("carrying", *cleared.carrying(features)),
-        *((_chain("beginning", *cleared.beginning(spec)),) if _has_triggers(features) else ()),
-        _chain("cleared", *cleared.cleared(features)),
-        *((_chain("opening", *_opening()),) if _knows_starts(spec, features) else ()),
-        _chain("streams", *_streams(spec, features)),
-        _chain("datagrams", *_datagrams(spec)),
-        _chain("judge", *_judge(spec)),
-        *_steering(spec, features, listening),
-        _chain("forward", *_forward(spec)),
-        _chain("save", *_save(spec)),
-        _chain("after", *_after(spec)),
-    )
+    chains = (_chain(name, *rules) for name, rules in _chains(spec, features, listening))
     body = "".join((*_counters(spec), *_sets(spec, features), *chains))
     commands = "".join(f"{element}\n" for element in elements)
     return f"{removal_text(spec)}table inet {spec.table} {{\n{body}}}\n{commands}"
+
+
+def layout_text(spec: RulesetSpec, features: Features) -> str:
+    """Return the table without its rules: counters, sets and chains.
+
+    Two rulesets with the same one may follow each other by :func:`renewal_text`.
+    """
+    heads = (
+        _chain(name, *(rule for rule in rules if rule.startswith(_HEAD)))
+        for name, rules in _chains(spec, features, ())
+    )
+    body = "".join((*_counters(spec), *_sets(spec, features), *heads))
+    return f"table inet {spec.table} {{\n{body}}}\n"
+
+
+def renewal_text(spec: RulesetSpec, features: Features, listening: Iterable[int] = ()) -> str:
+    """Return input for ``nft -f -`` that changes a table's rules and nothing else of it.
+
+    What the sets hold stays, and so does what waits in queues: the kernel drops all of that when a
+    chain leaves its hook, as it does with a table that is replaced.
+    """
+    chains = tuple(_chains(spec, features, listening))
+    flushed = "".join(f"flush chain inet {spec.table} {name}\n" for name, _ in chains)
+    body = "".join(_chain(name, *rules) for name, rules in chains)
+    return f"{layout_text(spec, features)}{flushed}table inet {spec.table} {{\n{body}}}\n"
 
 
 def removal_text(spec: RulesetSpec) -> str:
@@ -148,6 +157,31 @@ def _knows_starts(spec: RulesetSpec, features: Features) -> bool:
     return spec.drop_invalid and features.inner_header and features.flow_limits
 
 
+def _chains(
+    spec: RulesetSpec, features: Features, listening: Iterable[int]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield every chain's name and rules; one that is named in another's comes before that."""
+    yield "enqueue", tuple(_enqueue(spec, features))
+    yield "recall", tuple(_recall(spec, features))
+    yield "refuse", tuple(_refuse())
+    yield "barred", tuple(_barred())
+    yield "sample", tuple(_sample(spec, features))
+    yield "look", tuple(_look(spec))
+    yield "carrying", tuple(cleared.carrying(features))
+    if _has_triggers(features):
+        yield "beginning", tuple(cleared.beginning(spec))
+    yield "cleared", tuple(cleared.cleared(features))
+    if _knows_starts(spec, features):
+        yield "opening", tuple(_opening())
+    yield "streams", tuple(_streams(spec, features))
+    yield "datagrams", tuple(_datagrams(spec))
+    yield "judge", tuple(_judge(spec))
+    yield from _steering(spec, features, listening)
+    yield "forward", tuple(_forward(spec))
+    yield "save", tuple(_save(spec))
+    yield "after", tuple(_after(spec))
+
+
 def _chain(name: str, *rules: str) -> str:
     return f"  chain {name} {{\n{''.join(f'    {rule}\n' for rule in rules)}  }}\n"
 
@@ -183,18 +217,19 @@ def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
             yield f"  set {name} {{ typeof {key}; {flags} {size} }}\n"
 
 
-def _steering(spec: RulesetSpec, features: Features, listening: Iterable[int]) -> Iterator[str]:
+def _steering(
+    spec: RulesetSpec, features: Features, listening: Iterable[int]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     if spec.steering is None:
         return
-    yield _chain("deny", *steering.deny())
-    yield _chain("answers", *steering.answers(spec))
-    yield _chain("around", *steering.around(spec.steering))
-    yield _chain("proxies", *steering.proxies(spec, spec.steering, features, listening))
-    yield _chain("way", *steering.way(spec.steering, features))
-    yield _chain(
-        "steer", "type nat hook prerouting priority dstnat; policy accept;", *_from(spec, "way")
-    )
-    yield _chain("guard", *steering.guard(spec.steering))
+    yield "deny", tuple(steering.deny())
+    yield "answers", tuple(steering.answers(spec))
+    yield "around", tuple(steering.around(spec.steering))
+    yield "proxies", tuple(steering.proxies(spec, spec.steering, features, listening))
+    yield "way", tuple(steering.way(spec.steering, features))
+    hook = "type nat hook prerouting priority dstnat; policy accept;"
+    yield "steer", (hook, *_from(spec, "way"))
+    yield "guard", tuple(steering.guard(spec.steering))
 
 
 def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:

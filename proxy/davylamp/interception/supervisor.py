@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import importlib.util
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from davylamp.enforcement.nftset import KernelSets
 from davylamp.errors import ConfigError, KernelError
 from davylamp.events import AnyEvent, StatsEvent
 from davylamp.interception.ca import ensure
+from davylamp.interception.connections import connections_to
 from davylamp.interception.process import MitmproxyWorker
 from davylamp.interception.records import BlockRecord, QuestionRecord, Record
 from davylamp.policy import Mode
 from davylamp.workers.orders import AnswerRecord, Brief, PackReply
 
 _TIDY_SECONDS = 3600.0
+_DRAIN_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +93,15 @@ class Interception:
             tidying.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tidying
+
+    async def drain(self) -> None:
+        """Wait a while for the connections that are open to end; no new ones are led here."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        # The kernel tells nobody.
+        while (count := connections_to(self.ports)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+        if count:
+            logger.warning("%d connections through the proxies are broken off", count)
 
     async def stop(self) -> None:
         """End every worker, and wait until it is gone."""

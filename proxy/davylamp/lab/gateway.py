@@ -53,25 +53,45 @@ class LabGateway:
         """The URL of the gateway's own lineage store."""
         return f"unix://{self.directory / 'state' / 'run' / 'lineage.sock'}"
 
-    def start(self) -> Self:
-        """Start the gateway and wait until it is ready; raise KernelError with its log if not."""
+    def start(self, *options: str) -> Self:
+        """Start the gateway and wait until it is ready; raise KernelError with its log if not.
+
+        ``options`` are more words for its command line.
+        """
+        self.process = self._start(*options)
+        return self
+
+    def take_over(self, *options: str) -> int:
+        """Have a new gateway, configured as is said now, take this one's place.
+
+        Returns the old one's exit status; raises KernelError as :meth:`start` does, and then the
+        old one is this gateway still.
+        """
+        assert self.process is not None
+        old, self.process = self.process, self._start("--take-over", *options)
+        return old.wait(STOP_SECONDS)
+
+    def _start(self, *options: str) -> "subprocess.Popen[bytes]":
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(yaml.safe_dump(self.configuration))
+        words = ["-m", "davylamp", "gateway", "--config", str(self.config_file), *options]
         with self._log.open("ab") as log:
             begin = log.tell()
-            self.process = self._lab.popen(
+            process = self._lab.popen(
                 GATEWAY,
-                [sys.executable, "-m", "davylamp", "gateway", "--config", str(self.config_file)],
+                [sys.executable, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         deadline = time.monotonic() + READY_SECONDS
         while b"INFO: ready" not in self._log.read_bytes()[begin:]:
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
                 raise KernelError(f"the gateway did not start:\n{self.log()}")
             time.sleep(0.02)
-        return self
+        return process
 
     def stop(self) -> int:
         """End the gateway in good order and return its exit status."""

@@ -57,6 +57,8 @@ class InlineWorker(Worker):
                     for decision, captured in consequences:
                         self.carry_out(decision, captured, now)
                 self.housekeeping(now)
+                if self.draining and not packets and not queue.counters().waiting:
+                    self.stop()
         self.close()
 
     def capture_counters(self) -> dict[str, int]:

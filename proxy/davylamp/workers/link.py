@@ -11,7 +11,7 @@ from collections import deque
 import msgspec
 
 from davylamp.events import Event, encode
-from davylamp.workers.orders import AnswerRecord, Brief, PackOrder, decode_order
+from davylamp.workers.orders import AnyOrder, Brief, decode_order
 
 BACKLOG = 10_000
 _PIECE = 1 << 16
@@ -56,7 +56,7 @@ class EventLink:
                 return
             self._partial = line[sent:]
 
-    def orders(self) -> tuple[PackOrder | AnswerRecord, ...]:
+    def orders(self) -> tuple[AnyOrder, ...]:
         """Return the orders that came; ``lost`` tells after it whether the supervisor is gone.
 
         What comes is the supervisor's, and is believed.

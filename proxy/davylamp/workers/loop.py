@@ -28,7 +28,7 @@ from davylamp.wiring import limits_of, networks_of, policy_of, steering_of
 from davylamp.workers.changing import PackChange
 from davylamp.workers.evidence import EvidenceFolder
 from davylamp.workers.link import EventLink
-from davylamp.workers.orders import AnswerRecord, Brief
+from davylamp.workers.orders import AnswerRecord, Brief, DrainOrder
 
 _SUSPECT_SECONDS = 60.0
 _HOUSEKEEPING_SECONDS = 1.0
@@ -78,6 +78,8 @@ class Worker:
         self._next_housekeeping = self._next_orders = 0.0
         self._next_stats = self._began + config.outputs.stats_seconds
         self._stopping = False
+        self.draining = False
+        """Whether to end as soon as nothing waits."""
 
     def stop(self) -> None:
         """End after the packets in hand."""
@@ -157,8 +159,13 @@ class Worker:
             return
         self._next_orders = now + _ORDERS_SECONDS
         for order in self.link.orders():
-            if not isinstance(order, AnswerRecord):
-                self._change.take(order)
+            match order:
+                case AnswerRecord():
+                    pass  # only a mitmproxy worker asks
+                case DrainOrder():
+                    self.draining = True
+                case _:
+                    self._change.take(order)
         self._change.poll()
         if self.link.lost:
             self.stop()

@@ -51,20 +51,29 @@ class DropOrder(Order, frozen=True, kw_only=True, tag="drop"):
     """Forget the prepared pack."""
 
 
+class DrainOrder(Order, frozen=True, kw_only=True, tag="drain"):
+    """End once nothing waits any more: another process gets what comes from now on."""
+
+    number: int = 0
+
+
 class AnswerRecord(Order, frozen=True, kw_only=True, tag="answer"):
     """To a mitmproxy worker: whether the name in its question of that number was given out."""
 
     bound: bool
 
 
+type AnyOrder = PackOrder | DrainOrder | AnswerRecord
 type PackOrder = PrepareOrder | ReportOrder | SwitchOrder | DropOrder
 
-_orders = msgspec.json.Decoder(PrepareOrder | ReportOrder | SwitchOrder | DropOrder | AnswerRecord)
+_orders = msgspec.json.Decoder(
+    PrepareOrder | ReportOrder | SwitchOrder | DropOrder | DrainOrder | AnswerRecord
+)
 
 
-def decode_order(line: bytes) -> PackOrder | AnswerRecord:
+def decode_order(line: bytes) -> AnyOrder:
     """Read one line of the gateway's; raise msgspec.DecodeError on anything else."""
-    order: PackOrder | AnswerRecord = _orders.decode(line)
+    order: AnyOrder = _orders.decode(line)
     return order
 
 

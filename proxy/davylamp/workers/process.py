@@ -14,8 +14,11 @@ import msgspec
 from davylamp.events import AnyEvent
 from davylamp.updates.loading import PackSource
 from davylamp.workers.link import LINE_LIMIT
-from davylamp.workers.orders import Brief, PackOrder, PackReply, decode_said
+from davylamp.workers.orders import Brief, DrainOrder, PackOrder, PackReply, decode_said
 from davylamp.workers.supervised import Supervised
+
+_DRAIN_SECONDS = 10.0
+"""A worker judges twenty thousand packets a second, and a queue holds 8,192."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,17 @@ class WorkerProcess(Supervised):
     def use(self, source: PackSource) -> None:
         """Begin with this pack from the next start on."""
         self._brief = msgspec.structs.replace(self._brief, pack=source)
+
+    async def drain(self) -> None:
+        """Have it end once it has judged all that waits; end it if that takes too long."""
+        self._stopping = True
+        if self._process is None or self._writer is None or not self.ready.is_set():
+            await self.stop()
+            return
+        self._writer.write(msgspec.json.encode(DrainOrder()) + b"\n")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _DRAIN_SECONDS)
+        await self.stop()
 
     async def _once(self) -> int:
         ours, theirs = socket.socketpair()

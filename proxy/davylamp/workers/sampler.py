@@ -36,6 +36,8 @@ class Sampler(Worker):
                 for packet in packets:
                     self._look(packet.captured, packet.timestamp or now)
                 self.housekeeping(now)
+                if self.draining and not packets:
+                    self.stop()
         self.close()
 
     def capture_counters(self) -> dict[str, int]:
