@@ -15,7 +15,6 @@ from tests.docs.blocks import Command
 ENDLESS = {
     "davylamp gateway": "INFO: ready",
     "davylamp lab exec outside -- python3 -m http.server": "Serving HTTP",
-    "davylamp lab exec gateway -- tcpdump": "listening on",
 }
 _STATUS = re.compile(r"# .*\bexit status (\d)")
 _END = "\x1e"
