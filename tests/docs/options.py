@@ -13,6 +13,8 @@ _BETWEEN = re.compile(r"[\[\]…]|\.\.\.$")  # usage notation: [--json], a `…`
 
 def calls(words: list[str]) -> Iterator[list[str]]:
     """Return the arguments of every call of davylamp among a shell's words."""
+    if words[:1] in (["kubectl"], ["helm"]):  # to these it is the name of a thing
+        return
     for index, word in enumerate(words):
         if word == "davylamp" and words[index + 1 :]:
             end = (at for at, each in enumerate(words) if at > index and _END.fullmatch(each))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def load(text: str, file: Path) -> None:
         rendered = run("kubectl", "kustomize", str(overlay))
         assert document["images"][0]["newName"] in rendered
         assert _WATCHED.strip() in rendered
+    elif text.startswith("# helm: "):
+        file.write_text(text)
+        helm = str(Path(sys.prefix) / "bin" / "helm")
+        run(
+            helm, "template", "x", str(ROOT / "deploy" / "helm" / "davylamp"), "--values", str(file)
+        )
     elif isinstance(document, list):
         parse_vectors(text.encode(), file.name)
     elif "when" in document:
