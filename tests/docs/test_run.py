@@ -7,7 +7,7 @@ import pytest
 from tests.docs.blocks import PAGES, ROOT, Command, blocks
 from tests.docs.conftest import Stage
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 # What Python examples leave to their reader.
 _PYTHON = "run_the_tool = lambda: None\n"
