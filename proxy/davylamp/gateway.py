@@ -9,8 +9,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from davylamp.api.board import Board
 from davylamp.api.server import serving_api
@@ -39,6 +40,7 @@ from davylamp.outputs.fanout import FanOut
 from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
+from davylamp.routes import RouteWatch
 from davylamp.sinks import sinks_of
 from davylamp.sources import sources_of
 from davylamp.wiring import ruleset_of, source_of, store_of, with_inside
@@ -70,6 +72,7 @@ class Gateway:
         self._table = LineageTable()
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
+        self._routes = RouteWatch(self._kernel)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
         namer = HostNamer(self._table, self._store, time.time)
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
@@ -110,27 +113,26 @@ class Gateway:
             stack.push_async_callback(self._store.close)
             stack.callback(self._stop_redis)
             processes = (*workers, *(interception.workers if interception else ()))
-            health = Health(self._config, self._packs, self._kernel, self._table, processes)
+            health = Health(
+                self._config, self._packs, self._kernel, self._table, self._routes, processes
+            )
             await self._serve(stack, book, health)
-            lineage = asyncio.create_task(self._keep_lineage())
-            stack.push_async_callback(_cancelled, lineage)
-            stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
-            stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
+            _attended(stack, self._keep_lineage())
+            _attended(stack, self._keep_sources())
+            _attended(stack, relay.run())
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(_stop_all, workers, tasks)
             if interception is not None:
-                tasks.append(asyncio.create_task(self._keep_leading()))
-                stack.push_async_callback(_cancelled, tasks[-1])
+                tasks.append(_attended(stack, self._keep_leading()))
                 tasks.append(asyncio.create_task(interception.run()))
                 stack.push_async_callback(interception.stop)
             await self._until_ready(workers, interception, tasks)
             stack.callback(self._release_kernel)
             await asyncio.to_thread(self._kernel.apply)
-            tasks.append(asyncio.create_task(response.run()))
-            stack.push_async_callback(_cancelled, tasks[-1])
+            tasks.append(_attended(stack, response.run()))
+            tasks.append(_attended(stack, self._routes.run()))
             logger.info("ready: %s", self._summary())
-            tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
-            stack.push_async_callback(_cancelled, tasks[-1])
+            tasks.append(_attended(stack, self._packs.watch(switchover, relay.publish)))
             with health.told(self._summary()):
                 await self._until_end(tasks)
             logger.info("ending")
@@ -148,7 +150,9 @@ class Gateway:
         book.follow(health.vitals)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
-            await stack.enter_async_context(serving(listen, book.exposition, health.wrong))
+            await stack.enter_async_context(
+                serving(listen, book.exposition, health.wrong, health.noted)
+            )
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
 
@@ -162,6 +166,7 @@ class Gateway:
             book=book,
             board=self._board,
             rules=self._kernel,
+            routes=self._routes,
             processes=processes,
             followed=self._sources.health.values(),
             clock=time.time,
@@ -272,6 +277,15 @@ class Gateway:
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
             f"pack {self._packs.title}"
         )
+
+
+def _attended(
+    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
+    """Start a task that the stack's end cancels."""
+    task = asyncio.create_task(work)
+    stack.push_async_callback(_cancelled, task)
+    return task
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
