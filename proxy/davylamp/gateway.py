@@ -12,8 +12,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from davylamp import __version__
 from davylamp.api.board import Board
@@ -43,6 +44,7 @@ from davylamp.outputs.fanout import FanOut
 from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
+from davylamp.routes import RouteWatch
 from davylamp.sinks import sinks_of
 from davylamp.sources import sources_of
 from davylamp.systemd import Notifier
@@ -85,6 +87,7 @@ class Gateway:
         self._table = LineageTable()
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
+        self._routes = RouteWatch(self._kernel)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
         namer = HostNamer(self._table, self._store, time.time)
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
@@ -120,7 +123,9 @@ class Gateway:
         members: list[Member] = [*workers, *(interception.workers if interception else ())]
         switchover = Switchover(members)
         processes = (*workers, *(interception.workers if interception else ()))
-        health = Health(self._config, self._packs, self._kernel, self._table, processes)
+        health = Health(
+            self._config, self._packs, self._kernel, self._table, self._routes, processes
+        )
         async with contextlib.AsyncExitStack() as outlets, contextlib.AsyncExitStack() as stack:
             outlets.push_async_callback(self._store.close)
             outlets.callback(self._stop_redis)
@@ -128,14 +133,12 @@ class Gateway:
                 await self._open(outlets, health)
             else:
                 stack.callback(self._elder.close)
-            lineage = asyncio.create_task(self._keep_lineage())
-            stack.push_async_callback(_cancelled, lineage)
-            stack.push_async_callback(_cancelled, asyncio.create_task(relay.run()))
+            _attended(stack, self._keep_lineage())
+            _attended(stack, relay.run())
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             stack.push_async_callback(self._stop_workers, workers, tasks)
             if interception is not None:
-                tasks.append(asyncio.create_task(self._keep_leading()))
-                stack.push_async_callback(_cancelled, tasks[-1])
+                tasks.append(_attended(stack, self._keep_leading()))
                 tasks.append(asyncio.create_task(interception.run()))
                 stack.push_async_callback(self._stop_proxies, interception)
             await self._until_ready(workers, interception, tasks)
@@ -147,11 +150,10 @@ class Gateway:
                 stack.callback(self._release_kernel)
                 await self._open(outlets, health)
             assert self._response is not None
-            tasks.append(asyncio.create_task(self._response.run()))
-            stack.push_async_callback(_cancelled, tasks[-1])
+            tasks.append(_attended(stack, self._response.run()))
+            tasks.append(_attended(stack, self._routes.run()))
             logger.info("ready: %s", self._summary())
-            tasks.append(asyncio.create_task(self._packs.watch(switchover, relay.publish)))
-            stack.push_async_callback(_cancelled, tasks[-1])
+            tasks.append(_attended(stack, self._packs.watch(switchover, relay.publish)))
             await stack.enter_async_context(self._handing.listening())
             with health.told(self._summary(), self._notifier):
                 await self._until_end(tasks)
@@ -198,10 +200,12 @@ class Gateway:
         self._relay.hand_to(*takers)
         if self._config.metrics.listen:
             listen = self._config.metrics.listen
-            await stack.enter_async_context(serving(listen, book.exposition, health.wrong))
+            await stack.enter_async_context(
+                serving(listen, book.exposition, health.wrong, health.noted)
+            )
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
-        stack.push_async_callback(_cancelled, asyncio.create_task(self._keep_sources()))
+        _attended(stack, self._keep_sources())
 
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(
@@ -213,6 +217,7 @@ class Gateway:
             book=book,
             board=self._board,
             rules=self._kernel,
+            routes=self._routes,
             processes=processes,
             followed=self._sources.health.values(),
             clock=time.time,
@@ -341,6 +346,15 @@ class Gateway:
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
             f"pack {self._packs.title}"
         )
+
+
+def _attended(
+    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
+    """Start a task that the stack's end cancels."""
+    task = asyncio.create_task(work)
+    stack.push_async_callback(_cancelled, task)
+    return task
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

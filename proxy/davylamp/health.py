@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from davylamp import netlink
 from davylamp.api.sight import Packs
@@ -11,6 +12,7 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
+from davylamp.routes import RouteWatch
 from davylamp.systemd import Notifier
 from davylamp.workers.supervised import Supervised
 
@@ -22,18 +24,20 @@ _GRACE_SECONDS = 5.0
 class Health:
     """Asks the parts of a gateway how they are, whenever somebody wants to know."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it asks
         self,
         config: GatewayConfig,
         packs: Packs,
         kernel: Kernel,
         table: LineageTable,
+        routes: RouteWatch,
         processes: Sequence[Supervised],
     ) -> None:
         self._config = config
         self._packs = packs
         self._kernel = kernel
         self._table = table
+        self._routes = routes
         self.processes = processes
 
     def vitals(self) -> Vitals:
@@ -49,6 +53,7 @@ class Health:
             lineage_live=self._table.live,
             lineage_fresh_at=max(self._table.fresh_at, 0.0),
             rules_applied_at=self._kernel.applied_at,
+            connections=asdict(self._routes.total),
         )
 
     def wrong(self) -> str:
@@ -56,6 +61,10 @@ class Health:
         if not self._kernel.applied_at:
             return "the rules are not in force yet"
         return self.unfit(time.monotonic())
+
+    def noted(self) -> str:
+        """Say what is wrong around a gateway that is well itself: to start it again is no help."""
+        return self._routes.problem
 
     def unfit(self, now: float) -> str:
         """Say which process is gone or silent at a monotonic time; empty while all work."""

@@ -47,6 +47,13 @@ class Rules:
     applied_at: float = field(default_factory=lambda: time.time() - 60)
 
 
+@dataclass
+class Routes:
+    """Roads on which both halves of connections come by."""
+
+    problem: str = ""
+
+
 class Site:
     """A served API in a thread of its own, so that any client can talk to it."""
 
@@ -57,6 +64,7 @@ class Site:
         self.workers[0].ready.set()
         self.workers[1].ready.set()
         self.docker = Health("docker", connected=True)
+        self.routes = Routes()
         self.board = Board(time.time)
         self.book = MetricsBook(lambda: {"file.written": 3})
         self.table = LineageTable()
@@ -135,6 +143,7 @@ class Site:
                 book=self.book,
                 board=self.board,
                 rules=Rules(),
+                routes=self.routes,
                 processes=self.workers,
                 followed=[self.docker],
                 clock=time.time,

@@ -229,7 +229,7 @@ def test_pages_go_through_all_of_them_once(site: Site) -> None:
 
 
 def test_health_says_what_is_wrong(site: Site) -> None:
-    """All is well at first; a dead worker and a source that is not followed are named."""
+    """All is well at first; a dead worker, a source not followed and bad roads are named."""
     filled(site)
     health = ask(site, "GET", "/api/v1/health").json
     assert health["ok"], health
@@ -239,10 +239,12 @@ def test_health_says_what_is_wrong(site: Site) -> None:
     assert health["sources"][1]["name"] == "trainer"
     site.workers[0].alive = False
     site.docker.failed("no such socket")
+    site.routes.problem = "asymmetric routes: ..."
     health = ask(site, "GET", "/api/v1/health").json
     assert health["problems"] == [
         "queue-40 is not running",
         "lineage source docker is not following: no such socket",
+        "asymmetric routes: ...",
     ]
     assert not health["ok"]
 

@@ -5,14 +5,17 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import redis
 from redis.crc import key_slot
 from redis.exceptions import RedisError
+
+from davylamp.attribution.server import find_server
 
 SERVICE = "lineage"
 SLOT = key_slot(b"{davylamp}:")
@@ -223,6 +226,19 @@ class ClusterWorld:
         """End every process."""
         for one in self.servers:
             one.kill()
+
+
+def running[W: SentinelWorld | ClusterWorld](kind: type[W], directory: Path) -> Iterator[W]:
+    """Run one for as long as a fixture lasts, or skip where there is no redis-server."""
+    program = find_server()
+    if program is None:
+        pytest.skip("no redis-server is installed")
+    world = kind(program, directory)
+    try:
+        world.start()
+        yield world
+    finally:
+        world.stop()
 
 
 def events_of(server: Server, key: str) -> Sequence[str]:

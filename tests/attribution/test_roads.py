@@ -10,10 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.attribution.conftest import MakeAlert
-from tests.attribution.redis_world import ClusterWorld, SentinelWorld, Server, events_of, until
+from tests.attribution.redis_world import (
+    ClusterWorld,
+    SentinelWorld,
+    Server,
+    events_of,
+    running,
+    until,
+)
 
 from davylamp.attribution.model import Binding
-from davylamp.attribution.server import find_server
 from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
@@ -29,32 +35,15 @@ COUNTS = [pytest.param(1_500), pytest.param(20_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture
-def program() -> Path:
-    """Give the redis-server to run."""
-    found = find_server()
-    if found is None:
-        pytest.skip("no redis-server is installed")
-    return found
-
-
-@pytest.fixture
-def sentinels(program: Path, tmp_path: Path) -> Iterator[SentinelWorld]:
+def sentinels(tmp_path: Path) -> Iterator[SentinelWorld]:
     """Run a master, a replica and three Sentinels."""
-    yield from _running(SentinelWorld(program, tmp_path))
+    yield from running(SentinelWorld, tmp_path)
 
 
 @pytest.fixture
-def cluster(program: Path, tmp_path: Path) -> Iterator[ClusterWorld]:
+def cluster(tmp_path: Path) -> Iterator[ClusterWorld]:
     """Run a Cluster of three masters and three replicas."""
-    yield from _running(ClusterWorld(program, tmp_path))
-
-
-def _running[W: World](world: W) -> Iterator[W]:
-    try:
-        world.start()
-        yield world
-    finally:
-        world.stop()
+    yield from running(ClusterWorld, tmp_path)
 
 
 async def _stream_through(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attribution.redis_world import ClusterWorld, running
 from tests.gateway.redisserver import Server
 from tests.gateway.world import World
 
@@ -64,6 +65,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     if made.process.poll() is None:
         made.process.send_signal(signal.SIGCONT)
         made.kill()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterWorld]:
+    """Run a Redis Cluster of three masters with a replica each, on this host's loopback."""
+    yield from running(ClusterWorld, tmp_path)
 
 
 @pytest.fixture

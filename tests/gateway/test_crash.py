@@ -29,19 +29,6 @@ def fetch(world: World, host: str) -> bool:
     return done.returncode == 0
 
 
-def children(world: World) -> dict[str, int]:
-    """Return the gateway's workers by name, and their pids."""
-    assert world.gateway.process is not None
-    main = world.gateway.process.pid
-    found = {}
-    for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        if "davylamp.workers" in words:
-            at = words.index("davylamp.workers")
-            found[f"{words[at + 1]}-{words[at + 2]}"] = int(pid)
-    return found
-
-
 def left(world: World) -> list[str]:
     """Return the lab's processes that are the gateway's."""
     found = []
@@ -107,11 +94,13 @@ def test_a_worker_that_is_killed_is_started_again(world: World) -> None:
     """With each worker killed once, the next miner is caught and the next page delivered."""
     pool = world.pool(3333, families=(4,))
     world.web()
-    before = children(world)
+    before = world.gateway.workers()
     assert sorted(before) == ["queue-40", "queue-41", "sample-40"]
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: len(set(children(world).values()) - set(before.values())) == 3)
+    assert wait_until(
+        lambda: len(set(world.gateway.workers().values()) - set(before.values())) == 3
+    )
     assert wait_until(lambda: fetch(world, "sandbox-1"), 20)
     for host in world.lab.sandboxes:
         done = world.miner(host.name, endpoint(POOL[4], 3333), attempts=1)
@@ -171,7 +160,7 @@ def test_a_terminal_that_ends_ends_the_gateway(world: World) -> None:
     """Ctrl-C, which reaches the workers as well, ends everything in good order."""
     assert world.gateway.process is not None
     world.gateway.process.send_signal(signal.SIGINT)
-    for pid in children(world).values():
+    for pid in world.gateway.workers().values():
         os.kill(pid, signal.SIGINT)
     try:
         assert world.gateway.process.wait(10) == 0

@@ -8,7 +8,6 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.conftest import Build
-from tests.gateway.test_crash import children
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
 from davylamp.lab.topology import GATEWAY
@@ -69,7 +68,7 @@ def test_a_stopped_miner_is_counted(build: Build) -> None:
     assert found["davylamp_spool_limit_bytes", ("redis",)] == 64 * 1024 * 1024
     assert found["davylamp_spool_dropped_events_total", ("redis",)] == 0
     assert health(world) == "200 ok"
-    worker = children(world)["queue-40"]
+    worker = world.gateway.workers()["queue-40"]
     os.kill(worker, signal.SIGKILL)
     assert wait_until(lambda: samples(world)["davylamp_worker_restarts_total", ("queue-40",)] == 1)
     assert wait_until(lambda: health(world) == "200 ok")

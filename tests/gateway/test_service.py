@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.gateway.conftest import Build
-from tests.gateway.test_crash import children
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
 from davylamp.lab.topology import GATEWAY
@@ -100,7 +99,7 @@ def test_confined_it_enforces_and_feeds_the_watchdog_while_its_workers_work(buil
         assert miner.events("reset")
         assert world.gateway.wait_alerts(bool)
         assert wait_until(lambda: manager.heard("WATCHDOG=1"))
-        worker = children(world)["queue-40"]
+        worker = world.gateway.workers()["queue-40"]
         os.kill(worker, signal.SIGSTOP)
         assert wait_until(lambda: manager.heard("STATUS=queue-40 has said nothing"), 20)
         heard = len(manager.said)
@@ -138,6 +137,6 @@ def test_the_api_is_asked_before_the_gateway_runs(build: Build) -> None:
     assert done.stdout == "200\n", (done.stderr, log.read_text())
     assert wait_until(lambda: "INFO: ready" in log.read_text(), 20)
     # Its children hold no socket of the API's.
-    worker = children(world)["queue-40"]
+    worker = world.gateway.workers()["queue-40"]
     own = Path(f"/proc/{world.gateway.process.pid}/fd/3").readlink()
     assert own not in {one.readlink() for one in Path(f"/proc/{worker}/fd").iterdir()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.gateway.conftest import Build
-from tests.gateway.test_crash import children, left
+from tests.gateway.test_crash import left
 from tests.gateway.test_service import Manager, start
 from tests.gateway.test_under_load import onslaught, open_pool, outcome, rejected, requests
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
@@ -80,11 +80,11 @@ def test_a_takeover_under_load_has_no_gap(build: Build) -> None:
         ("suspects4", f"{third.ipv4} . 203.0.113.99 . 5555 . 6666"),
     ):
         world.nft(f"add element inet davylamp {name} {{ {key} timeout 100s }}")
-    assert sorted(children(world)) == ["queue-40", "queue-41", "sample-40"]
+    assert sorted(world.gateway.workers()) == ["queue-40", "queue-41", "sample-40"]
     assert world.gateway.take_over() == 0
     before, seen = rejected(world), ticks.stat().st_size
     assert wait_until(lambda: rejected(world) > before + 5, 20)
-    assert sorted(children(world)) == ["queue-42", "queue-43", "sample-41"]
+    assert sorted(world.gateway.workers()) == ["queue-42", "queue-43", "sample-41"]
     slowest = 0
     for one in under_way:
         one.process.send_signal(signal.SIGUSR1)
@@ -139,7 +139,7 @@ def test_what_breaks_before_the_swap_leaves_the_old_one_at_work(build: Build) ->
     assert wait_until(lambda: "goto enqueue" in world.nft("list chain inet davylamp streams"))
     told(world, "sandbox-1", 3333)
     assert world.gateway.process is old
-    assert sorted(children(world)) == ["queue-40", "queue-41", "sample-40"]
+    assert sorted(world.gateway.workers()) == ["queue-40", "queue-41", "sample-40"]
     assert pool.requests() == []
 
 

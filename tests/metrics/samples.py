@@ -96,6 +96,7 @@ def full_book() -> MetricsBook:
         lineage_live=True,
         lineage_fresh_at=1_700_000_000.5,
         rules_applied_at=1_700_000_001.5,
+        connections={"both": 30, "originator": 6, "responder": 0},
     )
     lane = {"written": 5, "dropped": 1, "failed": 0, "waiting": 7}
     spool = {"waiting": 8, "dropped": 2, "refused": 3, "bytes": 900, "limit": 1000}

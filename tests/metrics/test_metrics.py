@@ -97,6 +97,7 @@ def test_how_the_gateway_is_shows_at_each_scrape() -> None:
     assert value(families, "davylamp_lineage_connected") == 1
     assert value(families, "davylamp_lineage_fresh_timestamp_seconds") == 1_700_000_000.5
     assert value(families, "davylamp_rules_applied_timestamp_seconds") == 1_700_000_001.5
+    assert value(families, "davylamp_connections_total", seen="originator") == 6
     assert value(families, "davylamp_mode", mode="enforce") == 1
     assert value(families, "davylamp_spool_waiting_events", output="redis") == 8
     assert value(families, "davylamp_spool_dropped_events_total", output="redis") == 2

@@ -45,6 +45,12 @@ class Rules(Protocol):
     applied_at: float
 
 
+class Routes(Protocol):
+    """Whoever knows whether connections go round the gateway; ``problem`` says it in words."""
+
+    problem: str
+
+
 class Followed(Protocol):
     """A source of lineage that the gateway follows."""
 
@@ -77,6 +83,7 @@ class Sight:
     book: MetricsBook
     board: Board
     rules: Rules
+    routes: Routes
     processes: Sequence[Process]
     followed: Collection[Followed]
     clock: Callable[[], float]

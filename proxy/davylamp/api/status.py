@@ -111,6 +111,8 @@ class StatusDesk:
         applied = sight.rules.applied_at
         sources = self._sources()
         found = tuple(_problems(workers, sources, lineage, redis))
+        if sight.routes.problem:
+            found += (sight.routes.problem,)
         return Health(
             ok=not found,
             version=__version__,

@@ -5,6 +5,8 @@ A forwarded packet of a training subnet goes through these chains:
     forward   cleared flows go to ``cleared``; of the rest only the sandboxes' traffic goes on
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: what carries bytes is queued
+    handshake what begins a connection is counted, and so are, in ``strays``, halves of one
+              (:mod:`.halves`)
     opening   of a new connection the originator's first bytes are let on before any other
     cleared   most bulk passes here; the rest by its first byte: ``beginning``, ``look``, or none,
               and then it passes
@@ -28,7 +30,7 @@ docs/kernel.md explains each chain and what it was measured to cost.
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from davylamp.enforcement import cleared, quarantine, steering
+from davylamp.enforcement import cleared, halves, quarantine, steering
 from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
@@ -48,11 +50,12 @@ COUNTERS = (
     "invalid",
     "early",
     quarantine.COUNTER,
+    *halves.COUNTERS,
 )
 """The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
 cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream;
-sent from quarantine."""
+sent from quarantine; and connections seen whole and by halves (:mod:`.halves`)."""
 
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
@@ -173,6 +176,9 @@ def _chains(
     yield "cleared", tuple(cleared.cleared(features))
     if _knows_starts(spec, features):
         yield "opening", tuple(_opening())
+    if halves.countable(features):
+        yield "handshake", tuple(halves.handshake())
+        yield "strays", (*halves.strays(), *_invalid(spec))
     yield "streams", tuple(_streams(spec, features))
     yield "datagrams", tuple(_datagrams(spec))
     yield "judge", tuple(_judge(spec))
@@ -200,6 +206,8 @@ def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
         key = f"{address} . inet_proto . inet_service"
         yield f"  set endpoints{version} {{ type {key}; flags timeout; {size} }}\n"
     yield from quarantine.sets(size)
+    if halves.countable(features):
+        yield from halves.sets(size)
     if spec.steering is not None:
         yield from steering.sets(spec.steering)
     if features.flow_limits:
@@ -292,10 +300,18 @@ def _look(spec: RulesetSpec) -> Iterator[str]:
     yield f"ct packets != 1-{spec.sample_after} goto sample"
 
 
-def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
+def _invalid(spec: RulesetSpec) -> Iterator[str]:
     if spec.drop_invalid:
         # Its receiver would drop it as well; the judge, who cannot know, might believe it.
         yield "ct state invalid counter name invalid drop"
+
+
+def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    if halves.countable(features):
+        yield "ct state invalid jump strays"
+        yield "tcp flags & syn == syn ct state != invalid jump handshake"
+    else:
+        yield from _invalid(spec)
     yield "jump barred"
     if _knows_starts(spec, features):
         # Once the originator was heard the connection is assured, and a SYN-ACK that is sent again

@@ -106,6 +106,18 @@ class LabGateway:
         self.process.kill()
         self.process.wait()
 
+    def workers(self) -> dict[str, int]:
+        """Return the pids of the gateway's workers by name."""
+        assert self.process is not None
+        main = self.process.pid
+        found = {}
+        for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if "davylamp.workers" in words:
+                at = words.index("davylamp.workers")
+                found[f"{words[at + 1]}-{words[at + 2]}"] = int(pid)
+        return found
+
     def log(self) -> str:
         """Return the end of the gateway's log."""
         return self._log.read_text(errors="replace")[-4000:]

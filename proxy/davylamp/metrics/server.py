@@ -1,6 +1,7 @@
 """What is served without a password on a loopback address: ``/metrics``, and ``/healthz``.
 
-``/healthz`` is for who starts and ends gateways: 200 while it is well, else 503 and why.
+``/healthz`` is for who starts and ends gateways: 200 while it is well, else 503 and why. What is
+wrong around it, and would be after another start, follows in the text of a 200.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -38,11 +39,15 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 @asynccontextmanager
 async def serving(
-    listen: str, exposition: Callable[[], bytes], unfit: Callable[[], str] = lambda: ""
+    listen: str,
+    exposition: Callable[[], bytes],
+    unfit: Callable[[], str] = lambda: "",
+    noted: Callable[[], str] = lambda: "",
 ) -> AsyncIterator[int]:
     """Serve while entered, and give the port; raise ConfigError where it cannot be listened on.
 
-    ``unfit`` says what is wrong with the gateway, nothing where it is well.
+    ``unfit`` says what is wrong with the gateway, ``noted`` what is around it; nothing where all is
+    well.
     """
     host, port = parse_listen(listen)
 
@@ -51,7 +56,9 @@ async def serving(
 
     async def healthy(_: web.Request) -> web.Response:
         wrong = unfit()
-        return web.Response(status=503 if wrong else 200, text=f"{wrong or 'ok'}\n")
+        lines = (wrong or "ok", noted())
+        text = "".join(f"{one}\n" for one in lines if one)
+        return web.Response(status=503 if wrong else 200, text=text)
 
     app = web.Application(client_max_size=0)
     app.router.add_get("/metrics", answer)

@@ -32,7 +32,10 @@ class QueueVitals:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """All of it. Times are seconds since the epoch; 0 says not yet."""
+    """All of it. Times are seconds since the epoch; 0 says not yet.
+
+    ``connections`` that were begun, by what of them was seen: both, originator, responder.
+    """
 
     mode: str
     pack: tuple[str, str]
@@ -41,6 +44,7 @@ class Vitals:
     lineage_live: bool = False
     lineage_fresh_at: float = 0.0
     rules_applied_at: float = 0.0
+    connections: Mapping[str, int] = field(default_factory=dict)
 
 
 class VitalsCollector(Collector):
@@ -55,6 +59,7 @@ class VitalsCollector(Collector):
         yield from _workers(now)
         yield from _queues(now)
         yield from _times(now)
+        yield _connections(now)
         mode = GaugeMetricFamily(
             "davylamp_mode", "1 for the mode the gateway is in.", labels=("mode",)
         )
@@ -96,6 +101,17 @@ def _queues(now: Vitals) -> Iterator[Metric]:
         dropped.add_metric((name, "queue"), queue.overflowed)
         dropped.add_metric((name, "buffer"), queue.unread)
     yield from (waiting, limit, dropped)
+
+
+def _connections(now: Vitals) -> Metric:
+    family = CounterMetricFamily(
+        "davylamp_connections",
+        "TCP connections begun, by whose packets came by here.",
+        labels=("seen",),
+    )
+    for seen, count in now.connections.items():
+        family.add_metric((seen,), count)
+    return family
 
 
 def _times(now: Vitals) -> Iterator[Metric]:
