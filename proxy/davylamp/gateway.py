@@ -45,7 +45,7 @@ from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.routes import RouteWatch
-from davylamp.sinks import sinks_of
+from davylamp.sinks import sinks_of, try_file
 from davylamp.sources import sources_of
 from davylamp.systemd import Notifier
 from davylamp.takeover.handing import HandingOver
@@ -169,6 +169,7 @@ class Gateway:
 
     async def _take_over(self, elder: TakingOver) -> None:
         """Put our rules over the other's, and wait until it has let go of all that was its."""
+        await try_file(self._config.outputs)  # before there is no way back
         if not await self._sync.wait_loaded(_LOAD_SECONDS):
             logger.warning("lineage is not loaded; taking over without")
         await asyncio.to_thread(elder.take, self._kernel, self._here())

@@ -73,6 +73,12 @@ def check_outputs(config: OutputConfig) -> None:
         _token_of(config.otlp)
 
 
+async def try_file(config: OutputConfig) -> None:
+    """Raise ConfigError where the events' file cannot be opened; nothing is written to it."""
+    if config.file and config.file != "-":
+        await _file_of(config).close()
+
+
 def check_webhook(config: WebhookConfig, key: str) -> None:
     """Raise ConfigError naming what is wrong under ``key``."""
     _secret_of(config, key)

@@ -77,7 +77,7 @@ async def browse(url: str, clock: Clock, counts: Counter[str], reporter: Reporte
             reporter.say("broken", error=repr(error))
         else:
             counts["pages" if whole.startswith(b"HTTP/1.1 200") else "broken"] += 1
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
 
 
 async def main(pool: str, first: int, ports: int, url: str, seconds: float) -> None:

@@ -33,7 +33,10 @@ def left(world: World) -> list[str]:
     """Return the lab's processes that are the gateway's."""
     found = []
     for pid in world.lab._directory.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it has just ended
+            continue
         if "davylamp gateway" in words or "davylamp.workers" in words or "redis-server" in words:
             found.append(words)
     return found

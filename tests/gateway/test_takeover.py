@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ from tests.gateway.test_under_load import onslaught, open_pool, outcome, rejecte
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
 
 from davylamp.errors import KernelError
-from davylamp.lab.topology import GATEWAY
+from davylamp.lab.topology import GATEWAY, OUTSIDE
 from davylamp.lineage import Client
 from davylamp.takeover.taking import find
 from davylamp.takeover.words import Here, Word
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-_PATIENCE_MS = 1000
-"""A restart leaves a gap of two to three seconds."""
+_PATIENCE_MS = 1500
+"""A restart leaves a gap for as long as a start takes: two seconds, and several under this load."""
+_OPENED = 8080
 
 
 _SQUATTER = """
@@ -55,16 +57,27 @@ def healthy(world: World) -> bool:
     return bool(done.stdout == "200\n")
 
 
+def gone(pid: int) -> bool:
+    """Say whether a process has ended; it may be there still for its parent to look at."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_a_takeover_under_load_has_no_gap(build: Build) -> None:
     """Nothing gets through whole, nothing breaks, nobody waits; what was known stays known."""
     if not shutil.which("curl"):
         pytest.skip("needs curl")
+    proxies = find_spec("mitmproxy") is not None
     world = build(
         policy={"block_seconds": 1},
+        intercept={"enabled": proxies, "ports": [_OPENED]},
         metrics={"listen": "127.0.0.1:9464"},
         api={"listen": "127.0.0.1:9465"},
     )
     received = open_pool(world)
+    world.service(OUTSIDE, "web", "--bind", endpoint(WEB[4], _OPENED))
     third = world.lab.sandboxes[2]
     with Client(world.gateway.lineage_url) as trainer:
         trainer.bind(ip=third.ipv4, container="three", run_id="run-3")
@@ -73,7 +86,8 @@ def test_a_takeover_under_load_has_no_gap(build: Build) -> None:
         slow = world.lab.popen(
             "sandbox-3", ["curl", "-sSN", f"http://{WEB[4]}/slow/60"], stdout=file
         )
-    under_way = [onslaught(world, host, 60.0) for host in ("sandbox-1", "sandbox-2")]
+    ports = {"sandbox-1": 80, "sandbox-2": _OPENED}
+    under_way = [onslaught(world, host, 60.0, port) for host, port in ports.items()]
     assert wait_until(lambda: rejected(world) > 10, 20)
     for name, key in (
         ("endpoints4", "203.0.113.99 . tcp . 4444"),
@@ -85,18 +99,17 @@ def test_a_takeover_under_load_has_no_gap(build: Build) -> None:
     before, seen = rejected(world), ticks.stat().st_size
     assert wait_until(lambda: rejected(world) > before + 5, 20)
     assert sorted(world.gateway.workers()) == ["queue-42", "queue-43", "sample-41"]
-    slowest = 0
     for one in under_way:
         one.process.send_signal(signal.SIGUSR1)
-    for one in under_way:
-        counted = outcome(one)
-        slowest = max(slowest, int(str(counted["slowest"])))
-        assert counted["answered"] == 0, counted
-        assert counted["broken"] == 0, one.events("broken")
-        assert counted["tried"] > 30, counted
-        assert counted["pages"] > 50, counted
-        assert slowest < _PATIENCE_MS, counted
-    world.directory.joinpath("slowest").write_text(f"{slowest} ms\n")
+    counted = [outcome(one) for one in under_way]
+    world.directory.joinpath("counted.json").write_text(json.dumps(counted))
+    for told_by in counted:
+        assert (told_by["answered"], told_by["broken"]) == (0, 0), counted
+        assert int(str(told_by["tried"])) > 30, counted
+        assert int(str(told_by["pages"])) > 50, counted
+        assert int(str(told_by["slowest"])) < _PATIENCE_MS, counted
+    if proxies:
+        assert world.counter("proxied") > 50
     assert wait_until(lambda: ticks.stat().st_size > seen + 50)
     slow.kill()
     slow.wait()
@@ -121,7 +134,7 @@ def test_what_breaks_before_the_swap_leaves_the_old_one_at_work(build: Build) ->
     pool = world.pool(3333, families=(4,))
     old = world.gateway.process
     with pytest.raises(KernelError, match="nowhere"):
-        world.gateway.take_over("--set", "signatures=/nowhere")
+        world.gateway.take_over("--set", "outputs.file=/nowhere/events")
     squatting = world.lab.popen(
         GATEWAY, [sys.executable, "-c", _SQUATTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -168,10 +181,10 @@ def test_systemd_is_told_who_the_service_is_now(build: Build) -> None:
         world.pool(3333, families=(4,))
         assert world.miner("sandbox-1", endpoint(POOL[4], 3333), attempts=1).events("reset")
         os.kill(new, signal.SIGTERM)
-        assert wait_until(lambda: not Path(f"/proc/{new}").exists() or left(world) == [])
+        assert wait_until(lambda: gone(new))
         assert manager.heard("STOPPING=1", heard)
         assert world.rules() == []
     finally:
         manager.close()
-        if new and left(world):
+        if new and not gone(new):
             os.kill(new, signal.SIGKILL)

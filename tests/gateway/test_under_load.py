@@ -16,9 +16,9 @@ _FIRST, _PORTS = 4000, 24
 _SCRIPT = Path(__file__).with_name("onslaught.py")
 
 
-def onslaught(world: World, host: str, seconds: float) -> Service:
-    """Begin to mine and to work in a sandbox."""
-    url = f"http://{WEB[4]}/bytes/3000"
+def onslaught(world: World, host: str, seconds: float, port: int = 80) -> Service:
+    """Begin to mine and to work in a sandbox, the latter with a web server's port."""
+    url = f"http://{WEB[4]}:{port}/bytes/3000"
     words = (POOL[4], str(_FIRST), str(_PORTS), url, str(seconds))
     return world.service(host, "onslaught", *words, script=_SCRIPT)
 
