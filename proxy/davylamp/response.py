@@ -27,6 +27,7 @@ from davylamp.attribution.table import LineageTable
 from davylamp.blocks.follow import BlockFollower
 from davylamp.blocks.share import Sharer
 from davylamp.blocks.spared import Spared
+from davylamp.blocks.succession import Succession
 from davylamp.blocks.warden import Warden
 from davylamp.config import ActionConfig, GatewayConfig
 from davylamp.enforcement.kernel import Kernel
@@ -91,6 +92,8 @@ class Response:
             guard=lambda on: kernel.guard(on=on),
             clock=time.time,
         )
+        seconds = config.policy.block_seconds
+        self._succession = Succession(sets, table, block_seconds=seconds, clock=time.time)
         self._runner = ActionRunner(
             store,
             self._executors(config, name, spool),
@@ -118,6 +121,7 @@ class Response:
     def heard(self, change: Change) -> None:
         """Take in a change of lineage that the table has by now."""
         self._warden.heard(change)
+        self._succession.heard(change)
 
     async def about(self, incident_id: str) -> None:
         """Have done what policy says about an incident; raise LineageUnavailable."""
@@ -131,6 +135,7 @@ class Response:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run())
             group.create_task(self._sharer.run())
+            group.create_task(self._succession.run())
             group.create_task(self._runner.run())
 
     async def close(self) -> None:

@@ -55,7 +55,7 @@ def _restored(
         return []
     keys = ((_key(element, fields, size), element.seconds) for element in elements)
     return [
-        f"add element inet {table} {name} {{ {key} timeout {max(1, round(seconds))}s }}"
+        f"add element inet {table} {name} {{ {key} timeout {max(1, round(seconds * 1000))}ms }}"
         for key, seconds in keys
         if key
     ]
