@@ -109,10 +109,10 @@ def test_version_is_the_projects(installed: Installed, tmp_path: Path) -> None:
 
 
 def test_wheel_carries_the_pack_the_addons_and_the_dashboard(installed: Installed) -> None:
-    """Every file of the signature pack, the addons and the dashboard is in the wheel, once."""
+    """Every file of the core pack, its examples, the addons and the dashboard is there, once."""
     with zipfile.ZipFile(installed.wheel) as wheel:
         names = wheel.namelist()
-    for folder in ("signatures", "addons"):
+    for folder in ("signatures", "addons", "tests/signatures/core"):
         ours = {
             f"davylamp/_data/{path.relative_to(ROOT)}"
             for path in (ROOT / folder).rglob("*")
