@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from davylamp.flow import Direction
+from davylamp.proving.combination import unmet
 from davylamp.proving.comparison import compare
 from davylamp.signatures.fields import Fields
 from davylamp.signatures.language import SIGNATURE
-from davylamp.signatures.model import Signature
+from davylamp.signatures.model import CombinedCondition, Signature
 from davylamp.signatures.source import Node, read
 from davylamp.signatures.vectors import Bytes, Vector
 
@@ -27,6 +28,10 @@ def why_not(path: Path, signature: Signature, vector: Vector) -> Iterator[str]:
 
     Nothing for conditions whose messages cannot be compared (see `compare`).
     """
+    if isinstance(signature.condition, CombinedCondition):
+        sides = {side: _said(vector, side) for side in Direction}
+        yield from unmet(condition_of(path, signature), signature.condition.tree, sides)
+        return
     asked = getattr(signature.condition, "direction", None)
     if asked is not None and not _said(vector, asked):
         yield f"the example has no bytes of the {_ENDS[asked]}"

@@ -15,7 +15,7 @@ from davylamp.paths import SIGNATURES
 from davylamp.proving.comparison import Comparison, compare
 from davylamp.proving.explanation import filed, outline, where
 from davylamp.signatures.disk import load_directory, load_vectors, vectors_of
-from davylamp.signatures.model import Signature, SignatureId
+from davylamp.signatures.model import CombinedCondition, Signature, SignatureId
 from davylamp.signatures.pack import Pack
 from davylamp.signatures.source import Node
 from davylamp.signatures.vectors import Vector
@@ -75,6 +75,11 @@ def _vectors(path: Path, signature: Signature) -> tuple[Vector, ...]:
 
 
 def _compared(trace: Path, when: Node, signature: Signature) -> tuple[Comparison, ...]:
+    if isinstance(signature.condition, CombinedCondition):
+        raise ConfigError(
+            f"{signature.id} is about both sides of a flow; give it an example, and "
+            "davylamp pack test says what of it is not met"
+        )
     found = [
         one for data in _sides(trace, signature) for one in compare(when, signature.condition, data)
     ]
