@@ -100,6 +100,7 @@ def no_lab_left(can_lab: None) -> Iterator[None]:
             take_down(directory)
 
 
+@pytest.mark.timeout(600)
 def test_the_page_is_true(no_lab_left: None, tmp_path: Path) -> None:
     """From an empty folder, every block of the page succeeds and prints what stands under it."""
     steps = list(steps_of(PAGE.read_text("utf-8")))

@@ -166,3 +166,21 @@ def test_uv_tool_install_gives_a_command(installed: Installed, tmp_path: Path) -
     file.write_text("sandboxes: {interfaces: [lo]}\n")
     command = tmp_path / "bin" / "davylamp"
     assert "will do" in run(command, "config", "check", "--config", file, cwd=tmp_path)
+
+
+def test_a_site_publishes_its_signatures_beside_the_core_pack(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The core pack that was installed has its examples with it, which prove it here and there."""
+    davylamp = installed.programs / "davylamp"
+    run(davylamp, "pack", "new", "toy-hello", "--pack", "site", cwd=tmp_path)
+    run(davylamp, "pack", "repo", "init", "repo", "--keys", "keys", cwd=tmp_path)
+    keys = [f"keys/{name}.pem" for name in ("targets-1", "snapshot", "timestamp")]
+    signed = [word for key in keys for word in ("--key", key)]
+    run(
+        *(davylamp, "pack", "repo", "publish", "repo", "site", "--with-core", *signed), cwd=tmp_path
+    )
+    [archive] = (tmp_path / "repo" / "targets").iterdir()
+    with tarfile.open(archive) as tar:
+        names = set(tar.getnames())
+    assert {"vectors/toy/toy-hello.yaml", "vectors/stratum/stratum-v1-submit.yaml"} <= names
