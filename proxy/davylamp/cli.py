@@ -28,8 +28,9 @@ class Main(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of the files in ``commands``."""
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+        """Return the names of the files in ``commands``, but those that several share."""
+        names = (module.name for module in pkgutil.iter_modules(commands.__path__))
+        return sorted(name for name in names if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the file of that name and return its command, None where there is no such file."""

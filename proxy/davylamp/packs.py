@@ -207,7 +207,7 @@ class PackKeeper:
     async def _try(self, switchover: Switchover, flows: int) -> str:
         """Let a prepared pack see live traffic; return how it did, or raise PackError."""
         if not flows:
-            return "not tried on traffic"
+            return "in force, not tried on traffic"
         deadline = time.monotonic() + self._config.shadow_seconds
         report = TrialReport()
         try:
@@ -303,9 +303,15 @@ def _check_trial(report: TrialReport) -> None:
 def _shown(report: TrialReport) -> str:
     def listed(found: dict[str, int]) -> str:
         most = sorted(found.items(), key=lambda pair: -pair[1])[:10]
-        return ", ".join(f"{identity} on {count}" for identity, count in most) or "nothing"
+        return ", ".join(f"{identity} on {count}" for identity, count in most)
 
-    return (
-        f"tried on {report.flows} flows; it alone found {listed(report.extra)}; "
-        f"it did not find {listed(report.missing)}"
+    if not report.flows:
+        return "in force, not tried on traffic: no new flow came meanwhile"
+    differences = [
+        f"{who} found {listed(found)}"
+        for who, found in (("it alone", report.extra), ("the old pack alone", report.missing))
+        if found
+    ]
+    return f"in force, tried on {report.flows} flows: " + (
+        "; ".join(differences) or "both packs found the same"
     )

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from davylamp.cli import main
+from davylamp.proving.scaffold import PLACEHOLDER
 from davylamp.signatures.schema import signature_schema
 
 RECORDED = Path(__file__).parents[1] / "data" / "near-misses"
@@ -50,6 +51,20 @@ def test_a_scaffold_passes_and_a_change_of_it_fails(made: Path) -> None:
     assert found["failed"] is True
     assert [one["id"] for one in found["signatures"]] == ["toy-line"]
     assert found["cost"]["ratio"] > 0
+    misspelt = pack("test", made, "--only", "toy-lime")
+    assert misspelt.exit_code == 2
+    assert "did you mean 'toy-line'?" in misspelt.output
+
+
+def test_a_failure_says_why(made: Path) -> None:
+    """The messages of an example that should match are held against its signature."""
+    change(made / "toy" / "toy-line.yaml", "digits:1-9", "hex:64")
+    change(made / "vectors" / "toy" / "toy-json.yaml", "toy.hello", "toy.halo")
+    change(made / "toy" / "toy-bytes.yaml", "from: client", "from: server")
+    said = pack("test", made).output
+    assert 'why:   fields[2]: asked for hex:64, got "64" (toy/toy-line.yaml:21:37)' in said
+    assert "        why:   method: asked for 'toy.hello', got \"toy.halo\"\n" in said
+    assert "        why: the example has no bytes of the server\n" in said
 
 
 def test_both_kinds_of_vectors_are_required(made: Path) -> None:
@@ -95,8 +110,11 @@ def test_a_pack_that_does_not_compile_is_bad_input(made: Path) -> None:
 
 
 def test_lint_says_what_a_reviewer_would(made: Path) -> None:
-    """A scaffold is clean; missing sources, vectors and expired rows are remarked on."""
+    """The scaffold's source, missing techniques and vectors, and expired rows are remarked on."""
+    for file in (made / "toy").iterdir():
+        change(file, PLACEHOLDER, "https://toy.example/protocol")
     assert pack("lint", made).exit_code == 0
+    change(made / "toy" / "toy-line.yaml", "https://toy.example/protocol", PLACEHOLDER)
     change(made / "toy" / "toy-json.yaml", "technique: T1496.001\n", "")
     (made / "vectors" / "toy" / "toy-json.yaml").unlink()
     (made / "lists").mkdir()
@@ -107,6 +125,7 @@ def test_lint_says_what_a_reviewer_would(made: Path) -> None:
     assert result.exit_code == 1
     said = {one["says"].partition(":")[0].partition(";")[0] for one in json.loads(result.output)}
     assert said == {
+        "https",  # of the placeholder
         "no technique",
         "no vectors",
         "no signature asks for this list",
@@ -167,7 +186,9 @@ def test_explain_says_what_did_not_fit(made: Path) -> None:
     assert json.loads(fits.output)["trace"][0]["fits"] is True
     toy = pack("explain", "toy-line", "--pack", made, "--trace", "-", stdin="TOY,a,7\nhi\n")
     assert 'fields[1]: asked for wallet, got "a"' in toy.output
-    assert "starts_with: none of b'TOY,'" in toy.output
+    assert "starts_with: it does not begin with 'TOY,'" in toy.output
+    cut = pack("explain", "toy-line", "--pack", made, "--trace", "-", stdin="TOY,a,7")
+    assert "no line break follows" in cut.output
     unknown = pack("explain", "stratum-v1-submi")
     assert unknown.exit_code == 2
     assert "did you mean 'stratum-v1-submit'" in unknown.output

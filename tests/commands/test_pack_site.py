@@ -1,6 +1,7 @@
 """The commands that keep a site's packs and a repository, as their users type them."""
 
 import json
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,10 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     people = ("--passphrase-file", secret)
     online = desk.keys("snapshot", "timestamp")
     follow = ("--from", repo, "--root", repo / "metadata" / "1.root.json")
+    keyless = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), status=2)
+    assert "the key of snapshot is needed" in keyless
     said = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=3)
-    assert "targets 2 has 0 of 2 signatures" in said
+    assert f"targets 2 has 0 of 2 signatures: davylamp pack repo sign {repo} --key FILE" in said
     assert "has no pack 'core'" in desk.site("update", *follow, status=2)
     assert "is encrypted" in desk.run("repo", "sign", repo, *desk.keys("targets-1"), status=2)
     said = desk.run("repo", "sign", repo, *desk.keys("targets-1"), *people, status=3)
@@ -72,7 +75,7 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     assert "core-2026112800 (2026.11.28): newer" in desk.site(
         "update", *follow, "--check", status=3
     )
-    desk.site("update", *follow)
+    assert re.search(r": 1 signatures, 1 new, 1\d\d gone;", desk.site("update", *follow))
     assert "nothing newer" in desk.site("update", *follow)
 
     both = desk.keys("targets-1", "targets-2", "snapshot", "timestamp")
@@ -82,7 +85,7 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     desk.site("pin", "--off")
     desk.site("update", *follow)
     desk.site("disable", "toy-hello")
-    assert "no signature has that id" in desk.site("disable", "toy-helo", status=2)
+    assert "no signature 'toy-helo'" in desk.site("disable", "toy-helo", status=2)
     listed = json.loads(desk.site("list", "--json"))
     assert (listed["in_force"], listed["disabled"]) == ("core-2026112900", ["toy-hello"])
     assert [row["pack"] for row in listed["packs"]] == [
@@ -114,3 +117,15 @@ def test_keys_are_their_owners_alone_and_can_be_replaced(desk: Desk) -> None:
     desk.run("repo", "publish", repo, *desk.keys("snapshot", "timestamp-2"))
     said = desk.run("repo", "init", repo, "--keys", keys, status=2)
     assert "is never overwritten" in said
+
+
+def test_reload_says_what_is_wrong_with_the_sites_own(desk: Desk) -> None:
+    """What cannot be compiled is refused with its place; what can is counted."""
+    own = desk.folder / "packs" / "local" / "toy" / "toy-hello.yaml"
+    own.parent.mkdir(parents=True)
+    signature = pack_files()["toy/toy-hello.yaml"]
+    own.write_bytes(signature.replace(b"when:", b"whne:"))
+    assert "unknown field 'whne'; did you mean 'when'?" in desk.site("reload", status=2)
+    own.write_bytes(signature)
+    assert "+local, " in desk.site("reload")
+    assert "in force from the next start" in desk.site("reload")

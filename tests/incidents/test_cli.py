@@ -19,11 +19,11 @@ class Shell:
     """Runs commands against one store."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def __call__(self, *words: str) -> Result:
         """Run ``davylamp incidents`` with these words."""
-        return CliRunner().invoke(main, ["incidents", *words, "--url", self._url])
+        return CliRunner().invoke(main, ["incidents", *words, "--url", self.url])
 
     def ids(self, *words: str) -> list[str]:
         """Return the ids that ``list --json`` prints."""
@@ -62,6 +62,17 @@ def shell(store: Store, make_alert: MakeAlert) -> Shell:
 def test_filters(shell: Shell, words: tuple[str, ...], expected: list[str]) -> None:
     """Each narrows the list, newest alert first."""
     assert shell.ids(*words) == expected
+
+
+def test_the_gateways_configuration_names_the_store(shell: Shell, tmp_path: Path) -> None:
+    """``--config`` stands for its URL, or for the private store of its state directory."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"sandboxes: {{interfaces: [br-x]}}\nlineage: {{redis: '{shell.url}'}}\n")
+    asked = CliRunner().invoke(main, ["incidents", "show", "--config", str(file), "--json"])
+    assert json.loads(asked.stdout)["id"] == "inc-3"  # without an id: the newest
+    file.write_text(f"sandboxes: {{interfaces: [br-x]}}\nstate_dir: {tmp_path}\n")
+    asked = CliRunner().invoke(main, ["incidents", "list", "--config", str(file)])
+    assert f"unix:{tmp_path}/run/lineage.sock" in asked.output
 
 
 def test_resolving_moves_one_from_one_list_to_the_other(shell: Shell) -> None:

@@ -109,10 +109,10 @@ def test_version_is_the_projects(installed: Installed, tmp_path: Path) -> None:
 
 
 def test_wheel_carries_the_pack_the_addons_and_the_dashboard(installed: Installed) -> None:
-    """Every file of the signature pack, the addons and the dashboard is in the wheel, once."""
+    """Every file of the core pack, its examples, the addons and the dashboard is there, once."""
     with zipfile.ZipFile(installed.wheel) as wheel:
         names = wheel.namelist()
-    for folder in ("signatures", "addons"):
+    for folder in ("signatures", "addons", "tests/signatures/core"):
         ours = {
             f"davylamp/_data/{path.relative_to(ROOT)}"
             for path in (ROOT / folder).rglob("*")
@@ -166,3 +166,19 @@ def test_uv_tool_install_gives_a_command(installed: Installed, tmp_path: Path) -
     file.write_text("sandboxes: {interfaces: [lo]}\n")
     command = tmp_path / "bin" / "davylamp"
     assert "will do" in run(command, "config", "check", "--config", file, cwd=tmp_path)
+
+
+def test_a_site_publishes_its_signatures_beside_the_core_pack(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The core pack that was installed has its examples with it, which prove it here and there."""
+    davylamp = installed.programs / "davylamp"
+    run(davylamp, "pack", "new", "toy-hello", "--pack", "site", cwd=tmp_path)
+    run(davylamp, "pack", "repo", "init", "repo", "--keys", "keys", cwd=tmp_path)
+    keys = [f"keys/{name}.pem" for name in ("targets-1", "snapshot", "timestamp")]
+    signed = [word for key in keys for word in ("--key", key)]
+    run(davylamp, "pack", "repo", "publish", "repo", "site", "--with-core", *signed, cwd=tmp_path)
+    [archive] = (tmp_path / "repo" / "targets").iterdir()
+    with tarfile.open(archive) as tar:
+        names = set(tar.getnames())
+    assert {"vectors/toy/toy-hello.yaml", "vectors/stratum/stratum-v1-submit.yaml"} <= names

@@ -15,6 +15,7 @@ from davylamp.attribution.feedback import FeedbackOperations
 from davylamp.attribution.render import print_view
 from davylamp.attribution.store import Store
 from davylamp.blocks.operations import BlockOperations
+from davylamp.commands._store import store_options
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.incidents.reach import opened, user
 
@@ -28,10 +29,10 @@ Examples:
 
 \b
 Exit status: 0 done; 1 there is nothing to undo; 2 the store does not answer, or the arguments are
-wrong. The store is --url, else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
+wrong. The store is --url, else what --config says, else $DAVYLAMP_LINEAGE_URL, else the gateway's
+own.
 """
 
-_url_option = click.option("--url", metavar="URL", help="The store, as for `davylamp lineage`.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
@@ -44,7 +45,7 @@ def command() -> None:
 @click.option("--incident", default="", help="Only those about this incident.")
 @click.option("--container", default="", help="Only those on this container, by name or id.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
-@_url_option
+@store_options
 @_json_option
 def list_(*, incident: str, container: str, limit: int, url: str | None, as_json: bool) -> None:
     """List actions, newest first; with --json one object a line."""
@@ -70,7 +71,7 @@ def list_(*, incident: str, container: str, limit: int, url: str | None, as_json
 @command.command()
 @click.argument("subject")
 @click.option("--by", default="", help="Who; default: the user who runs this.")
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def release(ctx: click.Context, subject: str, *, by: str, url: str | None, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from davylamp.attribution.render import print_view
 from davylamp.blocks.model import EndpointBlock, parse_endpoint
 from davylamp.blocks.operations import BlockOperations, Standing
 from davylamp.blocks.render import listing
+from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError
 from davylamp.incidents.reach import opened, user
 
@@ -22,12 +23,11 @@ Examples:
 \b
 An endpoint is ADDRESS:PORT, for TCP, or udp/ADDRESS:PORT; an IPv6 address stands in brackets.
 Exit status: 0 done; 2 the store does not answer, or the arguments are wrong. The store is --url,
-else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
+else what --config says, else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
 """
 
 _LONGEST = 366 * 86_400.0
 _REASON = 300
-_url_option = click.option("--url", metavar="URL", help="The store, as for `davylamp lineage`.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 _by_option = click.option("--by", default="", help="Who; default: the user who runs this.")
 
@@ -38,7 +38,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_url_option
+@store_options
 @_json_option
 def list_(*, url: str | None, as_json: bool) -> None:
     """List what is refused everywhere, newest first; with --json one object a line."""
@@ -59,7 +59,7 @@ def list_(*, url: str | None, as_json: bool) -> None:
 @click.option("--seconds", type=click.FloatRange(1, _LONGEST), default=3600.0, show_default=True)
 @click.option("--reason", default="", help="Why.")
 @_by_option
-@_url_option
+@store_options
 @_json_option
 def add(  # noqa: PLR0913 - click gives each option a parameter
     endpoint: str, *, seconds: float, reason: str, by: str, url: str | None, as_json: bool
@@ -87,7 +87,7 @@ def add(  # noqa: PLR0913 - click gives each option a parameter
 @command.command()
 @click.argument("endpoint")
 @_by_option
-@_url_option
+@store_options
 @_json_option
 def release(endpoint: str, *, by: str, url: str | None, as_json: bool) -> None:
     """Have ENDPOINT refused to nobody any more, by any gateway.

@@ -11,8 +11,10 @@ import click
 import msgspec
 
 from davylamp import events
+from davylamp.attribution.endpoint import shown_url
 from davylamp.attribution.render import as_json as dossier_json
 from davylamp.attribution.render import print_view
+from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError, LineageUnavailable
 from davylamp.incidents.bundle import MAX_BYTES, Bundle, check_bundle, make_bundle, store_faults
 from davylamp.incidents.model import Status
@@ -36,13 +38,11 @@ Examples:
 
 \b
 Exit status: 0 done; 1 no such incident; 2 the store does not answer, or the arguments are wrong;
-3 (verify) the bundle is not as it was exported. The store is --url, else $DAVYLAMP_LINEAGE_URL,
-else the gateway's own, which is started for the purpose where the gateway is down.
+3 (verify) the bundle is not as it was exported. The store is --url, else what --config says, else
+$DAVYLAMP_LINEAGE_URL, else the gateway's own, which is started for the purpose where the gateway is
+down.
 """
 
-_url_option = click.option(
-    "--url", metavar="URL", help="The store: redis://, rediss:// or unix://."
-)
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -75,7 +75,7 @@ def command() -> None:
 @click.option("--container", default="", help="Only of this container, lifecycle or address.")
 @click.option("--since", callback=_since, metavar="TIME", help="Only with an alert since then.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
-@_url_option
+@store_options
 @_json_option
 def list_(  # noqa: PLR0913 - click gives each option a parameter
     *,
@@ -90,7 +90,7 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
 ) -> None:
     """List incidents, the one with the newest alert first; with --json one object a line."""
     with opened(url) as store:
-        known = store.run(IncidentOperations.beside(store.operations).listing())
+        known, place = store.run(IncidentOperations.beside(store.operations).listing()), store.url
     wanted = Wanted(Status(status) if status else None, run_id, experiment_id, container, since)
     found = [one for one in known if wanted.takes(one)]
     if as_json:
@@ -98,7 +98,8 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
             click.echo(json.dumps(msgspec.to_builtins(one)))
         return
     if not found:
-        click.echo("no incident" if not known else f"none of {len(known)} incidents is like that")
+        here = f"no incident in {shown_url(place)}; --config FILE asks the store of that gateway"
+        click.echo(f"none of {len(known)} incidents is like that" if known else here)
         return
     print_view(listing(found[:limit]))
     if len(found) > limit:
@@ -106,14 +107,20 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
 
 
 @command.command()
-@click.argument("incident_id")
-@_url_option
+@click.argument("incident_id", required=False)
+@store_options
 @_json_option
 @click.pass_context
-def show(ctx: click.Context, incident_id: str, *, url: str | None, as_json: bool) -> None:
-    """Show one incident: who, what, why, how sure, what was done, and its tool calls."""
+def show(ctx: click.Context, incident_id: str | None, *, url: str | None, as_json: bool) -> None:
+    """Show one incident: who, what, why, how sure, what was done, and its tool calls.
+
+    Without an id it is the one with the newest alert.
+    """
     with opened(url) as store:
-        record = store.run(IncidentOperations.beside(store.operations).look_up(incident_id))
+        operations = IncidentOperations.beside(store.operations)
+        if incident_id is None:
+            incident_id = next((one.id for one in store.run(operations.listing())), "")
+        record = store.run(operations.look_up(incident_id)) if incident_id else None
     if record is None:
         _not_found(ctx, incident_id, as_json=as_json)
         return
@@ -129,7 +136,7 @@ def show(ctx: click.Context, incident_id: str, *, url: str | None, as_json: bool
 @click.argument("incident_id")
 @click.option("--note", default="", help="Why: what was found, what was done.")
 @click.option("--by", default="", help="Who; default: the user who runs this.")
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def resolve(  # noqa: PLR0913 - click gives each option a parameter
@@ -153,7 +160,7 @@ def resolve(  # noqa: PLR0913 - click gives each option a parameter
 @click.option("--output", type=click.Path(path_type=Path), help="Default: ID.zip, here.")
 @click.option("--no-pcap", is_flag=True, help="Leave the packets out: they hold raw secrets.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def export(  # noqa: PLR0913 - click gives each option a parameter
@@ -192,7 +199,7 @@ def export(  # noqa: PLR0913 - click gives each option a parameter
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--offline", is_flag=True, help="Do not ask the store what it has on record.")
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def verify(
@@ -245,5 +252,6 @@ def _write(file: Path, bundle: Bundle, *, force: bool) -> None:
 def _not_found(ctx: click.Context, incident_id: str, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write("null\n")
-    click.echo(f"no incident {incident_id} is on record; try `davylamp incidents list`", err=True)
+    which = f"no incident {incident_id}" if incident_id else "no incident"
+    click.echo(f"{which} is on record; try `davylamp incidents list`", err=True)
     ctx.exit(NOT_FOUND)

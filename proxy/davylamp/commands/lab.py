@@ -23,6 +23,7 @@ from davylamp.lab.state import LabDirectory
 from davylamp.lab.topology import DEFAULT_OUTSIDE, GATEWAY, MAX_SANDBOXES
 
 GATEWAY_WAIT = 30.0  # seconds a gateway gets to say that it is ready; it takes about one
+GATEWAY_LOG = "gateway.log"  # in the lab's directory
 
 EXAMPLES = """\b
 Examples:
@@ -90,6 +91,8 @@ def up(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
         click.echo(json.dumps(_describe(labs.find(name))))
     else:
         click.echo(f"lab {name} is up: {', '.join(lab.hosts)}")
+        if not no_gateway:
+            click.echo(f"log: {lab.directory / GATEWAY_LOG}")
         if not no_gateway and gateway_config is None:
             click.echo(f"events: {_gateway_folder(lab) / EVENTS_FILE}")
 
@@ -191,7 +194,7 @@ def _made_configuration(lab: Lab) -> str:
 def _start_gateway(lab: Lab, config: str) -> None:
     argv = [sys.executable, "-m", "davylamp", "gateway", "--config", config]
     gateway = lab.serve("gateway", GATEWAY, argv)
-    log = lab.directory / "gateway.log"
+    log = lab.directory / GATEWAY_LOG
     deadline = time.monotonic() + GATEWAY_WAIT
     # The gateway logs "ready: ..." once its rules are in the kernel and every worker is reading.
     while "ready: " not in (said := log.read_text(errors="replace")):

@@ -15,6 +15,7 @@ from davylamp.attribution.model import Binding, Grade
 from davylamp.attribution.render import as_json as dossier_json
 from davylamp.attribution.render import bindings_table, dossier_view, print_view
 from davylamp.attribution.store import Store
+from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError
 
 NOT_FOUND = 1
@@ -28,12 +29,10 @@ Examples:
 
 \b
 Exit status: 0 done; 1 nothing is on record about that; 2 the store does not answer, or the
-arguments are wrong. The store is --url, else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
+arguments are wrong. The store is --url, else what --config says,
+else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
 """
 
-_url_option = click.option(
-    "--url", metavar="URL", help="The store's URL, as docs/lineage.md has its forms (see below)."
-)
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
@@ -79,7 +78,7 @@ def command() -> None:
 )
 @click.option("--source", default="cli", show_default=True, help="Who says so.")
 @click.option("--at", callback=_moment, metavar="TIME", help="Since when; default: now.")
-@_url_option
+@store_options
 @_json_option
 def bind(  # noqa: PLR0913 - click gives each option a parameter
     ip: str,
@@ -108,7 +107,7 @@ def bind(  # noqa: PLR0913 - click gives each option a parameter
 @click.argument("subject")
 @click.option("--lifecycle-id", default="", help="Release an address only if this one holds it.")
 @click.option("--at", callback=_moment, metavar="TIME", help="Since when; default: now.")
-@_url_option
+@store_options
 @_json_option
 def release(
     subject: str, *, lifecycle_id: str, at: float | None, url: str | None, as_json: bool
@@ -129,7 +128,7 @@ def release(
 
 @command.command()
 @click.argument("subject", required=False)
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def show(ctx: click.Context, subject: str | None, *, url: str | None, as_json: bool) -> None:
@@ -153,7 +152,7 @@ def show(ctx: click.Context, subject: str | None, *, url: str | None, as_json: b
 @command.command()
 @click.argument("subject")
 @click.option("--at", callback=_moment, metavar="TIME", help="Only who held it at that time.")
-@_url_option
+@store_options
 @_json_option
 @click.pass_context
 def history(
@@ -183,7 +182,7 @@ def history(
 @click.option("--rollout-id", default="")
 @click.option("--trajectory-id", default="")
 @click.option("--traceparent", default="")
-@_url_option
+@store_options
 @click.pass_context
 def tool_call(
     ctx: click.Context,

@@ -105,7 +105,10 @@ def _facts(incident: Incident) -> list[tuple[str, Text]]:
         one_of = f"one of the {len(incident.calls)} below" if incident.calls else "none on record"
         found.append(("tool call", _inert(f"NOT SURE: {one_of}")))
     found += [
-        ("to", _inert(f"{place.ip} {place.port}  {place.name}  ({place.alerts} alerts)"))
+        (
+            "to",
+            _inert(f"{place.ip} {place.port}  {place.name}  ({_counted(place.alerts, 'alert')})"),
+        )
         for place in incident.destinations[:8]
     ]
     found += [
@@ -134,9 +137,13 @@ def _again(incident: Incident) -> list[str]:
 
 def _done(incident: Incident) -> str:
     counted = ", ".join(f"{count} {name}" for name, count in sorted(incident.actions.items()))
-    flows = f"{incident.flows} flow{'' if incident.flows == 1 else 's'}"
+    alerts, flows = _counted(incident.alerts, "alert"), _counted(incident.flows, "flow")
     kept = "" if incident.alerts == incident.kept else f", the first {incident.kept} kept in full"
-    return f"{counted} ({incident.alerts} alerts on {flows}{kept})"
+    return f"{counted} ({alerts} on {flows}{kept})"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _received(incident: Incident) -> Text:

@@ -38,11 +38,12 @@ def compare(when: Node, condition: Condition, data: bytes) -> tuple[Comparison, 
             members = inner.optional("members")
             return tuple(_json(members, condition, one) for one in _messages(data))
         case LineCondition():
-            lines = [line.removesuffix(b"\r") for line in data.split(b"\n")[:-1]]
+            *lines, rest = data.split(b"\n")
             inner = Fields(when, CONDITION).nested("line")
             assert inner is not None
             fields = inner.optional("fields")
-            return tuple(_line(fields, condition, line) for line in lines)
+            told = [_line(fields, condition, line.removesuffix(b"\r")) for line in lines]
+            return (*told, *([_unfinished(rest)] if rest else ()))
         case BytesCondition():
             return (_start(condition, data),)
         case _:
@@ -75,11 +76,13 @@ def _asked_for(methods: tuple[str, ...], method: object) -> bool:
 def _line(fields: Node | None, condition: LineCondition, line: bytes) -> Comparison:
     problems: list[str] = []
     if condition.starts and not line.startswith(condition.starts):
-        problems.append(f"starts_with: none of {_literals(condition.starts)}")
+        problems.append(f"starts_with: it does not begin with {_literals(condition.starts)}")
     if condition.ends and not line.endswith(condition.ends):
-        problems.append(f"ends_with: none of {_literals(condition.ends)}")
+        problems.append(f"ends_with: it does not end with {_literals(condition.ends)}")
     problems += [
-        f"contains: {part!r} is not in it" for part in condition.contains if part not in line
+        f"contains: {_literal(part)} is not in it"
+        for part in condition.contains
+        if part not in line
     ]
     if fields is not None:
         parts = line.decode("utf-8", "replace").split(condition.split)
@@ -88,13 +91,18 @@ def _line(fields: Node | None, condition: LineCondition, line: bytes) -> Compari
     return Comparison(shown(line.decode("utf-8", "replace")), tuple(problems))
 
 
+def _unfinished(rest: bytes) -> Comparison:
+    text = shown(rest.decode("utf-8", "replace"))
+    return Comparison(text, ("no line break follows: a line is judged at its line break",))
+
+
 def _start(condition: BytesCondition, data: bytes) -> Comparison:
     problems: list[str] = []
     if not data.startswith(condition.starts):
-        problems.append(f"starts_with: none of {_literals(condition.starts)}")
+        problems.append(f"starts_with: it does not begin with {_literals(condition.starts)}")
     head = data[: condition.within]
     problems += [
-        f"contains: {part!r} is not within the first {condition.within} bytes"
+        f"contains: {_literal(part)} is not within the first {condition.within} bytes"
         for part in condition.contains
         if part not in head
     ]
@@ -102,7 +110,13 @@ def _start(condition: BytesCondition, data: bytes) -> Comparison:
 
 
 def _literals(literals: tuple[bytes, ...]) -> str:
-    return ", ".join(map(repr, literals))
+    return " or ".join(map(_literal, literals))
+
+
+def _literal(literal: bytes) -> str:
+    """Return a literal as a signature may write it: as text where it is some, else in hex."""
+    text = literal.decode("ascii", "replace")
+    return repr(text) if text.isascii() and text.isprintable() else f"{{hex: {literal.hex(' ')}}}"
 
 
 def _told(at: str, asked: str, got: str, place: Place) -> str:

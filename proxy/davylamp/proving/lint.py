@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from davylamp.proving.scaffold import PLACEHOLDER
 from davylamp.signatures.model import (
     Category,
     CombinedCondition,
@@ -51,11 +52,16 @@ def remarks(pack: Pack, proved: AbstractSet[SignatureId], now: float) -> Iterato
 def _of_signature(signature: Signature) -> Iterator[str]:
     if not signature.references:
         yield "no references: say where the fact is from"
+    elif PLACEHOLDER in signature.references:
+        yield f"{PLACEHOLDER} is the scaffold's reference: say where the fact is from"
     if signature.category is Category.MINING and not signature.technique:
         yield "no technique: mining is T1496.001"
     stable = signature.maturity is Maturity.STABLE
     if not stable and signature.confidence >= BLOCKS_ALONE:
-        yield f"confidence {signature.confidence} of a signature that is {signature.maturity}"
+        yield (
+            f"confidence {signature.confidence} of a signature that is {signature.maturity}; "
+            f"say less than {BLOCKS_ALONE} until it is stable"
+        )
     if (
         signature.category is Category.MINING
         and signature.kind is Kind.MESSAGE

@@ -26,6 +26,9 @@ class _Example:
     near: str
 
 
+PLACEHOLDER = "https://example.org/where-the-fact-is-from"
+"""The reference of a new signature; `davylamp pack lint` asks for a better one."""
+
 _EXAMPLES: Mapping[Form, _Example] = {
     Form.JSON: _Example(
         """\
@@ -92,7 +95,7 @@ def scaffold(identity: str, family: str, form: Form) -> dict[str, str]:
     example = _EXAMPLES[form]
     return {
         f"{family}/{identity}.yaml": _SIGNATURE.format(
-            identity=identity, family=family, when=example.when
+            identity=identity, family=family, when=example.when, reference=PLACEHOLDER
         ),
         f"{VECTORS}/{family}/{identity}.yaml": _VECTORS.format(
             match=example.match, near=example.near
@@ -119,7 +122,7 @@ severity: 2
 maturity: incubating          # sandbox: off; incubating: alerts; stable: may block
 technique: T1496.001
 references:
-  - https://example.org/where-the-fact-is-from
+  - {reference}
 detail: a greeting of the toy protocol with a wallet
 when:
 {when}

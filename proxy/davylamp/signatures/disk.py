@@ -20,7 +20,13 @@ def load_directory(path: Path) -> Pack:
     files = read_files(path)
     if not files:
         raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
-    return load(files)
+    try:
+        return load(files)
+    except PackError as error:
+        file, colon, rest = str(error).partition(":")
+        if file not in files:
+            raise
+        raise PackError(f"{path / file}{colon}{rest}") from error
 
 
 def read_files(path: Path) -> dict[str, bytes]:

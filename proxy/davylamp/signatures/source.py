@@ -62,6 +62,13 @@ class Scalar:
         return self.text
 
 
+_HINTS = {
+    "mapping values are not allowed in this context": (
+        "; check the indentation, and quote a text with ': ' in it"
+    ),
+}
+"""What most often is behind the parser's words."""
+
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -105,7 +112,9 @@ def read(data: bytes, file: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise PackError(f"{where}: not YAML: {error.problem or error.context}") from error
+        problem = error.problem or error.context
+        hint = _HINTS.get(problem or "", "")
+        raise PackError(f"{where}: not YAML: {problem}{hint}") from error
     except yaml.YAMLError as error:
         raise PackError(f"{file}: not YAML: {error}") from error
 

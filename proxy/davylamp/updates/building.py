@@ -2,13 +2,14 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from davylamp.errors import PackError
 from davylamp.signatures.disk import read_files
+from davylamp.signatures.pack import MANIFEST
 from davylamp.updates.archive import pack_archive
 from davylamp.updates.engine import features_of
-from davylamp.updates.loading import PackSource, compile_files
+from davylamp.updates.loading import LISTS, PackSource, compile_files
 from davylamp.updates.manifest import FORMAT, VECTORS, Manifest, digests
 from davylamp.updates.proving import prove
 
@@ -26,14 +27,35 @@ class Terms:
     max_engine: str = ""
 
 
-def build_archive(pack: Path, vectors: Path, terms: Terms, now: dt.datetime) -> bytes:
+def pack_files(pack: Path, vectors: Path) -> dict[str, bytes]:
+    """Return a pack's files and its examples by their path in the archive; raise PackError."""
+    files = {name: data for name, data in read_files(pack).items() if not name.startswith(VECTORS)}
+    return files | {VECTORS + name: data for name, data in read_files(vectors).items()}
+
+
+def beside(core: dict[str, bytes], own: dict[str, bytes]) -> dict[str, bytes]:
+    """Return both packs' files as one, which has the name and version of ``own``.
+
+    A signature of its own stands in for one of the same id, examples and all. Raises PackError
+    where both have a list of one name.
+    """
+    stems = {PurePosixPath(name).name for name in own if not name.startswith(LISTS)} - {MANIFEST}
+    kept = {
+        name: data
+        for name, data in core.items()
+        if name != MANIFEST and (name.startswith(LISTS) or PurePosixPath(name).name not in stems)
+    }
+    if twice := sorted(kept.keys() & own.keys()):
+        raise PackError(f"{twice[0]}: the core pack has a list of that name; rename yours")
+    return kept | own
+
+
+def build_archive(files: dict[str, bytes], terms: Terms, now: dt.datetime) -> bytes:
     """Return the archive of a pack that compiles and whose examples hold.
 
     Raises PackError for the first thing that a gateway would refuse.
     """
-    files = {name: data for name, data in read_files(pack).items() if not name.startswith(VECTORS)}
-    files |= {VECTORS + name: data for name, data in read_files(vectors).items()}
-    loaded = compile_files(None, files, PackSource(path=str(pack)))
+    loaded = compile_files(None, files, PackSource(path=""))
     prove(loaded.pack, loaded.vectors)
     now = now.astimezone(dt.UTC).replace(microsecond=0)
     manifest = Manifest(

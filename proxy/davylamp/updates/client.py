@@ -67,7 +67,9 @@ class Client:
             self._updater.refresh()
             self._target = self._updater.get_targetinfo(name + TARGET_SUFFIX)
         if self._target is None:
-            raise PackError(f"{self._place}: has no pack {name!r}")
+            raise PackError(
+                f"{self._place}: has no pack {name!r}; pack.name says which one is followed"
+            )
         custom = self._target.custom if isinstance(self._target.custom, dict) else {}
         number, version = custom.get("number"), custom.get("version")
         if not isinstance(number, int) or not isinstance(version, str):

@@ -13,7 +13,7 @@ from davylamp.signatures.pack import MANIFEST, Pack, load
 from davylamp.updates.archive import read_archive
 from davylamp.updates.manifest import VECTORS, Manifest
 
-_LISTS = "lists/"
+LISTS = "lists/"
 _LOCAL = "local/"
 LOCAL_SUFFIX = "+local"
 """Stands behind the version of a pack that the site changed."""
@@ -75,16 +75,16 @@ def _read(source: PackSource) -> tuple[Manifest | None, dict[str, bytes]]:
 
 def _merge(own: dict[str, bytes], local: dict[str, bytes]) -> dict[str, bytes]:
     """Put the site's own files beside the pack's; a signature of the same name stands in for it."""
-    stems = {_stem(name) for name in local if not name.startswith(_LISTS)}
+    stems = {_stem(name) for name in local if not name.startswith(LISTS)}
     merged = {
         name: data
         for name, data in own.items()
-        if name == MANIFEST or name.startswith(_LISTS) or _stem(name) not in stems
+        if name == MANIFEST or name.startswith(LISTS) or _stem(name) not in stems
     }
     for name, data in local.items():
         if name == MANIFEST or name.startswith(VECTORS):
             continue
-        if not name.startswith(_LISTS):
+        if not name.startswith(LISTS):
             merged[_LOCAL + name] = data
         elif name in merged:
             raise PackError(f"{name}: the pack has a list of that name; rename the local one")

@@ -187,6 +187,12 @@ class PackRepository:
         self._publish(SNAPSHOT, snapshot)
         self._publish(TIMESTAMP, timestamp)
 
+    def check_online(self, signers: Sequence[CryptoSigner]) -> None:
+        """Raise ConfigError where the keys for `renew` are not all there."""
+        root: Root = self._newest(ROOT).signed
+        for role in ONLINE:
+            _able(root, role, signers)
+
     def waiting(self) -> tuple[Waiting, ...]:
         """Return the drafts that wait for signatures."""
         return self.sign(())
@@ -276,11 +282,15 @@ class PackRepository:
 def _sign_all(
     root: Root, role: str, metadata: Metadata[Any], signers: Sequence[CryptoSigner]
 ) -> None:
+    for signer in _able(root, role, signers):
+        metadata.sign(signer, append=True)
+
+
+def _able(root: Root, role: str, signers: Sequence[CryptoSigner]) -> list[CryptoSigner]:
     able = [one for one in signers if one.public_key.keyid in root.roles[role].keyids]
     if len(able) < root.roles[role].threshold:
         raise ConfigError(f"the key of {role} is needed for this; give it with --key FILE")
-    for signer in able:
-        metadata.sign(signer, append=True)
+    return able
 
 
 def _set_threshold(root: Root, role: str, threshold: int) -> None:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from davylamp.commands.config import read_layers
+from davylamp.commands.pack._ids import no_such
 from davylamp.config import GatewayConfig, PackConfig
 from davylamp.errors import ConfigError, PackError
 from davylamp.updates.install import decide
@@ -76,7 +77,8 @@ def switch_signature(
     chosen = msgspec.structs.replace(
         now, disabled=tuple(sorted(disabled)), enabled=tuple(sorted(enabled))
     )
-    if unknown_ids(load_source(site.store.source(now)).pack, (identity,)):
-        raise PackError(f"{identity!r}: no signature has that id; davylamp pack explain lists them")
+    pack = load_source(site.store.source(now)).pack
+    if unknown_ids(pack, (identity,)):
+        raise PackError(no_such(identity, pack))
     shown = put_in_force(site, chosen, f"{'enable' if on else 'disable'} {identity}")
     click.echo(f"{identity} is {'on' if on else 'off'}: {shown}")

@@ -7,17 +7,17 @@ from pathlib import Path
 import click
 import msgspec
 
+from davylamp.commands.pack._ids import no_such
+from davylamp.commands.pack._why import condition_of
 from davylamp.errors import ConfigError
 from davylamp.flow import Direction
 from davylamp.paths import SIGNATURES
 from davylamp.proving.comparison import Comparison, compare
 from davylamp.proving.explanation import filed, outline, where
 from davylamp.signatures.disk import load_directory, load_vectors, vectors_of
-from davylamp.signatures.fields import Fields
-from davylamp.signatures.language import SIGNATURE
-from davylamp.signatures.model import Signature, SignatureId
+from davylamp.signatures.model import CombinedCondition, Signature, SignatureId
 from davylamp.signatures.pack import Pack
-from davylamp.signatures.source import Node, read, suggest
+from davylamp.signatures.source import Node
 from davylamp.signatures.vectors import Vector
 
 _EPILOG = """\b
@@ -52,8 +52,8 @@ def command(*, identity: str, path: Path, trace: Path | None, as_json: bool) -> 
     pack = load_directory(path)
     signature = pack.signatures.get(SignatureId(identity))
     if signature is None:
-        raise ConfigError(f"no signature {identity!r}; {suggest(identity, [*pack.signatures])}")
-    when = _when(path, signature)
+        raise ConfigError(no_such(identity, pack, "--pack names the folder of another"))
+    when = condition_of(path, signature)
     vectors = _vectors(path, signature)
     compared = _compared(trace, when, signature) if trace is not None else ()
     if as_json:
@@ -67,12 +67,6 @@ def command(*, identity: str, path: Path, trace: Path | None, as_json: bool) -> 
     sys.exit(1 if nothing else 0)
 
 
-def _when(path: Path, signature: Signature) -> Node:
-    assert signature.place is not None
-    file = path / signature.place.file
-    return Fields(read(file.read_bytes(), signature.place.file), SIGNATURE).node("when")
-
-
 def _vectors(path: Path, signature: Signature) -> tuple[Vector, ...]:
     folder = vectors_of(path)
     assert signature.place is not None
@@ -81,6 +75,11 @@ def _vectors(path: Path, signature: Signature) -> tuple[Vector, ...]:
 
 
 def _compared(trace: Path, when: Node, signature: Signature) -> tuple[Comparison, ...]:
+    if isinstance(signature.condition, CombinedCondition):
+        raise ConfigError(
+            f"{signature.id} is about both sides of a flow; give it an example, and "
+            "davylamp pack test says what of it is not met"
+        )
     found = [
         one for data in _sides(trace, signature) for one in compare(when, signature.condition, data)
     ]

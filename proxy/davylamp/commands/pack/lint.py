@@ -34,6 +34,11 @@ def command(*, path: Path, as_json: bool) -> None:
     else:
         for one in said:
             click.echo(f"{path / str(one.place)}: {one.says}")
-        signatures = f"{len(pack.signatures)} signatures"
-        click.echo(f"{len(said)} remarks on {signatures}" if said else f"SUCCESS: {signatures}")
+        signatures = _counted(len(pack.signatures), "signature")
+        remarked = f"{_counted(len(said), 'remark')} on {signatures}"
+        click.echo(remarked if said else f"SUCCESS: {signatures}")
     sys.exit(1 if said else 0)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -2,13 +2,16 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
+from davylamp.commands.pack._ids import no_such
+from davylamp.commands.pack._why import why_not
+from davylamp.errors import ConfigError
 from davylamp.events import AlertEvent
 from davylamp.paths import SIGNATURES
 from davylamp.policy import Mode, Policy
@@ -16,8 +19,9 @@ from davylamp.proving.cost import Cost, in_turns, mean
 from davylamp.proving.ordinary import ordinary_flows
 from davylamp.proving.trial import Failure, Outcome, Trial
 from davylamp.signatures.disk import load_directory, load_vectors, vectors_of
-from davylamp.signatures.model import Category
+from davylamp.signatures.model import Category, SignatureId
 from davylamp.signatures.pack import Pack
+from davylamp.signatures.vectors import Vector
 
 FAILED = 1
 
@@ -83,11 +87,13 @@ def command(  # noqa: PLR0913 - one parameter an option
     flow costs is measured, in turns with the core pack.
     """
     pack, folder = load_directory(path), vectors or vectors_of(path)
+    for identity in only:
+        if identity not in pack.signatures:
+            raise ConfigError(no_such(identity, pack))
     trial = Trial(pack)
+    examples = tuple(load_vectors(folder)) if folder.is_dir() else ()
     outcomes = [
-        outcome
-        for outcome in trial.outcomes(load_vectors(folder) if folder.is_dir() else ())
-        if not only or outcome.identity in only
+        outcome for outcome in trial.outcomes(examples) if not only or outcome.identity in only
     ]
     quiet = [found for root in benign for found in _benign(pack, trial, root)]
     costs = in_turns((_core(), pack), ordinary_flows(), time.perf_counter)
@@ -97,12 +103,27 @@ def command(  # noqa: PLR0913 - one parameter an option
         result = _as_object(pack, path, folder, outcomes, quiet, costs, failed=failed)
         sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
     else:
-        _show(pack, path, folder, outcomes, quiet, costs)
+        _show(pack, path, folder, outcomes, quiet, costs, _reasons(pack, path, examples))
         if slow:
             click.echo(f"  FAILED: more than {max_ratio} times the core pack's cost")
         click.echo("FAILED" if failed else "SUCCESS")
     unreadable = any(one.error for one in quiet)
     sys.exit(2 if unreadable else FAILED if failed else 0)
+
+
+type _Reasons = Callable[[SignatureId, Failure], Iterator[str]]
+
+
+def _reasons(pack: Pack, path: Path, examples: Sequence[tuple[SignatureId, Vector]]) -> _Reasons:
+    """Return what says of a failure why its example does not match, where it should."""
+    known = {vector.place: vector for _, vector in examples}
+
+    def reasons(identity: SignatureId, failure: Failure) -> Iterator[str]:
+        signature, vector = pack.signatures.get(identity), known.get(failure.place)
+        if signature is not None and vector is not None and vector.fires:
+            yield from why_not(path, signature, vector)
+
+    return reasons
 
 
 def _core() -> Pack:
@@ -161,6 +182,7 @@ def _show(  # noqa: PLR0913, PLR0917 - all there is to show
     outcomes: Sequence[Outcome],
     quiet: Sequence[_Benign],
     costs: Sequence[Cost],
+    reasons: _Reasons,
 ) -> None:
     click.echo(f"Testing {path}: {pack.name} {pack.version}, vectors in {folder}")
     for outcome in outcomes:
@@ -171,6 +193,8 @@ def _show(  # noqa: PLR0913, PLR0917 - all there is to show
         click.echo(f"  FAILED: {outcome.identity}")
         for failure in outcome.failures:
             _show_failure(failure, folder if failure.vector else path)
+            for line in reasons(outcome.identity, failure):
+                click.echo(f"        why: {line}")
     if quiet:
         click.echo("Ordinary traffic, in which nothing may be found:")
     for one in quiet:

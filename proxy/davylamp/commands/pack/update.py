@@ -9,6 +9,7 @@ from davylamp.commands.pack._site import put_in_force, site_of, site_options
 from davylamp.errors import ConfigError, PackError
 from davylamp.updates.client import Client, Offer
 from davylamp.updates.install import INSTALL_LOCK, check_not_older, examine, install
+from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
 
 _FOUND = 3
@@ -59,12 +60,24 @@ def command(  # noqa: PLR0913 - one parameter an option
             _say(offer, "newer" if newer else "nothing newer", as_json=as_json)
             raise SystemExit(_FOUND if check and newer else 0)
         examined = examine(site.store, client.fetch(offer))
+        before = site.store.source(site.store.state().in_force)
         selection = install(site.store, examined)
+        changed = _changed(before, site.store.source(selection))
         flows = 0 if no_shadow else site.config.shadow_flows
         shown = put_in_force(
             site, selection, f"update to {examined.manifest.identity}", shadow_flows=flows
         )
-    _say(offer, shown, as_json=as_json)
+    _say(offer, f"{changed}; {shown}", as_json=as_json)
+
+
+def _changed(before: PackSource, after: PackSource) -> str:
+    """Say how many signatures there are now, and how many came and went."""
+    now = load_source(after).pack.signatures.keys()
+    try:
+        then = load_source(before).pack.signatures.keys()
+    except PackError:
+        return f"{len(now)} signatures"
+    return f"{len(now)} signatures, {len(now - then)} new, {len(then - now)} gone"
 
 
 def _is_newer(store: Store, offer: Offer, *, force: bool, check: bool) -> bool:

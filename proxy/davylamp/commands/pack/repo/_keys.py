@@ -57,10 +57,10 @@ def repository(folder: Path) -> PackRepository:
     return PackRepository(folder, dt.datetime.now(dt.UTC))
 
 
-def say_waiting(waiting: Sequence[Waiting]) -> None:
+def say_waiting(folder: Path, waiting: Sequence[Waiting]) -> None:
     """Say which drafts are not signed enough, and what to do."""
     for one in waiting:
         click.echo(
             f"{one.role} {one.version} has {one.signed} of {one.needed} signatures: "
-            "davylamp pack repo sign FOLDER --key FILE"
+            f"davylamp pack repo sign {folder} --key FILE"
         )

@@ -13,8 +13,9 @@ from davylamp.commands.pack.repo._keys import (
     say_waiting,
     signers_of,
 )
+from davylamp.paths import SIGNATURES
 from davylamp.signatures.disk import vectors_of
-from davylamp.updates.building import Terms, build_archive
+from davylamp.updates.building import Terms, beside, build_archive, pack_files
 
 
 @click.command("publish")
@@ -27,6 +28,9 @@ from davylamp.updates.building import Terms, build_archive
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The pack's vectors; by default PACK/vectors.",
 )
+@click.option(
+    "--with-core", is_flag=True, help="The core pack of this davylamp too, with PACK beside it."
+)
 @click.option("--number", type=click.IntRange(1), help="The version's number; greater each time.")
 @click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True)
 @click.option("--min-engine", default=__version__, show_default=True)
@@ -37,6 +41,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     folder: Path,
     pack: Path | None,
     vectors: Path | None,
+    with_core: bool,
     number: int | None,
     days: int,
     min_engine: str,
@@ -48,16 +53,23 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
     Needs the online keys (snapshot and timestamp); with the targets keys too it is out at once,
     without them it waits for `sign`. Without PACK it renews alone: run that daily.
+
+    A gateway runs one pack: without --with-core one that takes PACK knows PACK's signatures only.
     Exit status: 0 out, 2 not, 3 it waits for signatures.
     """
     repo = repository(folder)
     signers = signers_of(keys, passphrase_file)
+    repo.check_online(signers)
     if pack is not None:
         terms = Terms(number, days, min_engine, max_engine)
-        packed = build_archive(pack, vectors or vectors_of(pack), terms, dt.datetime.now(dt.UTC))
+        files = pack_files(pack, vectors or vectors_of(pack))
+        if with_core:
+            core = SIGNATURES / "core"
+            files = beside(pack_files(core, vectors_of(core)), files)
+        packed = build_archive(files, terms, dt.datetime.now(dt.UTC))
         click.echo(f"{repo.stage(packed)}: {len(packed):,} bytes")
     waiting = repo.sign(signers)
-    say_waiting(waiting)
+    say_waiting(folder, waiting)
     repo.renew(signers)
     click.echo("snapshot and timestamp are new")
     raise SystemExit(3 if waiting else 0)

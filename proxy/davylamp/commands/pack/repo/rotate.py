@@ -54,5 +54,5 @@ def rotate(  # noqa: PLR0913 - one parameter an option
     made = [make_key(file, passphrase) for file in new_keys]
     repo.rotate(role, [one.public_key for one in made], revoked, threshold)
     waiting = repo.sign([*signers, *made])
-    say_waiting(waiting)
+    say_waiting(folder, waiting)
     raise SystemExit(3 if waiting else 0)

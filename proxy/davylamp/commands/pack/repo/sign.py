@@ -23,7 +23,7 @@ def sign(*, folder: Path, keys: tuple[Path, ...], passphrase_file: Path | None) 
     Exit status: 0 signed, 2 a key cannot be used, 3 signatures are still missing.
     """
     waiting = repository(folder).sign(signers_of(keys, passphrase_file))
-    say_waiting(waiting)
+    say_waiting(folder, waiting)
     if not waiting:
         click.echo("all signed; davylamp pack repo publish shows it to gateways")
     raise SystemExit(3 if waiting else 0)
