@@ -66,6 +66,7 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     assert "the key of snapshot is needed" in keyless
     said = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=3)
     assert f"targets 2 has 0 of 2 signatures: davylamp pack repo sign {repo} --key FILE" in said
+    desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=3)  # still a draft
     assert "has no pack 'core'" in desk.site("update", *follow, status=2)
     assert "is encrypted" in desk.run("repo", "sign", repo, *desk.keys("targets-1"), status=2)
     said = desk.run("repo", "sign", repo, *desk.keys("targets-1"), *people, status=3)
@@ -77,6 +78,9 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     )
     assert re.search(r": 1 signatures, 1 new, 1\d\d gone;", desk.site("update", *follow))
     assert "nothing newer" in desk.site("update", *follow)
+
+    again = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=2)
+    assert "was published already; raise the version" in again
 
     both = desk.keys("targets-1", "targets-2", "snapshot", "timestamp")
     desk.run("repo", "publish", repo, desk.pack("2026.11.29"), *both, *people)

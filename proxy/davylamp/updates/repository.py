@@ -99,11 +99,12 @@ class PackRepository:
         metadata = self._drafted(TARGETS) or self._newest(TARGETS)
         targets: Targets = metadata.signed
         path = f"{manifest.name}.tar.gz"
-        before = targets.targets.get(path)
+        published: Targets = self._newest(TARGETS).signed  # a draft is nobody's yet, and replaced
+        before = published.targets.get(path)
         if before is not None and before.custom["number"] >= manifest.number:
             raise PackError(
                 f"{manifest.identity}: number {before.custom['number']} was published already; "
-                f"give a greater one"
+                "raise the version in pack.yaml, as 2026.11.28.1, or give a greater --number"
             )
         target = TargetFile.from_data(path, packed, ["sha256"])
         target.unrecognized_fields["custom"] = {
