@@ -27,7 +27,14 @@ HOW = (
 )
 STAGES = {"", "host", "site"}
 # Options of other programs that the pages speak of.
-FOREIGN = {"--cap-add", "--ip", "--iptables-masquerade-bit", "--network", "--profile"}
+FOREIGN = {
+    "--cap-add",
+    "--ip",
+    "--iptables-masquerade-bit",
+    "--kill-whom",
+    "--network",
+    "--profile",
+}
 _PROGRAM = re.compile(
     r"^ *(?:[$#] )?(?:davylamp|make|docker|docker-compose|python|kubectl|time) [a-z-]"
 )
