@@ -51,6 +51,7 @@ class HandingOver:
         self._rules = rules
         self._on_taken = on_taken
         self._writer: asyncio.StreamWriter | None = None
+        self._swap = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -69,8 +70,9 @@ class HandingOver:
         finally:
             server.close()
             self._path.unlink(missing_ok=True)
-            if not self.taken:
-                self.release()
+            async with self._swap:  # whose rules are in force must be known before we end
+                if not self.taken:
+                    self.release()
 
     def release(self) -> None:
         """Tell the successor, if there is one, that nothing is ours any more."""
@@ -99,17 +101,18 @@ class HandingOver:
         await _hear(reader, Word.HELLO)
         writer.write(encode(Word.HERE, self._here))
         successor = (await _hear(reader, Word.SWAP)).here
-        self._rules.leave()
-        writer.write(encode(Word.GO))
-        try:
-            async with asyncio.timeout(SWAP_SECONDS):
-                await _hear(reader, Word.TAKEN)
-        except (TakeoverFailed, TimeoutError) as error:
-            writer.transport.abort()
-            logger.error("the takeover broke off, this gateway goes on: %s", error)  # noqa: TRY400
-            await self._return(successor)
-            return
-        self.taken = True
+        async with self._swap:
+            self._rules.leave()
+            writer.write(encode(Word.GO))
+            try:
+                async with asyncio.timeout(SWAP_SECONDS):
+                    await _hear(reader, Word.TAKEN)
+            except (TakeoverFailed, TimeoutError) as error:
+                writer.transport.abort()
+                logger.error("the takeover broke off, this gateway goes on: %s", error)  # noqa: TRY400
+                await self._return(successor)
+                return
+            self.taken = True
         writer.write(encode(Word.ENDING))
         self._on_taken(_pid_of(writer))
 

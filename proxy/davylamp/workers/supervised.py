@@ -42,15 +42,16 @@ class Supervised:
         while True:
             began = time.monotonic()
             code = await self._once()
-            if self._stopping:
+            if not self._stopping:
+                if not self.ready.is_set():
+                    raise KernelError(f"{self.name} cannot start (exit {code}); see above")
+                self.restarts += 1
+                logger.error("%s ended (exit %s); starting it again", self.name, code)
+                if time.monotonic() - began > _STEADY_SECONDS:
+                    pause = _BACKOFF_FIRST
+                await asyncio.sleep(pause)
+            if self._stopping:  # told so now, or in the pause
                 return
-            if not self.ready.is_set():
-                raise KernelError(f"{self.name} cannot start (exit {code}); see above")
-            self.restarts += 1
-            logger.error("%s ended (exit %s); starting it again", self.name, code)
-            if time.monotonic() - began > _STEADY_SECONDS:
-                pause = _BACKOFF_FIRST
-            await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_LAST)
 
     async def stop(self) -> None:
