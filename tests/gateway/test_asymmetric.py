@@ -1,6 +1,7 @@
 """Answers that take another road than questions: what becomes of them, and that it is said."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -22,6 +23,17 @@ for _ in range(int(sys.argv[2])):
             print(len(made.recv(1)))
     except TimeoutError:
         print("silent")
+"""
+_LISTEN = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 80)) as made:
+    made.sendall(b"GET /slow/8 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+    told = b""
+    while some := made.recv(4096):
+        told += some
+        if told == some:
+            print("begun", flush=True)
+print(told.count(b"tick"), flush=True)
 """
 _SCAN = """
 import socket
@@ -64,15 +76,23 @@ def problems(world: World) -> list[str]:
 
 
 def test_asymmetric_routes_are_said(build: Build) -> None:
-    """Scans and hosts that are down are not taken for one; halves of connections are, either half.
+    """Scans, hosts that are down and flows from before are not taken for one; halves are, either.
 
     Enforcing, none of them carries a byte.
     """
-    world = build(metrics={"listen": "127.0.0.1:9464"}, api={"listen": "127.0.0.1:9465"})
+    listen = {"metrics": "127.0.0.1:9464", "api": "127.0.0.1:9465"}
+    world = build(start=False, **{name: {"listen": address} for name, address in listen.items()})
     world.web()
+    words = [sys.executable, "-c", _LISTEN, WEB[4]]
+    earlier = world.lab.popen("sandbox-3", words, stdout=subprocess.PIPE, text=True)
+    assert earlier.stdout is not None
+    assert earlier.stdout.readline() == "begun\n"
+    world.gateway.start()
     python(world, "sandbox-3", "-c", _SCAN)
     assert python(world, "sandbox-3", "-c", _TALK, WEB[4], "3").split() == ["1"] * 3
     world.run("sandbox-3", "client", "download", f"http://{WEB[4]}/bytes/200000")
+    told, _ = earlier.communicate(timeout=30)
+    assert told == "80\n"
     counted = [world.counter(name) for name in ("joined", "unanswered", "unasked")]
     assert counted == [4, 0, 0]
     assert problems(world) == []
