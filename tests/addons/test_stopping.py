@@ -389,8 +389,11 @@ def test_a_servers_certificate_is_judged_inside_tls_13(
         RecordingServer(tls=leaf.server_context()) as server,
         RecordingServer(tls=other.server_context()) as listed,
     ):
-        with ask(server, "/other"):
-            assert verified or wait_until(lambda: b"/other" in server.data)
+        with ask(server, "/other") as peer:
+            if verified:
+                assert b" 502 " in peer.recv(100)
+            else:
+                assert wait_until(lambda: b"/other" in server.data)
         assert read_to_end(ask(server, "/toy/work")).data == b""
         with pytest.raises(OSError, match=r"(?i)reset|EOF"):
             ask(listed, "/other").recv(1)
