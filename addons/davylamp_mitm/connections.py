@@ -8,6 +8,7 @@ from mitmproxy.connection import Client, Server
 from davylamp.flow import FlowKey
 from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
 from davylamp.fusion import Suspicion
+from davylamp.inspection.beside import Trial
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.strand import Strand
@@ -24,7 +25,9 @@ class Watched:
     that HTTP made: a tunnel, or another protocol. ``opened`` is when TLS with the client was
     established, or 0, and ``server`` the one behind it then; ``spoken`` that bytes were exchanged
     in it, or that the server left. ``judged`` says that something was found, and that policy lets
-    it pass.
+    it pass. ``shown`` are the certificates (DER) that servers showed, by the server's id. ``asked``
+    is the trial of a pack that was last asked whether it takes this connection, and ``tried`` the
+    same if it does.
     """
 
     begin: float
@@ -35,6 +38,9 @@ class Watched:
     server: Server | None = None
     spoken: bool = False
     judged: bool = False
+    shown: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    asked: Trial | None = None
+    tried: Trial | None = None
     _tls_around: float | None = None
     _suspicions: OrderedDict[FlowKey, Suspicion] = field(default_factory=OrderedDict)
 
@@ -49,6 +55,19 @@ class Watched:
         """Note that what comes next on the connection is inside of one more layer."""
         self.around = (*self.outer(client), layer)
         self._tls_around = client.timestamp_tls_setup
+
+    def on_trial(self, trial: Trial) -> Trial | None:
+        """Return the trial if it takes this connection, which counts once, whatever is on it."""
+        if self.asked is not trial:
+            self.asked = trial
+            self.tried = trial if trial.admit() else None
+        return self.tried
+
+    def show(self, server: Server, der: bytes) -> None:
+        """Note the certificate that a server showed."""
+        self.shown[server.id] = der
+        if len(self.shown) > _SERVERS:
+            self.shown.popitem(last=False)
 
     def suspicion(self, key: FlowKey) -> Suspicion:
         """Return what was found so far of what is said to this server; it is kept."""

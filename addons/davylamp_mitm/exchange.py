@@ -14,18 +14,18 @@ from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.framing import BLANK, MAX_MESSAGE, Framer
 from davylamp.inspection.inspector import DEPTH, Inspector
-from davylamp.signatures.pack import Pack
+from davylamp_mitm.assay import Assay
 from davylamp_mitm.httptext import LAST_CHUNK, chunk
 
 
 class Exchange:
     """What both directions share."""
 
-    __slots__ = ("_inspector", "_pack", "bodies")
+    __slots__ = ("_assay", "_inspector", "bodies")
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-        self._inspector: Inspector | None = Inspector(pack)
+    def __init__(self, assay: Assay) -> None:
+        self._assay = assay
+        self._inspector: Inspector | None = assay.inspector()
         self.bodies: dict[Direction, Body] = {}
         """The bodies that have begun."""
 
@@ -67,7 +67,7 @@ class Exchange:
         self, direction: Direction, head: bytes, body: bytes, now: float
     ) -> tuple[Finding, ...]:
         """Return what would be found if a message were this head and this body."""
-        return Inspector(self._pack).receive(direction, head + chunk(body) + LAST_CHUNK, now)
+        return self._assay.alone().receive(direction, head + chunk(body) + LAST_CHUNK, now)
 
 
 @dataclass(frozen=True, slots=True)

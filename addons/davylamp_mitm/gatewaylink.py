@@ -21,7 +21,7 @@ from davylamp.flow import FlowKey
 from davylamp.interception.ca import KEY_FILE
 from davylamp.interception.records import BlockRecord, QuestionRecord
 from davylamp.updates.loading import Loaded
-from davylamp.workers.changing import PackChange
+from davylamp.workers.changing import PackChange, TryBeside
 from davylamp.workers.link import EventLink, read_brief
 from davylamp_mitm.answers import Answers
 
@@ -33,15 +33,17 @@ logger = logging.getLogger(__name__)
 class GatewayLink:
     """The worker's end of its line to the gateway, given as a file descriptor.
 
-    ``switch`` is called with another pack when the gateway puts one in force. Raises EOFError where
-    the gateway is gone already.
+    ``switch`` is called with another pack when the gateway puts one in force, and ``try_beside``
+    with one on trial, or its end. Raises EOFError where the gateway is gone already.
     """
 
-    def __init__(self, descriptor: int, switch: Callable[[Loaded], None]) -> None:
+    def __init__(
+        self, descriptor: int, switch: Callable[[Loaded], None], try_beside: TryBeside
+    ) -> None:
         end = socket.socket(fileno=descriptor)
         self.brief = read_brief(end)
         self._link = EventLink(end)
-        self._change = PackChange(self.tell, switch)
+        self._change = PackChange(self.tell, switch, try_beside)
         self._answers = Answers(end, self._change.take)
         self._task: asyncio.Task[None] | None = None
 

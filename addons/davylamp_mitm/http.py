@@ -35,7 +35,7 @@ class HttpExchanges:
         """Judge what a client asks to be connected to."""
         if self._refused(flow):
             return
-        exchange = Exchange(self.lamp.settings().pack)
+        exchange = Exchange(self.lamp.assay(flow.client_conn, flow.server_conn))
         found = exchange.feed(Direction.ORIGINATOR, request_head(flow.request, 0), time.time())
         if found:
             self.conclude(flow, found)
@@ -101,9 +101,10 @@ class HttpExchanges:
         if isinstance(known, Exchange) and direction in known.bodies:  # it was streamed
             return
         lamp.count(content)
-        if known is None and is_plain(lamp.settings().pack, message, content):
+        assay = lamp.assay(flow.client_conn, flow.server_conn)
+        if known is None and assay.bare and is_plain(assay.pack, message, content):
             return
-        exchange = self._exchange(flow)
+        exchange = known if isinstance(known, Exchange) else Exchange(assay)
         if known is None and direction is Direction.RESPONDER and not flow.request.stream:
             asked = flow.request.raw_content or b""  # plain, but what is answered is read with it
             text = request_head(flow.request, len(asked)) + asked
@@ -130,7 +131,9 @@ class HttpExchanges:
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         known = self.lamp.connections.strand(flow.id)
-        return known if isinstance(known, Exchange) else Exchange(self.lamp.settings().pack)
+        if isinstance(known, Exchange):
+            return known
+        return Exchange(self.lamp.assay(flow.client_conn, flow.server_conn))
 
     def _kept(self, flow: HTTPFlow, exchange: Exchange) -> None:
         self.lamp.connections.keep(flow.client_conn, flow.id, exchange)

@@ -16,17 +16,20 @@ from mitmproxy.net.dns import response_codes
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tcp import TCPFlow
-from mitmproxy.tls import ClientHelloData
+from mitmproxy.tls import ClientHelloData, TlsData
 from mitmproxy.udp import UDPFlow
 
 from davylamp.errors import DavylampError
 from davylamp.events import AlertEvent, StatsEvent, rfc3339
+from davylamp.flow import Proto
 from davylamp.incident import Reporter, Sighting, tls_event
+from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import Verdict
 from davylamp.steering import normal
 from davylamp.updates.loading import Loaded
+from davylamp_mitm.assay import Assay, meets
 from davylamp_mitm.connections import Connections, Watched
 from davylamp_mitm.endpoints import flow_key, server_name
 from davylamp_mitm.gatewaylink import GatewayLink
@@ -34,7 +37,7 @@ from davylamp_mitm.options import Options, Settings, add_options, read_settings,
 from davylamp_mitm.recorder import WORKER, Recorder
 from davylamp_mitm.stopping import cut, mark
 
-type Subject = Flow | ClientHelloData | NextLayer | ServerConnectionHookData
+type Subject = Flow | ClientHelloData | TlsData | NextLayer | ServerConnectionHookData
 
 _SETTINGS = frozenset(
     f"davylamp_{name}" for name in ("mode", "exception_policy", "pack", "policy", "pass")
@@ -89,6 +92,8 @@ class Lamp:
         self._recorder: Recorder | GatewayLink | None = None
         self._began = time.time()
         self._said: set[str] = set()
+        self._trial: Trial | None = None
+        self._assay: Assay | None = None  # every flow's, where no more is asked about it
 
     def settings(self) -> Settings:
         """Return what the options ask for; raise RuntimeError where they are wrong."""
@@ -149,6 +154,34 @@ class Lamp:
     def watched(self, client: Client) -> Watched:
         """Return what is known of a client's connection."""
         return self.connections.watched(client)
+
+    def assay(self, client: Client, server: Server | None) -> Assay:
+        """Return what the flow between a client and a server is inspected by from now on."""
+        if self._assay is not None:
+            return self._assay
+        pack = self.settings().pack
+        trial = self._trial
+        if trial is not None:
+            trial = self.watched(client).on_trial(trial)
+        packs = (pack,) if trial is None else (pack, trial.pack)
+        endpoint, certificate = b"", b""
+        key = flow_key(client, server)
+        if key.proto is Proto.TCP:
+            goes_to = key.resp_addr + key.resp_port.to_bytes(2)
+            if any(one.endpoints is not None and goes_to in one.endpoints.keys for one in packs):
+                endpoint = goes_to
+        if server is not None and (shown := self.watched(client).shown.get(server.id)):
+            asked = [one.certificates for one in packs if one.certificates is not None]
+            if any(meets(index, shown) for index in asked):
+                certificate = shown
+        return Assay(pack, endpoint, certificate, trial)
+
+    @property
+    def asks_certificates(self) -> bool:
+        """Whether the pack, or one on trial, has conditions on certificates."""
+        trial = self._trial
+        asks = self.settings().pack.certificates is not None
+        return asks or (trial is not None and trial.pack.certificates is not None)
 
     async def may_pass(self, client: Client, server: Server, name: str) -> bool:
         """Tell whether TLS that asks for a name is passed on unopened.
@@ -217,7 +250,7 @@ class Lamp:
             consequence = "stopped"
             take_away(subject)
             match subject:
-                case ClientHelloData() | NextLayer():
+                case ClientHelloData() | TlsData() | NextLayer():
                     self.stop(subject.context.client, subject.context.server, None, "")
                 case ServerConnectionHookData():
                     self.stop(subject.client, subject.server, None, "")
@@ -241,7 +274,7 @@ class Lamp:
         """Be a worker of the gateway that is behind a file descriptor; once and for all."""
         if self._recorder is not None:
             return
-        link = GatewayLink(descriptor, self._switch)
+        link = GatewayLink(descriptor, self._switch, self._try_beside)
         self._judge_by(settings_of(link.brief.config, link.brief.pack))
         self._recorder = link
 
@@ -249,8 +282,19 @@ class Lamp:
         """Judge what begins from now on by another pack; strands keep theirs."""
         self._judge_by(replace(self.settings(), pack=loaded.pack))
 
+    def _try_beside(self, trial: Trial | None) -> None:
+        """Have connections inspected by another pack as well, or no longer."""
+        self._trial = trial
+        self._choose_assay()
+
+    def _choose_assay(self) -> None:
+        pack = self.settings().pack
+        everybody = self._trial is None and pack.endpoints is None and pack.certificates is None
+        self._assay = Assay(pack) if everybody else None
+
     def _judge_by(self, settings: Settings) -> None:
         self._settings = settings
+        self._choose_assay()
         alerts_per_flow = PipelineLimits().alerts_per_flow
         self._reporter = Reporter(
             settings.policy, settings.pack.version, alerts_per_flow, settings.wallet_key

@@ -70,7 +70,10 @@ class Refusals:
         hello = watched.hello
         if hello is None or hello.sni or hello.alpn or server_name(server):
             return
-        signature = lamp.settings().pack.match_event(_EVENT)
+        assay = lamp.assay(client, server)
+        if assay.trial is not None:
+            assay.trial.noticed(_EVENT, assay.pack)
+        signature = assay.pack.match_event(_EVENT)
         if signature is None:
             return
         finding = Finding(

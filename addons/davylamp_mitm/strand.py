@@ -10,19 +10,20 @@ can hide the one behind it. Where a message ends with half a value, what follows
 there as well, since an end that only copies bytes would join them.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.framing import MAX_MESSAGE
-from davylamp.inspection.inspector import InspectionLimits, Inspector
-from davylamp.signatures.pack import Pack
+from davylamp_mitm.assay import Assay
+
+if TYPE_CHECKING:
+    from davylamp.inspection.inspector import Inspector
 
 BULK = 1200
 """Bytes from which on a piece of a settled stream is taken for a slice of something larger."""
 
 BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"POST ")
-_LIMITS = InspectionLimits()
 
 
 class Strand(Protocol):
@@ -41,11 +42,11 @@ class Strand(Protocol):
 class ByteStrand:
     """One raw TCP stream, both directions."""
 
-    __slots__ = ("_inspector", "_pack", "_settled", "_skipped")
+    __slots__ = ("_assay", "_inspector", "_settled", "_skipped")
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-        self._inspector = Inspector(pack, _LIMITS)
+    def __init__(self, assay: Assay) -> None:
+        self._assay = assay
+        self._inspector = assay.inspector(measured=True)
         self._settled = False
         self._skipped = {Direction.ORIGINATOR: 0, Direction.RESPONDER: 0}
 
@@ -66,7 +67,7 @@ class ByteStrand:
 
     def give_up(self) -> None:
         """Begin afresh."""
-        self._inspector = Inspector(self._pack, _LIMITS)
+        self._inspector = self._assay.inspector()
         self._skipped = dict.fromkeys(self._skipped, 0)
 
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
@@ -86,10 +87,10 @@ class ByteStrand:
 class MessageStrand:
     """One WebSocket connection's messages, both directions."""
 
-    __slots__ = ("_app_proto", "_joined", "_pack")
+    __slots__ = ("_app_proto", "_assay", "_joined")
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
+    def __init__(self, assay: Assay) -> None:
+        self._assay = assay
         self._joined: dict[Direction, Inspector] = {}
         self._app_proto = AppProto.UNKNOWN
 
@@ -112,7 +113,7 @@ class MessageStrand:
         if len(data) > MAX_MESSAGE:  # larger than any message that the core judges
             self._joined.pop(direction, None)
             return ()
-        alone = Inspector(self._pack, _LIMITS)
+        alone = self._assay.inspector()
         found = alone.receive(direction, data, now)
         self._app_proto = alone.app_proto or self._app_proto
         joined = self._joined.get(direction)

@@ -51,7 +51,7 @@ class Tunnel(Layer):
         super().__init__(asked.context)
         self._subject = asked
         self._lamp = lamp
-        self._strand = ByteStrand(lamp.settings().pack)
+        self._strand = ByteStrand(lamp.assay(asked.context.client, asked.context.server))
         self._said = bytearray()
         self._answered = bytearray()
         self._asked = False

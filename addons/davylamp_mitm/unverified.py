@@ -18,6 +18,7 @@ from OpenSSL import SSL
 
 from davylamp.flow import Direction
 from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.assay import heard
 from davylamp_mitm.connections import Watched
 from davylamp_mitm.lamp import Lamp, Sight
 from davylamp_mitm.strand import ByteStrand
@@ -52,22 +53,22 @@ class UnverifiedServers:
     def _hear_out(self, layer: NextLayer, watched: Watched, data: bytes) -> None:
         context = layer.context
         client, server = context.client, context.server
-        strand = ByteStrand(self.lamp.settings().pack)
+        strand = ByteStrand(self.lamp.assay(client, server))
         found = strand.receive(Direction.ORIGINATOR, data, time.time())
-        if not found and strand.partial and len(data) <= MAX_MESSAGE:
+        if not heard(found) and strand.partial and len(data) <= MAX_MESSAGE:
             layer.layer = None  # asked again when there is more
             return
         self.lamp.count(data)
         outer = watched.outer(client)
         verdict = self.lamp.judge(Sight(found, client, server, strand.app_proto, outer))
-        if verdict is not None and not verdict.blocks:
+        if verdict is not None and not verdict.blocks and heard(found):
             watched.judged = True
             _try_again(context)
             return
         layer.layer = None
-        if verdict is None:
-            self.lamp.stats.unverified += 1
-        self.lamp.stop(client, server, None, verdict.reason if verdict is not None else "")
+        reason = verdict.reason if verdict is not None and verdict.blocks else ""
+        self.lamp.stats.unverified += not reason
+        self.lamp.stop(client, server, None, reason)
 
     def tls_start_server(self, data: TlsData) -> None:
         """Have a server taken for what it is where its client was judged, and let be."""

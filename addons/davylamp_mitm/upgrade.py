@@ -16,6 +16,7 @@ from wsproto.utilities import generate_accept_token
 
 from davylamp.flow import Direction
 from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp_mitm.assay import heard
 from davylamp_mitm.lamp import Lamp, Sight
 from davylamp_mitm.strand import ByteStrand
 
@@ -61,7 +62,7 @@ class HeardUpgrade(Layer):
         self._subject = asked
         self._lamp = lamp
         self._answer = answer
-        self._strand = ByteStrand(lamp.settings().pack)
+        self._strand = ByteStrand(lamp.assay(asked.context.client, asked.context.server))
         self._heard = 0
 
     def _handle_event(self, event: Event) -> CommandGenerator[None]:
@@ -102,7 +103,7 @@ class HeardUpgrade(Layer):
         except Exception as error:  # noqa: BLE001 - as at the edge of a hook
             lamp.failed("an upgrade", self._subject, error)
             return True
-        if verdict is None:
+        if verdict is None or not (verdict.blocks or heard(found)):
             return False
         lamp.stop(client, server, None, verdict.reason)
         return True

@@ -31,7 +31,7 @@ class WebSockets:
         lamp.count(message.content)
         strand = lamp.connections.strand(flow.id)
         if not isinstance(strand, MessageStrand):
-            strand = MessageStrand(lamp.settings().pack)
+            strand = MessageStrand(lamp.assay(client, flow.server_conn))
         direction = Direction.ORIGINATOR if message.from_client else Direction.RESPONDER
         found = strand.receive(direction, message.content, time.time())
         lamp.connections.keep(client, flow.id, strand)

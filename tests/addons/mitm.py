@@ -57,9 +57,10 @@ class Mitm:
     def argv(self) -> list[str]:
         """Return the command line."""
         given = {"confdir": str(self.confdir), "davylamp_events": str(self.events_file)}
+        given["ssl_insecure"] = "true"
         given |= dict(option.split("=", 1) for option in self.options)
         return [
-            *(str(MITMDUMP), "--ssl-insecure", "--set", "flow_detail=0"),
+            *(str(MITMDUMP), "--set", "flow_detail=0"),
             *(word for mode in self.modes for word in ("--mode", mode)),
             *(word for script in self.scripts for word in ("-s", str(script))),
             *(word for name, value in given.items() for word in ("--set", f"{name}={value}")),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from tests.addons.conftest import Start
 from tests.addons.mitm import (
     LOGIN,
@@ -30,6 +32,8 @@ from tests.addons.mitm import (
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_websocket
 from websockets.sync.server import Server, ServerConnection, serve
+
+from davylamp.lab.programs.certs import Leaf, self_signed
 
 pytestmark = pytest.mark.programs
 
@@ -337,3 +341,67 @@ def test_nothing_is_left_of_what_was_cut(start: Start, pool: Pool) -> None:
     assert mitm.summary()["stopped"] == 20
     assert "Traceback" not in mitm.log
     assert "Exception" not in mitm.log
+
+
+_SHOWN = """\
+id: shown-{0}
+rev: 1
+title: A pool's certificate
+category: pool
+dialect: made-up
+role: pool
+confidence: {1}
+severity: 2
+maturity: stable
+detail: a certificate that a made-up pool shows
+when:
+  {2}
+"""
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_servers_certificate_is_judged_inside_tls_13(
+    start: Start, tmp_path: Path, leaf: Leaf, *, verified: bool
+) -> None:
+    """With what is said, or by its digest before anything is; also where nobody vouches for it."""
+    other = self_signed(tmp_path / "other", ["other.example"])
+    known = x509.load_pem_x509_certificate(other.chain.read_bytes()).fingerprint(hashes.SHA256())
+    (tmp_path / "pack" / "one").mkdir(parents=True)
+    (tmp_path / "pack" / "pack.yaml").write_text("name: one\nversion: '1'\nformat: 1\n")
+    for name, confidence, when in (
+        ("weak", 60, "certificate: {issuer: localhost, self_signed: true}"),
+        ("both", 95, "all_of: [{certificate: {name: localhost}}, {http: {path: /toy/work}}]"),
+        ("known", 90, f"certificate: {{sha256: {known.hex()}}}"),
+    ):
+        text = _SHOWN.format(name, confidence, when)
+        (tmp_path / "pack" / "one" / f"shown-{name}.yaml").write_text(text)
+    options = [f"davylamp_pack={tmp_path / 'pack'}", f"ssl_insecure={str(not verified).lower()}"]
+    context = blind_tls(ssl.TLSVersion.TLSv1_3)
+    port = free_port()
+    mitm = start(f"regular@{port}", options=options)
+
+    def ask(server: RecordingServer, path: str) -> socket.socket:
+        peer = context.wrap_socket(through_connect(port, server.port))
+        peer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return peer
+
+    with (
+        RecordingServer(tls=leaf.server_context()) as server,
+        RecordingServer(tls=other.server_context()) as listed,
+    ):
+        with ask(server, "/other") as peer:
+            if verified:
+                assert b" 502 " in peer.recv(100)
+            else:
+                assert wait_until(lambda: b"/other" in server.data)
+        assert read_to_end(ask(server, "/toy/work")).data == b""
+        with pytest.raises(OSError, match=r"(?i)reset|EOF"):
+            ask(listed, "/other").recv(1)
+        assert b"/toy/work" not in server.data + listed.data
+        found = [(one["alert"]["signature_id"], one["mining"]["layers"]) for one in mitm.alerts(4)]
+    tls = ["tcp", "http", "tls"]
+    assert found == [
+        *[("shown-weak", tls)] * 2,
+        ("shown-both", [*tls, "http"]),
+        ("shown-known", tls),
+    ]

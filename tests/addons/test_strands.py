@@ -18,6 +18,7 @@ from davylamp.inspection.wire.http_head import RequestHead
 from davylamp.paths import SIGNATURES
 from davylamp.signatures.disk import load_directory
 from davylamp.signatures.pack import Pack
+from davylamp_mitm.assay import Assay
 from davylamp_mitm.connections import Connections
 from davylamp_mitm.exchange import Exchange
 from davylamp_mitm.history import KEPT_BYTES, KEPT_MESSAGES, trim
@@ -44,7 +45,7 @@ class TestByteStrand:
 
     def test_late_login_is_found_behind_bulk(self, pack: Pack) -> None:
         """Bulk that is passed over hides nothing small that comes behind it."""
-        strand = ByteStrand(pack)
+        strand = ByteStrand(Assay(pack))
         for _ in range(64):
             assert strand.receive(SERVER, b"\x01" * 65_536, 1.0) == ()
         [finding] = strand.receive(CLIENT, LOGIN + b"\n", 1.0)
@@ -52,7 +53,7 @@ class TestByteStrand:
 
     def test_offsets_count_what_was_passed_over(self, pack: Pack) -> None:
         """Evidence stands where it stands in the stream."""
-        strand = ByteStrand(pack)
+        strand = ByteStrand(Assay(pack))
         before = 0
         for _ in range(5):
             strand.receive(CLIENT, b"\x01" * 20_000 + b"\n", 1.0)
@@ -62,7 +63,7 @@ class TestByteStrand:
 
     def test_half_a_login_is_finished_by_bulk(self, pack: Pack) -> None:
         """While half a message is held everything is looked at, however large."""
-        strand = ByteStrand(pack)
+        strand = ByteStrand(Assay(pack))
         strand.receive(SERVER, b"\x01\n" * 20_000, 1.0)
         strand.receive(CLIENT, LOGIN[:50], 1.0)
         found = strand.receive(CLIENT, LOGIN[50:] + b"\n" + b"\x01" * BULK, 1.0)
@@ -74,7 +75,7 @@ class TestByteStrand:
         self, pack: Pack, pieces: list[tuple[Direction, bytes]]
     ) -> None:
         """Any bytes in any order are taken."""
-        strand = ByteStrand(pack)
+        strand = ByteStrand(Assay(pack))
         for direction, piece in pieces:
             strand.receive(direction, piece, 1.0)
         strand.give_up()
@@ -87,14 +88,14 @@ class TestMessageStrand:
     @pytest.mark.parametrize("before", [b"", b"hello", b"{", b'{"a":"', b"[[[", b"\x16\x03", b"PO"])
     def test_no_message_hides_the_next(self, pack: Pack, before: bytes) -> None:
         """A login is found whatever the message before it left open."""
-        strand = MessageStrand(pack)
+        strand = MessageStrand(Assay(pack))
         strand.receive(CLIENT, before, 1.0)
         found = strand.receive(CLIENT, LOGIN, 1.0)
         assert {finding.signature.id for finding in found} == {"cryptonote-login"}
 
     def test_login_over_two_messages(self, pack: Pack) -> None:
         """A byte stream that was cut into messages is read across them."""
-        strand = MessageStrand(pack)
+        strand = MessageStrand(Assay(pack))
         assert strand.receive(CLIENT, LOGIN[:70], 1.0) == ()
         assert strand.receive(SERVER, b'{"id":1}', 1.0) == ()
         [finding] = strand.receive(CLIENT, LOGIN[70:], 1.0)
@@ -102,7 +103,7 @@ class TestMessageStrand:
 
     def test_memory_is_bounded(self, pack: Pack) -> None:
         """Messages that never close do not pile up."""
-        strand = MessageStrand(pack)
+        strand = MessageStrand(Assay(pack))
         for _ in range(40):
             strand.receive(CLIENT, b'{"a":[' + b"1," * 8000, 1.0)
             strand.receive(SERVER, b"[" * 16_000, 1.0)
@@ -111,7 +112,7 @@ class TestMessageStrand:
 
 def exchange_of(pack: Pack, length: int | None) -> Exchange:
     """Begin a POST."""
-    exchange = Exchange(pack)
+    exchange = Exchange(Assay(pack))
     head = request_head(Request.make("POST", "http://x/json_rpc"), None)
     assert exchange.begin(CLIENT, head, length, 1.0) == ()
     return exchange
@@ -213,7 +214,7 @@ class TestConnections:
     def test_longest_idle_goes_first(self, pack: Pack) -> None:
         """At the bound the strand that was silent the longest is given up."""
         connections = Connections(FlowLimits(flows=2))
-        strands = [ByteStrand(pack) for _ in range(3)]
+        strands = [ByteStrand(Assay(pack)) for _ in range(3)]
         for number, strand in enumerate(strands):
             strand.receive(CLIENT, LOGIN[:20], 1.0)
             connections.keep(client_of(number), f"flow-{number}", strand)
@@ -225,7 +226,7 @@ class TestConnections:
         """Half messages of many flows together hold no more than the bound."""
         connections = Connections(FlowLimits(held=100_000))
         for number in range(20):
-            strand = ByteStrand(pack)
+            strand = ByteStrand(Assay(pack))
             strand.receive(CLIENT, b'{"a":"' + b"x" * 20_000, 1.0)
             connections.keep(client_of(number), f"flow-{number}", strand)
         assert connections.held <= 100_000
@@ -237,11 +238,11 @@ class TestConnections:
         client = client_of(1)
         connections.watched(client).stopped = True
         for number in range(5):
-            connections.keep(client, f"flow-{number}", ByteStrand(pack))
+            connections.keep(client, f"flow-{number}", ByteStrand(Assay(pack)))
         connections.forget(client)
         assert (len(connections), connections.held) == (0, 0)
         client.timestamp_end = 2.0
-        connections.keep(client, "late", ByteStrand(pack))
+        connections.keep(client, "late", ByteStrand(Assay(pack)))
         assert not connections.watched(client).stopped
         assert len(connections) == 0
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.handshakes import V12, handshake
 
 from davylamp.cli import main
+from davylamp.lab.programs.certs import self_signed
 from davylamp.proving.scaffold import PLACEHOLDER
 from davylamp.signatures.schema import signature_schema
 
@@ -23,7 +25,7 @@ def pack(*words: str | Path, stdin: str = "") -> Result:
 def made(tmp_path: Path) -> Path:
     """Return a pack with a scaffold of each form."""
     root = tmp_path / "made"
-    for form in ("json", "line", "bytes", "http"):
+    for form in ("json", "line", "bytes", "http", "certificate"):
         assert pack("new", f"toy-{form}", "--pack", root, "--form", form).exit_code == 0
     return root
 
@@ -39,7 +41,7 @@ def test_a_scaffold_passes_and_a_change_of_it_fails(made: Path) -> None:
     """What `pack new` writes is proved at once; a signature that no longer fits is named."""
     result = pack("test", made)
     assert result.exit_code == 0, result.output
-    assert result.output.count("  SUCCESS: toy-") == 4
+    assert result.output.count("  SUCCESS: toy-") == 5
     assert result.output.splitlines()[-1] == "SUCCESS"
     change(made / "toy" / "toy-line.yaml", "digits:1-9", "hex:64")
     result = pack("test", made)
@@ -212,3 +214,18 @@ def test_schema_prints_what_editors_need() -> None:
     """The schema comes as JSON, the reference as Markdown."""
     assert json.loads(pack("schema").output) == signature_schema()
     assert pack("schema", "--markdown").output.startswith("# Signature reference\n")
+
+
+def test_a_certificate_is_held_against_its_signature(made: Path, tmp_path: Path) -> None:
+    """In PEM, or as a server sent it; one that asks for an issuer alone is remarked."""
+    shown = self_signed(tmp_path, ["rig.toy.example"]).chain
+    result = pack("explain", "toy-certificate", "--pack", made, "--trace", shown)
+    assert (result.exit_code, "rig.toy.example" in result.output) == (0, True), result.output
+    other = self_signed(tmp_path, ["shop.example"])
+    (tmp_path / "flight").write_bytes(handshake(other, V12)[1][1])
+    result = pack("explain", "toy-certificate", "--pack", made, "--trace", tmp_path / "flight")
+    assert result.exit_code == 1
+    assert "name: asked for toy.example or *.toy.example, got shop.example" in result.output
+    file = made / "toy" / "toy-certificate.yaml"
+    change(file, 'name: [toy.example, "*.toy.example"]\n    self_signed: true', "issuer: x")
+    assert "asks for an issuer alone" in pack("lint", made).output

@@ -1,7 +1,7 @@
 """An echo server and its clients, for a protocol that no shipped pack knows.
 
 mole.py server ADDRESS PORT              echoes lines
-mole.py load ADDRESS PORT                opens connections until SIGTERM; sums up how they went
+mole.py load ADDRESS PORT [LINE]         opens connections until SIGTERM; sums up how they went
 mole.py say ADDRESS PORT LINE [FILE]     sends a line, half of it before FILE is there; how it went
 """
 
@@ -58,7 +58,7 @@ async def exchange(address: str, port: str, line: bytes, file: str = "") -> str:
         return "silence"
 
 
-async def load(address: str, port: str) -> None:
+async def load(address: str, port: str, line: str = "") -> None:
     """Open connections until SIGTERM."""
     reporter, ending = Reporter(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
@@ -69,7 +69,7 @@ async def load(address: str, port: str) -> None:
         nonlocal longest
         while not ending.is_set():
             began = time.monotonic()
-            outcome = await exchange(address, port, _BENIGN)
+            outcome = await exchange(address, port, line.encode() + b"\n" if line else _BENIGN)
             longest = max(longest, time.monotonic() - began)
             results[outcome] += 1
 

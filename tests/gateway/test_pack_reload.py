@@ -123,6 +123,23 @@ class Site:
             (folder / "mole" / f"{name}.yaml").write_text(text)
 
 
+LISTED = (
+    SIGNATURE[: SIGNATURE.index("when:")]
+    .replace("moleminer-dig", "moleminer-burrow")
+    .replace("maturity: stable", "maturity: incubating")
+    + "when:\n  endpoint: {list: burrows}\n"
+)
+BURROWS = f"{POOL[4]}\t3333\ttcp\tconfirmed\t-\tmole\tmade up\t2026-11-01\t2027-10-30\n"
+LISTED_VECTOR = f"""\
+- name: where moles dig
+  source: made up
+  stream: [{{endpoint: {{to: "{POOL[4]}:3333", on: 2026-11-28}}}}, {{client: hello}}]
+  expect: match
+- name: another port
+  source: made up
+  stream: [{{endpoint: {{to: "{POOL[4]}:3334", on: 2026-11-28}}}}, {{client: hello}}]
+  expect: none
+"""
 DIG = '{"id": 1, "method": "mole.dig", "params": ["burrow", "deadbeef"]}'
 SHARE = (
     '{"id": 4, "method": "mining.submit", "params": '
@@ -154,9 +171,13 @@ def echoing(build: Build, *, intercept: dict[str, object], **pack: object) -> Wo
 
 def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Path) -> None:
     """The new dialect is blocked then, flows in progress keep the old pack, and none is lost."""
-    world = echoing(build, intercept=INTERCEPT | {"workers": 1}, shadow_flows=40, shadow_seconds=10)
+    pack = {"shadow_flows": 9999, "shadow_seconds": 4}
+    world = echoing(build, intercept=INTERCEPT | {"workers": 1}, **pack)
     site = Site(tmp_path / "site", world)
     site.teach()
+    site.teach(LISTED, LISTED_VECTOR, "moleminer-burrow")
+    (site.pack / "lists").mkdir()
+    (site.pack / "lists" / "burrows.tsv").write_text(BURROWS)
     site.publish(2)
     before = mitmproxies(world)
     assert outcome(say(world, "sandbox-1", DIG)) == "echoed"
@@ -166,10 +187,14 @@ def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Pa
     share = say(world, "sandbox-2", SHARE, str(go))
     assert wait_until(lambda: mole.events("half") and share.events("half"))
     load = world.service("sandbox-3", "load", "load", POOL[4], PLAIN, script=MOLE)
+    # What is led to the mitmproxy worker nobody else sees.
+    digs = world.service("sandbox-3", "digs", "load", POOL[4], OPENED, DIG, script=MOLE)
     with served(site.repo) as url:
         done = site.update(url)
+    digs.stop()
     assert done.returncode == 0, done.stderr + world.gateway.log()
-    assert "tried on " in done.stdout
+    for words in ("tried on ", "moleminer-dig on ", "moleminer-burrow on "):
+        assert words in done.stdout
     (switched,) = packs(world, "switched")
     assert switched.number == 2
     assert switched.pause_seconds < 0.05
@@ -186,12 +211,19 @@ def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Pa
     counters = world.gateway.counters()
     lost = ("queue_dropped", "queue_overruns", "exceptions", "sample_overruns")
     assert {name: counters[name] for name in lost} == dict.fromkeys(lost, 0)
+    others = world.lab.host("sandbox-3").ipv4
     alerts = world.gateway.wait_alerts(
-        lambda found: sum(one.alert.signature_id == "moleminer-dig" for one in found) == 2
+        lambda found: len([one for one in found if one.src_ip != others]) == 4
     )
-    assert {one.alert.signature_id for one in alerts} == {"moleminer-dig", "stratum-v1-submit"}
-    versions = {one.alert.signature_id: one.pack for one in alerts}
-    assert versions == {"moleminer-dig": "2026.11.28", "stratum-v1-submit": "2026.11.23"}
+    found = sorted(
+        (one.alert.signature_id, one.pack, one.dest_port) for one in alerts if one.src_ip != others
+    )
+    assert found == [
+        ("moleminer-burrow", "2026.11.28", 3333),
+        ("moleminer-dig", "2026.11.28", 3333),
+        ("moleminer-dig", "2026.11.28", 7777),
+        ("stratum-v1-submit", "2026.11.23", 7777),
+    ]
 
 
 def test_a_pack_that_accuses_sandboxes_of_honest_work_is_given_back(

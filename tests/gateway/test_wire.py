@@ -2,10 +2,15 @@
 
 import statistics
 import sys
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from tests.gateway.conftest import Build
 from tests.gateway.world import POOL, Pool, World, endpoint, wait_until
+from tests.handshakes import der_of
 
+from davylamp.lab.programs.certs import self_signed
 from davylamp.lab.service import Service
 
 pytestmark = pytest.mark.lab
@@ -76,3 +81,41 @@ def report(what: str, delays: list[float]) -> None:
     sys.stdout.write(f"{what}: reset after {median * 1e3:.1f} ms (median), {worst * 1e3:.1f} ms\n")
     assert median < 0.1
     assert worst < 0.5
+
+
+_LISTED = """\
+id: listed-certificate
+rev: 1
+title: A pool's certificate
+category: pool
+dialect: made-up
+role: pool
+confidence: 90
+severity: 2
+maturity: stable
+detail: the certificate of a made-up pool
+when:
+  certificate: {sha256: %s}
+"""
+
+
+def test_a_pool_is_known_by_the_certificate_that_it_shows_in_the_clear(
+    build: Build, tmp_path: Path
+) -> None:
+    """Under TLS 1.2 its flight does not arrive whole; in 1.3 nobody sees it from outside."""
+    leaf = self_signed(tmp_path / "leaf", ["pool.example"])
+    folder = tmp_path / "listed" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "listed" / "pack.yaml").write_text("name: one\nversion: '1'\nformat: 1\n")
+    digest = sha256(der_of(leaf)).hexdigest()
+    (folder / "listed-certificate.yaml").write_text(_LISTED % digest)
+    world = build(signatures=str(tmp_path / "listed"))
+    world.pool(3333, families=[4], extra=("--cert", str(leaf.chain), "--key", str(leaf.key)))
+    for version, expected in (("1.3", "finished"), ("1.2", "reset")):
+        url = f"stratum+ssl://{POOL[4]}:3333"
+        done = world.miner("sandbox-1", url, attempts=1, backoff=0, tls_version=version, shares=1)
+        assert outcomes(done) == [expected], done.lines
+    [alert] = world.gateway.wait_alerts(lambda found: len(found) == 1)
+    assert alert.alert.signature_id == "listed-certificate"
+    assert alert.mining is not None
+    assert alert.mining.layers == ("tcp", "tls")

@@ -1,18 +1,22 @@
 """Mining is never whole at its receiver, and both ends hear of the end."""
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from tests.handshakes import V12, der_of, handshake
 from tests.packets import ACK, OUTSIDE, OUTSIDE6, PSH, SANDBOX, SANDBOX6, SYN, Connection
 from tests.streams import JOB, LOGIN, POOL_NAME, RPC, SSH_CLIENT, SUBMIT, SUBSCRIBE, client_hello
 
 from davylamp.decision import Block, Decision, Fate, Reset
 from davylamp.events import Action
 from davylamp.flow import FlowKey, Proto
+from davylamp.lab.programs.certs import self_signed
 from davylamp.pipeline import Pipeline
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.model import Category
-from davylamp.signatures.pack import Pack
+from davylamp.signatures.pack import Pack, load
 
 KEY = FlowKey(Proto.TCP, bytes((10, 88, 0, 5)), 40_000, bytes((203, 0, 113, 9)), 3333)
 BACK = KEY.reversed()
@@ -335,3 +339,30 @@ def test_observe_mode_reports_the_same_and_touches_nothing(core: Pack, flags: in
     [alert] = [a for a in decision.alerts if a.alert.signature_id == "cryptonote-login"]
     assert alert.verdict.action is Action.ALERT
     assert "reject" in alert.verdict.reason
+
+
+def test_the_packet_that_completes_a_listed_certificate_is_dropped(
+    core: Pack, tmp_path: Path
+) -> None:
+    """The flow is not handed to the kernel before; with no such condition the hello settles it."""
+    leaf = self_signed(tmp_path, ["pool.example"])
+    pack = load({
+        "pack.yaml": b"name: t\nversion: 2026.1.1\nformat: 1\n",
+        "x/listed.yaml": (
+            b"{id: listed, rev: 1, title: t, category: pool, dialect: d, role: pool,"
+            b" confidence: 90, severity: 2, maturity: stable, detail: d,"
+            b" when: {certificate: {sha256: %s}}}" % sha256(der_of(leaf)).hexdigest().encode()
+        ),
+    })  # fmt: skip
+    (_, hello), (_, flight) = handshake(leaf, V12)[:2]
+    end = flight.index(der_of(leaf)) + len(der_of(leaf))
+    for judged_by, fates in (
+        (core, [Fate.CLEAR]),
+        (pack, [Fate.ACCEPT, Fate.REARM, Fate.REARM, Fate.DROP]),
+    ):
+        connection = Connection(dport=443)
+        packets = [connection.client(hello)]
+        pieces = (flight[:100], flight[100 : end - 1], flight[end - 1 :])
+        packets += [connection.server(piece) for piece in pieces]
+        decisions = run(Pipeline(judged_by, Policy()), *packets[: len(fates)])
+        assert [one.fate for one in decisions] == fates

@@ -6,7 +6,7 @@ from tests.streams import JOB, LOGIN, RPC, SUBMIT, client_hello, post
 from davylamp.decision import Fate, Reset
 from davylamp.pipeline import Pipeline, Vantage
 from davylamp.policy import Policy
-from davylamp.signatures.pack import Pack
+from davylamp.signatures.pack import Pack, load
 
 GIGABYTE = 1 << 30
 
@@ -103,3 +103,24 @@ def test_a_line_amid_a_sample_makes_the_flow_a_suspect(core: Pack) -> None:
         decision = sampled(core).packet(connection.client(said), 1.0)
         assert (decision.fate, decision.alerts) == (Fate.ACCEPT, ())
         assert (decision.suspect is not None) is suspected
+
+
+def test_sizes_are_of_whole_flows_not_of_samples() -> None:
+    """What the queue measures from its first packet on a sample cannot tell."""
+    when = (
+        "{all_of: [{bytes: {starts_with: toy1}}, {flights: {sizes: ['client:64', 'server:234']}}]}"
+    )
+    pack = load({
+        "pack.yaml": b"name: t\nversion: 2026.1.1\nformat: 1\n",
+        "x/toy.yaml": (
+            b"{id: toy, rev: 1, title: t, category: mining, dialect: d, role: miner,"
+            b" confidence: 70, severity: 2, maturity: stable, detail: d, when: %s}" % when.encode()
+        ),
+    })  # fmt: skip
+    found = {}
+    for vantage in (Vantage.INLINE, Vantage.SAMPLE):
+        pipeline, connection = Pipeline(pack, Policy(), vantage=vantage), Connection()
+        packets = [connection.client(b"toy1"), connection.client(b"\xff" * 60)]
+        packets += [connection.server(b"\xfe" * 234), connection.client(b"\xff")]
+        found[vantage] = [len(pipeline.packet(packet, 1.0).alerts) for packet in packets]
+    assert found == {Vantage.INLINE: [0, 0, 0, 1], Vantage.SAMPLE: [0, 0, 0, 0]}

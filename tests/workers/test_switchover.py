@@ -32,7 +32,9 @@ class Worker:
 
     def join(self, switchover: Switchover) -> None:
         """Have a gateway."""
-        self.change = PackChange(lambda reply: switchover.heard(self.name, reply), self._switch)
+        self.change = PackChange(
+            lambda reply: switchover.heard(self.name, reply), self._switch, lambda _trial: None
+        )
 
     def _switch(self, loaded: Loaded) -> None:
         self.in_force.append(loaded.pack)

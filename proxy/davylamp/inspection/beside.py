@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import Finding
-from davylamp.inspection.inspector import InspectionLimits, Inspector
+from davylamp.inspection.inspector import InspectionLimits, Inspector, inspect_certificate
 from davylamp.signatures.pack import Pack
 
 _MAX_SIGNATURES = 100
@@ -33,19 +33,47 @@ class Trial:
 
     def inspector(self, live: Pack, limits: InspectionLimits) -> Inspector:
         """Return a new flow's inspector, on trial if that is still wanted."""
+        return self.beside(live, limits) if self.admit() else Inspector(live, limits)
+
+    def admit(self) -> bool:
+        """Tell whether a new flow is to be on trial; it is counted then."""
         if self.flows >= self.wanted:
-            return Inspector(live, limits)
+            return False
         self.flows += 1
+        return True
+
+    def beside(self, live: Pack, limits: InspectionLimits) -> Inspector:
+        """Return an inspector of a flow that was admitted, or of a part of it."""
         return TriedInspector(live, limits, self)
+
+    def noticed(self, event: str, live: Pack) -> None:
+        """Note that something was noticed outside the bytes of a flow that was admitted."""
+        self.differ(_waiting_for(event, live), _waiting_for(event, self.pack))
+
+    def certified(self, der: bytes, found: tuple[Finding, ...]) -> None:
+        """Note what the live pack found in a server's certificate, before any byte of the flow."""
+        try:
+            self.compare(found, inspect_certificate(self.pack, der))
+        except Exception:  # noqa: BLE001 - whatever it is, it says that the pack is not fit
+            self.errors += 1
 
     def compare(self, live: tuple[Finding, ...], new: tuple[Finding, ...]) -> None:
         """Note what only one of the packs found."""
         ours = {str(one.signature.id) for one in live}
         theirs = {str(one.signature.id) for one in new}
+        self.differ(ours, theirs)
+
+    def differ(self, ours: set[str], theirs: set[str]) -> None:
+        """Note the ids of signatures that only one of the packs matched."""
         for counts, found in ((self.extra, theirs - ours), (self.missing, ours - theirs)):
             for identity in found:
                 if identity in counts or len(counts) < _MAX_SIGNATURES:
                     counts[identity] = counts.get(identity, 0) + 1
+
+
+def _waiting_for(event: str, pack: Pack) -> set[str]:
+    signature = pack.match_event(event)
+    return set() if signature is None else {str(signature.id)}
 
 
 class TriedInspector(Inspector):
@@ -83,6 +111,16 @@ class TriedInspector(Inspector):
         """Note where the flow goes."""
         super().reach(key, now)
         self._also(lambda beside: beside.reach(key, now))
+
+    def certified(self, der: bytes) -> None:
+        """Note the server's certificate."""
+        super().certified(der)
+        self._also(lambda beside: beside.certified(der))
+
+    def unmeasured(self) -> None:
+        """Ask nothing about sizes."""
+        super().unmeasured()
+        self._also(lambda beside: beside.unmeasured())
 
     def gap(self, direction: Direction, size: int) -> None:
         """Note a hole."""

@@ -14,17 +14,29 @@ comes beyond that is not.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from davylamp.flow import Direction
 from davylamp.inspection.finding import MAX_EXCERPT, Finding
 from davylamp.signatures.combined import CombinationIndex, Combined
+from davylamp.signatures.flights import Flights, Sized
 from davylamp.signatures.model import Absent, AllOf, AnyOf, Leaf, Tree
 
 MAX_MET = 64
 MAX_WOKEN = 32
 
 _OVERHEAD = 256  # bytes of memory beside the excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How much was seen of a flow: bytes of the originator and of the responder, and flights.
+
+    ``flights`` is None where nobody measured them.
+    """
+
+    bytes: tuple[int, int]
+    flights: Flights | None
 
 
 class Gathering:
@@ -64,13 +76,13 @@ class Gathering:
             if len(self._woken) < MAX_WOKEN and signature.id not in self._told:
                 self._woken[signature.id] = (signature, condition)
 
-    def holding(self, seen: tuple[int, int]) -> Iterator[Finding]:
-        """Yield what holds now, once each.
-
-        ``seen`` is how many bytes were seen of the originator and of the responder.
-        """
+    def holding(self, seen: Seen) -> Iterator[Finding]:
+        """Yield what holds now, once each."""
         for identity, (signature, condition) in tuple(self._woken.items()):
             if not self._holds(condition.tree, seen):
+                if not _may_hold(condition.tree, seen.flights):
+                    del self._woken[identity]
+                    self._told.add(identity)
                 continue
             del self._woken[identity]
             self._told.add(identity)
@@ -84,7 +96,7 @@ class Gathering:
                 detail=signature.detail,
             )
 
-    def _holds(self, tree: Tree, seen: tuple[int, int]) -> bool:
+    def _holds(self, tree: Tree, seen: Seen) -> bool:
         match tree:
             case Leaf():
                 return tree in self._met
@@ -94,13 +106,26 @@ class Gathering:
                 return any(self._holds(part, seen) for part in parts)
             case Absent(leaf, enough, direction):
                 return self._is_absent(leaf, enough, direction, seen)
+            case Sized():
+                return seen.flights is not None and tree.judge(seen.flights) is True
 
-    def _is_absent(
-        self, leaf: Leaf, enough: int, direction: Direction | None, seen: tuple[int, int]
-    ) -> bool:
-        originator, responder = seen
+    def _is_absent(self, leaf: Leaf, enough: int, direction: Direction | None, seen: Seen) -> bool:
+        originator, responder = seen.bytes
         if direction is not Direction.RESPONDER and originator < enough:
             return False
         if direction is not Direction.ORIGINATOR and responder < enough:
             return False
         return self._earliest.get(leaf, enough + 1) > enough
+
+
+def _may_hold(tree: Tree, flights: Flights | None) -> bool:
+    """Tell whether a tree may yet hold, as far as the sizes of flights tell."""
+    match tree:
+        case Sized():
+            return flights is not None and tree.judge(flights) is not False
+        case AllOf(parts):
+            return all(_may_hold(part, flights) for part in parts)
+        case AnyOf(parts):
+            return any(_may_hold(part, flights) for part in parts)
+        case Leaf() | Absent():
+            return True

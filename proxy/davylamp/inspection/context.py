@@ -173,6 +173,28 @@ class Context:
                 )
             )
 
+    def certified(self, der: bytes, span: tuple[int, int], layers: tuple[str, ...]) -> None:
+        """Record a server's certificate, at ``span`` of its stream, if the pack asks for it."""
+        certificates = self.pack.certificates
+        if certificates is None:
+            return
+        certificate = certificates.read(der)
+        shown = f"sha256 {certificate.sha256} {' '.join(certificate.names)}".strip()
+        for signature in certificates.match(certificate):
+            self.findings.append(
+                Finding(
+                    signature=signature,
+                    confidence=signature.confidence,
+                    direction=Direction.RESPONDER,
+                    offset=span[0],
+                    end=span[1],
+                    excerpt=shown.encode("utf-8", "replace")[:MAX_EXCERPT],
+                    layers=layers,
+                    coin=signature.coin,
+                    detail=signature.detail,
+                )
+            )
+
     def met(
         self,
         signatures: Iterable[Signature],

@@ -33,6 +33,7 @@ from davylamp.inspection.socks import SocksClient, SocksServer
 from davylamp.inspection.ssh import SshIdentification
 from davylamp.inspection.start import Start
 from davylamp.inspection.tls import TlsClient
+from davylamp.inspection.tlsserver import TlsServer
 from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
@@ -430,6 +431,11 @@ class Conversation:
                 return HttpResponses(place, self._exchange())
             case Opening.WEBSOCKET, _:
                 return self._frames(direction)
+            case Opening.TLS_CLIENT, Direction.RESPONDER:  # the same records begin both
+                client = self._originator.reader
+                if isinstance(client, TlsClient) and client.awaits:
+                    return TlsServer(place, client)
+                return None
             case _:
                 make = _READERS.get((opening, direction))
                 return None if make is None else make(place)

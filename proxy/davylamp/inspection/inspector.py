@@ -7,7 +7,7 @@ a capture file and a mitmproxy addon all feed the same object.
 from dataclasses import dataclass
 
 from davylamp.flow import Direction
-from davylamp.inspection.combination import Gathering
+from davylamp.inspection.combination import Gathering, Seen
 from davylamp.inspection.context import Context
 from davylamp.inspection.conversation import Conversation
 from davylamp.inspection.dns import inspect_dns
@@ -16,6 +16,7 @@ from davylamp.inspection.wire.dns import DnsMessage, parse_message
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.combined import CombinationIndex
+from davylamp.signatures.flights import Flights
 from davylamp.signatures.pack import Pack
 
 DEPTH = 16 * 1024
@@ -35,7 +36,15 @@ _DEFAULT_LIMITS = InspectionLimits()
 class Inspector:
     """Inspects one TCP flow."""
 
-    __slots__ = ("_context", "_conversation", "_depth", "_gathering", "_offsets", "_whole")
+    __slots__ = (
+        "_context",
+        "_conversation",
+        "_depth",
+        "_flights",
+        "_gathering",
+        "_offsets",
+        "_whole",
+    )
 
     def __init__(self, pack: Pack, limits: InspectionLimits = _DEFAULT_LIMITS) -> None:
         self._context = Context(pack)
@@ -44,6 +53,9 @@ class Inspector:
         self._whole = [True, True]  # whether none of their bytes was lost
         self._depth = limits.depth
         self._gathering: Gathering | None = None
+        combinations = pack.combinations
+        measures = combinations is not None and combinations.measures
+        self._flights = Flights() if measures else None
 
     @property
     def app_proto(self) -> AppProto:
@@ -93,6 +105,17 @@ class Inspector:
         """
         self._context.reached(key, now, _LAYERS)
 
+    def certified(self, der: bytes) -> None:
+        """Note the server's certificate, in DER, where whoever opened the TLS around was shown it.
+
+        What that tells is told with the next bytes.
+        """
+        self._context.certified(der, (0, 0), _LAYERS)
+
+    def unmeasured(self) -> None:
+        """Ask nothing about sizes: what comes is not a flow from its beginning, as it was sent."""
+        self._flights = None
+
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
         """Take the next bytes of one direction; return what they complete.
 
@@ -105,6 +128,8 @@ class Inspector:
         offset = self._offsets[side]
         self._offsets[side] = offset + len(data)
         self._conversation.receive(direction, data, offset)
+        if self._flights is not None:
+            self._flights.add(direction, len(data))
         if self._context.findings or self._gathering is not None:
             return self._collect()
         return ()
@@ -113,6 +138,7 @@ class Inspector:
         """Note that ``size`` bytes of one direction will never come; read on after them."""
         self._offsets[direction is Direction.RESPONDER] += size
         self._whole[direction is Direction.RESPONDER] = False
+        self._misread()
         self._conversation.resume(direction)
 
     def rewind(self, direction: Direction, offset: int) -> None:
@@ -121,7 +147,12 @@ class Inspector:
         ``offset`` is where they stand in their stream; what follows them is received again.
         """
         self._offsets[direction is Direction.RESPONDER] = offset
+        self._misread()
         self._conversation.restart(direction)
+
+    def _misread(self) -> None:
+        if self._flights is not None:
+            self._flights.lost = True
 
     def conflict(self, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
         """Note that a segment contradicted an earlier one about the same bytes."""
@@ -152,13 +183,20 @@ class Inspector:
         seen = [
             offset if whole else 0 for offset, whole in zip(self._offsets, self._whole, strict=True)
         ]
-        return (*own, *gathering.holding((seen[0], seen[1])))
+        return (*own, *gathering.holding(Seen((seen[0], seen[1]), self._flights)))
 
     @property
     def _waits(self) -> bool:
         """Whether a combination lacks something that may yet come, within the depth."""
         waiting = self._gathering is not None and self._gathering.waiting
         return waiting and max(self._offsets) < self._depth
+
+
+def inspect_certificate(pack: Pack, der: bytes) -> tuple[Finding, ...]:
+    """Return what a server's certificate tells by itself, to whoever opened the TLS around it."""
+    context = Context(pack, AppProto.TLS)
+    context.certified(der, (0, 0), (*_LAYERS, AppProto.TLS.value))
+    return tuple(one for one in context.findings if one.signature.part is None)
 
 
 def inspect_datagram(

@@ -1,6 +1,7 @@
 """TLS from the outside: the ClientHello's names against the pack's pool hosts.
 
-Nothing after the hello is readable here, so the hello settles the flow.
+Nothing after the hello is readable here, so the hello settles the flow; unless the pack asks for
+certificates, which a server may show in the clear (`tlsserver`).
 """
 
 from davylamp.inspection.finding import AppProto
@@ -12,19 +13,29 @@ from davylamp.inspection.wire.tls import ClientHelloReader
 class TlsClient:
     """Reads the originator's first TLS flight."""
 
-    __slots__ = ("_held", "_place", "_reader", "settled")
+    __slots__ = ("_ended", "_held", "_place", "_reader", "settled")
     inner = Inner.NONE
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._reader = ClientHelloReader()
         self._held = b""
+        self._ended = False
         self.settled = False
 
     @property
     def partial(self) -> bool:
         """Whether the hello has not ended."""
-        return not self.settled
+        return not self._ended
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the server may still show the certificate that the pack asks about."""
+        return self._ended and not self.settled
+
+    def answered(self) -> None:
+        """Note that the server has shown what it will."""
+        self.settled = True
 
     @property
     def held(self) -> int:
@@ -33,7 +44,8 @@ class TlsClient:
 
     def receive(self, data: bytes, offset: int) -> bytes | None:
         """Take bytes up to the hello's end; hand back what turned out not to be TLS."""
-        if self.settled:
+        if self._ended:
+            self.settled = self.settled or offset + len(data) >= self._place.depth
             return None
         self._held += data
         hello = self._reader.feed(data)
@@ -42,8 +54,9 @@ class TlsClient:
         held, self._held = self._held, b""
         if isinstance(hello, Malformed):
             return held
-        self.settled = True
+        self._ended = True
         context = self._place.context
+        self.settled = context.pack.certificates is None
         context.app_proto = AppProto.TLS
         context.hello = hello
         start = offset + len(data) - len(held)

@@ -63,6 +63,7 @@ class TcpJudge:
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
         self._endpoints = _endpoints(pack)
         self._ports = _ports(self._endpoints)
+        self._measures = _measures(pack)
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -71,12 +72,14 @@ class TcpJudge:
         self._pack = pack
         self._endpoints = _endpoints(pack, self._trial)
         self._ports = _ports(self._endpoints)
+        self._measures = _measures(pack, self._trial)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
         self._trial = trial
         self._endpoints = _endpoints(self._pack, trial)
         self._ports = _ports(self._endpoints)
+        self._measures = _measures(self._pack, trial)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -160,7 +163,7 @@ class TcpJudge:
             return ACCEPT
         self._stats.flows += 1
         direction = self._orientation.of(packet)
-        inspector = self._inspector()
+        inspector = self._inspector(begun=triggered or self._sampled)
         outward = direction is Direction.ORIGINATOR
         if (packet.dst_port if outward else packet.src_port) in self._ports:
             endpoint = packet.destination if outward else packet.source
@@ -382,10 +385,15 @@ class TcpJudge:
         outward = self._orientation.of(packet) is Direction.ORIGINATOR
         return Decision(Fate.ACCEPT, suspect=key if outward else key.reversed())
 
-    def _inspector(self) -> Inspector:
+    def _inspector(self, *, begun: bool) -> Inspector:
+        """Return a flow's inspector; ``begun`` says that it is not seen from its beginning."""
         if self._trial is not None:
-            return self._trial.inspector(self._pack, self._inspection)
-        return Inspector(self._pack, self._inspection)
+            inspector = self._trial.inspector(self._pack, self._inspection)
+        else:
+            inspector = Inspector(self._pack, self._inspection)
+        if begun and self._measures:
+            inspector.unmeasured()
+        return inspector
 
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
@@ -393,7 +401,7 @@ class TcpJudge:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
-        flow.inspector = self._inspector()
+        flow.inspector = self._inspector(begun=True)
         self.table.touch(flow)
 
     def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
@@ -461,6 +469,12 @@ def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
     packs = (pack,) if trial is None else (pack, trial.pack)
     listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
     return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
+
+
+def _measures(pack: Pack, trial: Trial | None = None) -> bool:
+    """Tell whether a pack asks for the sizes of flights, or one on trial beside it does."""
+    packs = (pack,) if trial is None else (pack, trial.pack)
+    return any(one.combinations is not None and one.combinations.measures for one in packs)
 
 
 def _ports(endpoints: AbstractSet[bytes]) -> frozenset[int]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from davylamp.inspection.framing import Framer
 from davylamp.inspection.jsontext import read_objects
+from davylamp.inspection.wire.certificate import CertificateReader
 from davylamp.proving.misfit import misfit, shown
+from davylamp.signatures.certificates import from_pem, misses, read_certificate
 from davylamp.signatures.fields import Fields
 from davylamp.signatures.language import CONDITION
 from davylamp.signatures.model import (
     FAMILY,
     BytesCondition,
+    CertificateCondition,
     Condition,
     JsonCondition,
     LineCondition,
@@ -29,7 +32,8 @@ class Comparison:
 def compare(when: Node, condition: Condition, data: bytes) -> tuple[Comparison, ...]:
     """Hold every message in bytes of one direction against a condition.
 
-    Only JSON and line conditions, and the first bytes of a stream, can be compared so.
+    Only JSON and line conditions, the first bytes of a stream, and the certificate in them (or in
+    PEM), can be compared so.
     """
     match condition:
         case JsonCondition():
@@ -46,6 +50,9 @@ def compare(when: Node, condition: Condition, data: bytes) -> tuple[Comparison, 
             return (*told, *([_unfinished(rest)] if rest else ()))
         case BytesCondition():
             return (_start(condition, data),)
+        case CertificateCondition():
+            der = _certificate(data)
+            return (_shown(condition, der),) if der else ()
         case _:
             return ()
 
@@ -107,6 +114,21 @@ def _start(condition: BytesCondition, data: bytes) -> Comparison:
         if part not in head
     ]
     return Comparison(data[:32].hex(" "), tuple(problems))
+
+
+def _certificate(data: bytes) -> bytes:
+    if der := CertificateReader().feed(data):
+        return der
+    try:
+        return from_pem(data.decode("ascii", "replace"))
+    except ValueError:
+        return b""
+
+
+def _shown(condition: CertificateCondition, der: bytes) -> Comparison:
+    certificate = read_certificate(der)
+    names = ", ".join(certificate.names) or "a certificate without names"
+    return Comparison(names, tuple(misses(condition, certificate)))
 
 
 def _literals(literals: tuple[bytes, ...]) -> str:

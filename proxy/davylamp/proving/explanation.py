@@ -6,6 +6,7 @@ from davylamp.flow import Direction
 from davylamp.signatures.language import EVENTS
 from davylamp.signatures.model import (
     BytesCondition,
+    CertificateCondition,
     CombinedCondition,
     Condition,
     EndpointCondition,
@@ -40,7 +41,10 @@ def where(condition: Condition) -> tuple[str, ...]:
             return (f"JSON messages, {_SAYS[condition.direction]}:", *(f"  {one}" for one in _JSON))
         case CombinedCondition():
             inner = (line for leaf in condition.leaves() for line in where(leaf.condition))
-            return ("one flow, both directions, in any order:", *(f"  {one}" for one in inner))
+            sized = any(True for _ in condition.sized())
+            sizes = ("  the sizes of its first flights, seen from its beginning",) if sized else ()
+            told = (*(f"  {one}" for one in inner), *sizes)
+            return ("one flow, both directions, in any order:", *told)
         case _:
             return (_place(condition),)
 
@@ -59,6 +63,8 @@ def _place(condition: Condition) -> str:
             place = f"host names in {field}"
         case EndpointCondition():
             place = "the address and port that a TCP flow goes to, told with its first bytes"
+        case CertificateCondition():
+            place = "server certificates: in the clear up to TLS 1.2, and in TLS that is opened"
         case EventCondition(event):
             place = f"the engine's event {event}: {EVENTS[event]}"
         case JsonCondition() | CombinedCondition():

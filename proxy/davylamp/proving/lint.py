@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from davylamp.proving.scaffold import PLACEHOLDER
 from davylamp.signatures.model import (
     Category,
+    CertificateCondition,
     CombinedCondition,
     Condition,
     EndpointCondition,
@@ -56,6 +57,13 @@ def _of_signature(signature: Signature) -> Iterator[str]:
         yield f"{PLACEHOLDER} is the scaffold's reference: say where the fact is from"
     if signature.category is Category.MINING and not signature.technique:
         yield "no technique: mining is T1496.001"
+    condition = signature.condition
+    if (
+        isinstance(condition, CertificateCondition)
+        and not (condition.digests or condition.names)
+        and condition.self_signed is not True
+    ):
+        yield "asks for an issuer alone: that is everything it has ever signed; add a name"
     stable = signature.maturity is Maturity.STABLE
     if not stable and signature.confidence >= BLOCKS_ALONE:
         yield (

@@ -15,6 +15,7 @@ class Form(StrEnum):
     LINE = "line"
     BYTES = "bytes"
     HTTP = "http"
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,32 @@ _EXAMPLES: Mapping[Form, _Example] = {
     - client: "POST /toy/work HTTP/1.1\\r\\nHost: a.test\\r\\nX-Toy-Rig: rig7\\r\\n\\r\\n\"""",
         """\
     - client: "POST /toy/workers HTTP/1.1\\r\\nHost: shop.test\\r\\n\\r\\n\"""",
+    ),
+    Form.CERTIFICATE: _Example(
+        """\
+  certificate:
+    name: [toy.example, "*.toy.example"]
+    self_signed: true""",
+        """\
+    - certificate: |
+        -----BEGIN CERTIFICATE-----
+        MIIBGDCBv6ADAgECAgEHMAoGCCqGSM49BAMCMBYxFDASBgNVBAMMC3RveS5leGFt
+        cGxlMB4XDTI2MDEwMTAwMDAwMFoXDTI3MDEwMTAwMDAwMFowFjEUMBIGA1UEAwwL
+        dG95LmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASPn4BUsa1C2PDU
+        kHctsgfwiSTLqb4YEp8H5XBHK/a+Z2q1I00hZcJyHronbBzmsbSLuXd3egr2Vq1C
+        lS3vxLdWMAoGCCqGSM49BAMCA0gAMEUCIQDX6oWdhI12mSclfj8pjDIEJuvVCmru
+        sRAkmKPOyPW09AIgURnpul3nIggwo9tI1lMaVgAxRfAeOmA6gbsnT+CJt08=
+        -----END CERTIFICATE-----""",
+        """\
+    - certificate: |
+        -----BEGIN CERTIFICATE-----
+        MIIBGTCBwaADAgECAgEHMAoGCCqGSM49BAMCMBcxFTATBgNVBAMMDHNob3AuZXhh
+        bXBsZTAeFw0yNjAxMDEwMDAwMDBaFw0yNzAxMDEwMDAwMDBaMBcxFTATBgNVBAMM
+        DHNob3AuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABI+fgFSxrULY
+        8NSQdy2yB/CJJMupvhgSnwflcEcr9r5narUjTSFlwnIeuidsHOaxtIu5d3d6CvZW
+        rUKVLe/Et1YwCgYIKoZIzj0EAwIDRwAwRAIgOP4n8NsTVIK1GX4hv38wcSU7LB9X
+        92rV/C9SEymaxx4CIEiudm9DwCu0jlW6AwUWbxE0C/hMJU7yR5sTWspqXmuX
+        -----END CERTIFICATE-----""",
     ),
 }
 

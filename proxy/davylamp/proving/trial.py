@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 
 from davylamp.flow import Direction
-from davylamp.inspection.inspector import Inspector
+from davylamp.inspection.inspector import Inspector, inspect_certificate
 from davylamp.signatures.model import Signature, SignatureId
 from davylamp.signatures.pack import Pack
 from davylamp.signatures.source import Place
@@ -20,6 +20,7 @@ from davylamp.signatures.vectors import (
     Name,
     Noticed,
     Reached,
+    Shown,
     Vector,
     byte_by_byte,
     feedings,
@@ -175,6 +176,8 @@ def _told(pack: Pack, vector: Vector, stream: tuple[Bytes, ...]) -> list[Told]:
     for step in vector.steps:
         if isinstance(step, Reached):
             inspector.reach(step.key, step.now)
+        if isinstance(step, Shown):
+            inspector.certified(step.der)
     found: list[Told] = []
     for step in stream:
         after += len(step.data)
@@ -210,12 +213,19 @@ def _lookups(pack: Pack, vector: Vector) -> Iterator[SignatureId]:
             case Noticed(event):
                 if (signature := pack.match_event(event)) is not None:
                     yield signature.id
-            case Reached(key, now) if pack.endpoints is not None:
-                for match in pack.endpoints.match(key, now):
-                    if match.signature.part is None:
-                        yield match.signature.id
-            case Bytes() | Reached():
+            case Reached() | Shown():
+                yield from _to_whom(pack, step)
+            case Bytes():
                 pass
+
+
+def _to_whom(pack: Pack, step: Reached | Shown) -> Iterator[SignatureId]:
+    if isinstance(step, Shown):
+        yield from (finding.signature.id for finding in inspect_certificate(pack, step.der))
+    elif pack.endpoints is not None:
+        for match in pack.endpoints.match(step.key, step.now):
+            if match.signature.part is None:
+                yield match.signature.id
 
 
 def _listed(identities: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ costs it nothing, however common its other leaves are.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from davylamp.signatures.flights import Sized
 from davylamp.signatures.model import (
     Absent,
     AllOf,
@@ -28,7 +29,7 @@ type Combined = tuple[Signature, CombinedCondition]
 class CombinationIndex:
     """Combined conditions of a pack."""
 
-    __slots__ = ("_woken", "parts")
+    __slots__ = ("_woken", "measures", "parts")
 
     def __init__(self, combined: Iterable[Combined]) -> None:
         listed = list(combined)
@@ -40,6 +41,8 @@ class CombinationIndex:
         # Leaves that are written alike are one: the one that is kept here.
         self.parts: tuple[Signature, ...] = tuple(map(_part, use))
         """A signature for each leaf, by which the other indexes find it."""
+        self.measures = any(next(one.sized(), None) is not None for _, one in listed)
+        """Whether any asks for the sizes of flights."""
 
     def __bool__(self) -> bool:
         return bool(self._woken)
@@ -59,7 +62,7 @@ def _cover(tree: Tree, use: Mapping[Leaf, int]) -> frozenset[Leaf] | None:
     match tree:
         case Leaf():
             return frozenset((tree,))
-        case Absent():
+        case Absent() | Sized():
             return None
         case AllOf(parts):
             covers = [one for part in parts if (one := _cover(part, use)) is not None]

@@ -1,10 +1,11 @@
 """One signature file to one Signature; every mistake is named with file, line and column."""
 
-from davylamp.signatures.conditions import compile_condition
+from davylamp.signatures.conditions import compile_condition, surest
 from davylamp.signatures.fields import Fields
 from davylamp.signatures.language import SIGNATURE
 from davylamp.signatures.model import (
     Category,
+    CertificateCondition,
     Condition,
     EndpointCondition,
     EventCondition,
@@ -32,6 +33,13 @@ def compile_signature(data: bytes, file: str) -> Signature:
             f"id {identity.text!r} and file name differ; name the file {identity.text}.yaml",
         )
     condition = compile_condition(fields.node("when"))
+    most = surest(condition)
+    if fields.whole("confidence") > most:
+        raise fault(
+            fields.node("confidence").place,
+            f"a certificate can be shown by anybody: by that alone nothing is surer than {most}; "
+            "write that or less, or ask for something else in 'all_of'",
+        )
     return Signature(
         id=SignatureId(identity.text),
         rev=fields.whole("rev"),
@@ -56,7 +64,7 @@ def compile_signature(data: bytes, file: str) -> Signature:
 
 def _default_kind(condition: Condition) -> Kind:
     match condition:
-        case NameCondition() | EndpointCondition():
+        case NameCondition() | EndpointCondition() | CertificateCondition():
             return Kind.NAME
         case EventCondition():
             return Kind.EVENT

@@ -5,10 +5,12 @@ from itertools import chain
 
 from davylamp.flow import Direction
 from davylamp.signatures.fields import Fields
+from davylamp.signatures.flights import MAX_FLIGHTS, Sized
 from davylamp.signatures.language import (
     CONDITION,
     DEFAULT_ENOUGH,
     DEFAULT_WITHIN,
+    LEAST_FLIGHTS,
     MAX_LEAVES,
     MIN_ANCHOR,
 )
@@ -18,6 +20,7 @@ from davylamp.signatures.model import (
     AllOf,
     AnyOf,
     BytesCondition,
+    CertificateCondition,
     CombinedCondition,
     Condition,
     EndpointCondition,
@@ -38,21 +41,27 @@ from davylamp.signatures.source import Node, Place, Scalar, Table, canonical, fa
 ANY = "*"
 _DIRECTIONS = {"client": Direction.ORIGINATOR, "server": Direction.RESPONDER}
 _COMBINED = ("any_of", "all_of", "not")
+_SIZED = "flights"
 _MAX_DEPTH = 3
 
 
 def compile_condition(node: Node) -> Condition:
     """Compile the one condition under ``when``; raise PackError where it cannot be met as meant."""
     key = _key(node)
+    if key.text == _SIZED:
+        raise fault(key.place, "sizes alone are met by chance; put them into 'all_of' with others")
     if key.text not in _COMBINED:
         return _simple(node)
     tree = _tree(node, 0)
     if not isinstance(tree, AllOf | AnyOf):
         raise fault(key.place, "a 'not' alone is met by everything; put it into 'all_of'")
     if not _is_positive(tree):
-        raise fault(key.place, "it can be met by what is not there alone; add what must be there")
+        raise fault(
+            key.place,
+            "it can be met by sizes, or by what is not there, alone; add what must be there",
+        )
     condition = CombinedCondition(tree)
-    if sum(1 for _ in condition.leaves()) > MAX_LEAVES:
+    if sum(1 for _ in chain(condition.leaves(), condition.sized())) > MAX_LEAVES:
         raise fault(key.place, f"more than {MAX_LEAVES} conditions; make several signatures of it")
     return condition
 
@@ -74,7 +83,7 @@ def _simple(node: Node) -> Simple:
     key = _key(node)
     if key.text == "event":
         return EventCondition(Fields(node, CONDITION).word("event"))
-    if key.text in _COMBINED:
+    if key.text in (*_COMBINED, _SIZED):
         raise fault(key.place, f"{key.text!r} cannot stand inside 'not'; write one condition")
     fields = Fields(node, CONDITION).nested(key.text)
     assert fields is not None
@@ -98,8 +107,18 @@ def _tree(node: Node, depth: int) -> Tree:
             inner = fields.nested("not")
             assert inner is not None
             leaf = _leaf(inner.node("condition"))
+            if isinstance(leaf.condition, CertificateCondition):
+                raise fault(
+                    inner.node("condition").place,
+                    "that a certificate was not shown says nothing: TLS 1.3 hides it; "
+                    "ask for what must be there",
+                )
             enough = inner.whole("enough", DEFAULT_ENOUGH)
             return Absent(leaf, enough, _direction_of(leaf.condition))
+        case "flights":
+            inner = fields.nested("flights")
+            assert inner is not None
+            return _sized(inner)
         case _:
             return _leaf(node)
 
@@ -115,6 +134,8 @@ def _direction_of(condition: Simple) -> Direction | None:
             return condition.direction
         case TlsCondition() | EndpointCondition():
             return Direction.ORIGINATOR
+        case CertificateCondition():
+            return Direction.RESPONDER
         case NameCondition(field):
             return None if field == "dns.query" else Direction.ORIGINATOR
         case EventCondition():
@@ -130,8 +151,51 @@ def _is_positive(tree: Tree) -> bool:
             return any(map(_is_positive, parts))
         case AnyOf(parts):
             return all(map(_is_positive, parts))
-        case Absent():
+        case Absent() | Sized():
             return False
+
+
+def _sized(fields: Fields) -> Sized:
+    flights: list[tuple[Direction, int, int | None]] = []
+    texts = fields.texts("sizes")
+    place = fields.node("sizes").place
+    if not LEAST_FLIGHTS <= len(texts) <= MAX_FLIGHTS:
+        raise fault(
+            place, f"write the sizes of {LEAST_FLIGHTS} to {MAX_FLIGHTS} flights, the first first"
+        )
+    for text in texts:
+        side, _, size = text.partition(":")
+        low, dash, high = size.partition("-")
+        most = int(high) if high else None if dash else int(low)
+        if most is not None and most < int(low):
+            raise fault(place, f"{text!r} is empty; write the smaller number first")
+        if flights and flights[-1][0] is _DIRECTIONS[side]:
+            raise fault(place, f"{text!r}: flights are by turns; add up what one side sends")
+        flights.append((_DIRECTIONS[side], int(low), most))
+    return Sized(tuple(flights))
+
+
+def surest(condition: Condition) -> int:
+    """Return how sure a condition can be by itself, 0 to 100, whatever its signature says."""
+    match condition:
+        case CertificateCondition():
+            return condition.surest
+        case CombinedCondition(tree):
+            return _surest(tree)
+        case _:
+            return 100
+
+
+def _surest(tree: Tree) -> int:
+    match tree:
+        case Leaf():
+            return surest(tree.condition)
+        case AllOf(parts):
+            return max(map(_surest, parts))
+        case AnyOf(parts):
+            return min(map(_surest, parts))
+        case Absent() | Sized():
+            return 0
 
 
 # --- simple conditions --------------------------------------------------------------------
@@ -237,6 +301,15 @@ def _endpoint(fields: Fields) -> EndpointCondition:
     return EndpointCondition(fields.text("list"))
 
 
+def _certificate(fields: Fields) -> CertificateCondition:
+    return CertificateCondition(
+        digests=fields.texts("sha256"),
+        names=tuple(name.lower() for name in fields.texts("name")),
+        issuers=tuple(name.lower() for name in fields.texts("issuer")),
+        self_signed=fields.flag("self_signed"),
+    )
+
+
 def _direction(fields: Fields) -> Direction | None:
     return _DIRECTIONS.get(fields.word("from"))
 
@@ -249,5 +322,6 @@ _COMPILERS: dict[str, Callable[[Fields], Simple]] = {
     "http": _http,
     "tls": _tls,
     "endpoint": _endpoint,
+    "certificate": _certificate,
 }
-assert set(_COMPILERS) | {"event", *_COMBINED} == set(CONDITION.names)
+assert set(_COMPILERS) | {"event", *_COMBINED, _SIZED} == set(CONDITION.names)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self, assert_never
 
 from davylamp.errors import PackError
+from davylamp.signatures.certificates import CertificateIndex
 from davylamp.signatures.combined import CombinationIndex, Combined
 from davylamp.signatures.endpoints import EndpointEntry
 from davylamp.signatures.heads import HeadIndex
@@ -13,6 +14,7 @@ from davylamp.signatures.index import MessageIndex
 from davylamp.signatures.listed import EndpointIndex, NameIndex
 from davylamp.signatures.model import (
     BytesCondition,
+    CertificateCondition,
     CombinedCondition,
     EndpointCondition,
     EventCondition,
@@ -40,6 +42,7 @@ class Indexes:
     starts: StartIndex
     heads: HeadIndex
     hellos: HelloIndex
+    certificates: CertificateIndex
     endpoints: EndpointIndex
     combinations: CombinationIndex
 
@@ -74,13 +77,17 @@ class Indexes:
             starts=StartIndex(filing.starts),
             heads=HeadIndex(filing.heads),
             hellos=HelloIndex(filing.hellos),
+            certificates=CertificateIndex(filing.certificates),
             endpoints=EndpointIndex(filing.endpoints, endpoint_lists),
             combinations=combinations,
         )
 
     def places(self) -> Iterator[tuple[str, list[Signature]]]:
         """Yield every place of every index, in words, with what is filed there."""
-        for index in (self.messages, self.lines, self.starts, self.heads, self.hellos):
+        for index in (
+            *(self.messages, self.lines, self.starts, self.heads),
+            *(self.hellos, self.certificates),
+        ):
             for word, filed in index.places():
                 yield word, [signature for signature, _ in filed]
         for listed in (self.names, self.endpoints):
@@ -112,6 +119,7 @@ class _Filing:
         self.heads: list[tuple[Signature, HttpCondition]] = []
         self.hellos: list[tuple[Signature, TlsCondition]] = []
         self.endpoints: list[tuple[Signature, EndpointCondition]] = []
+        self.certificates: list[tuple[Signature, CertificateCondition]] = []
 
     def check(self, identity: str, condition: Simple) -> None:
         """Raise PackError where a condition's list is not there, or is one of another kind."""
@@ -140,6 +148,8 @@ class _Filing:
                 self.hellos.append((signature, condition))
             case EndpointCondition():
                 self.endpoints.append((signature, condition))
+            case CertificateCondition():
+                self.certificates.append((signature, condition))
             case other:
                 assert_never(other)
 

@@ -3,6 +3,7 @@
 docs/signature-reference.md and signatures/schema.json are made from this; `compile` reads by it.
 """
 
+from davylamp.signatures.flights import MAX_FLIGHTS
 from davylamp.signatures.model import Category, Kind, Maturity, Role
 from davylamp.signatures.spec import (
     Choice,
@@ -57,6 +58,8 @@ MAX_WITHIN = 1024
 DEFAULT_WITHIN = 256
 MAX_LINE = 1024
 """Bytes of the longest line that a `line` condition is asked about."""
+
+LEAST_FLIGHTS = 2
 
 MAX_LEAVES = 8
 """Conditions in one combination."""
@@ -179,9 +182,50 @@ TLS = Record(
     needs=("ja4", "sni", "alpn"),
 )
 
+CERTIFICATE = Record(
+    "The certificate that a server shows for itself: in the clear up to TLS 1.2, and of any version"
+    " where TLS is opened. By itself nothing is surer than 90 by its digest, and 70 otherwise.",
+    (
+        Field(
+            "sha256",
+            Texts(alone=True, pattern="^[0-9a-f]{64}$"),
+            "The SHA-256 of its DER, or several: 64 hexadecimal digits in lower case, without"
+            " colons.",
+        ),
+        Field(
+            "name",
+            Texts(alone=True),
+            "A name that it is for: its subject's common name, or an alternative name."
+            " `*.example.org` is every name beneath.",
+        ),
+        Field(
+            "issuer",
+            Texts(alone=True),
+            "Its issuer's common name, or organisation where it has none.",
+        ),
+        Field("self_signed", Flag(), "Whether subject and issuer are the same."),
+    ),
+    needs=("sha256", "name", "issuer"),
+)
+
 ENDPOINT = Record(
     "The address and port that a TCP flow goes to, on a list.",
     (Field("list", Text(), "The list: `lists/LIST.tsv`, of addresses.", required=True),),
+)
+
+FLIGHTS = Record(
+    "The sizes of a TCP flow's first flights: a flight is all that one side sends until the other"
+    " says something. Only in `all_of`, beside something else.",
+    (
+        Field(
+            "sizes",
+            Texts(pattern="^(client|server):[0-9]{1,6}(-[0-9]{0,6})?$"),
+            f"Of each flight, from the first on and {LEAST_FLIGHTS} to {MAX_FLIGHTS} of them, who"
+            " sends it and how many bytes: `client:64`, `server:200-240`, `client:100-` (at"
+            " least).",
+            required=True,
+        ),
+    ),
 )
 
 NEGATION = Record(
@@ -213,6 +257,8 @@ CONDITION = Record(
         Field("http", Nested(HTTP), HTTP.says),
         Field("tls", Nested(TLS), TLS.says),
         Field("endpoint", Nested(ENDPOINT), ENDPOINT.says),
+        Field("certificate", Nested(CERTIFICATE), CERTIFICATE.says),
+        Field("flights", Nested(FLIGHTS), FLIGHTS.says),
         Field("any_of", SomeConditions(), "At least one of these, anywhere in the flow."),
         Field("all_of", SomeConditions(), "All of these in one flow, in any order."),
         Field("not", Nested(NEGATION), NEGATION.says),

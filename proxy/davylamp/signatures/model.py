@@ -11,6 +11,7 @@ from typing import NewType
 
 from davylamp.flow import Direction
 from davylamp.signatures.endpoints import EndpointEntry
+from davylamp.signatures.flights import Sized
 from davylamp.signatures.names import NameEntry
 from davylamp.signatures.shape import Shape
 from davylamp.signatures.source import Place
@@ -187,6 +188,24 @@ class EndpointCondition:
     list: str
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateCondition:
+    """A server's own certificate; what is empty or None is not asked about.
+
+    ``digests`` are SHA-256 of its DER in hexadecimal; ``names`` and ``issuers`` are in lower case.
+    """
+
+    digests: tuple[str, ...]
+    names: tuple[str, ...]
+    issuers: tuple[str, ...]
+    self_signed: bool | None
+
+    @property
+    def surest(self) -> int:
+        """How sure it can be by itself: what shows in the clear anybody can show."""
+        return 90 if self.digests else 70
+
+
 type Simple = (
     JsonCondition
     | NameCondition
@@ -196,6 +215,7 @@ type Simple = (
     | HttpCondition
     | TlsCondition
     | EndpointCondition
+    | CertificateCondition
 )
 
 
@@ -233,18 +253,25 @@ class Absent:
     direction: Direction | None
 
 
-type Tree = Leaf | AllOf | AnyOf | Absent
+type Tree = Leaf | AllOf | AnyOf | Absent | Sized
 
 
 @dataclass(frozen=True, slots=True)
 class CombinedCondition:
-    """Several conditions on one flow; at least one of them is positive in every way to meet it."""
+    """Several conditions on one flow; at least one of them is positive in every way to meet it.
+
+    Conditions on the sizes of flights are no leaves: no index can find them.
+    """
 
     tree: AllOf | AnyOf
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every leaf as written, the absent ones too."""
         yield from _leaves(self.tree)
+
+    def sized(self) -> Iterator[Sized]:
+        """Yield every condition on the sizes of flights."""
+        yield from _sized(self.tree)
 
     def positive(self) -> Iterator[Leaf]:
         """Yield every leaf that must be seen, as written."""
@@ -261,6 +288,19 @@ def _leaves(tree: Tree, *, absent: bool = True) -> Iterator[Leaf]:
         case Absent(leaf):
             if absent:
                 yield leaf
+        case Sized():
+            pass
+
+
+def _sized(tree: Tree) -> Iterator[Sized]:
+    match tree:
+        case Sized():
+            yield tree
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _sized(part)
+        case Leaf() | Absent():
+            pass
 
 
 type Condition = Simple | CombinedCondition

@@ -12,6 +12,7 @@ from typing import Self
 
 from davylamp.errors import PackError
 from davylamp.flow import Direction
+from davylamp.signatures.certificates import CertificateIndex
 from davylamp.signatures.combined import CombinationIndex
 from davylamp.signatures.compile import compile_signature
 from davylamp.signatures.endpoints import EndpointEntry, lists_endpoints, parse_endpoints
@@ -62,6 +63,7 @@ class Pack:
     heads: HeadIndex | None
     hellos: HelloIndex | None
     endpoints: EndpointIndex | None
+    certificates: CertificateIndex | None
     combinations: CombinationIndex | None
     """The conditions of one kind; None where there is none, for each flow asks."""
 
@@ -94,6 +96,7 @@ class Pack:
             heads=indexes.heads or None,
             hellos=indexes.hellos or None,
             endpoints=indexes.endpoints or None,
+            certificates=indexes.certificates or None,
             combinations=indexes.combinations or None,
         )
 

@@ -2,7 +2,8 @@
 
 A vector file is a list of ``name``, ``source``, ``stream``, ``expect`` and ``also``. A step of the
 stream is ``client`` or ``server`` bytes (text, or ``{hex: ...}``), a ``name`` seen in a field, an
-``event``, or the ``endpoint`` that the flow goes to. docs/signatures.md has an example. Callers
+``event``, the ``endpoint`` that the flow goes to, or the ``certificate`` (PEM) that a server showed
+whoever opened the TLS around the stream. docs/signatures.md has an example. Callers
 feed the steps to the engine; `feedings` gives the same bytes whole, byte by byte, and cut at every
 boundary.
 """
@@ -14,6 +15,7 @@ from datetime import date
 from ipaddress import ip_address
 
 from davylamp.flow import Direction
+from davylamp.signatures.certificates import from_pem
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
 
 _FIELDS = ("name", "source", "stream", "expect", "also")
@@ -51,7 +53,14 @@ class Reached:
     now: float
 
 
-type Step = Bytes | Name | Noticed | Reached
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A server showed this certificate, in DER, inside TLS that was opened."""
+
+    der: bytes
+
+
+type Step = Bytes | Name | Noticed | Reached | Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +163,22 @@ def _step(node: Node) -> Step:
             return Noticed(event)
         case Table(((Scalar("endpoint"), Table() as endpoint),)):
             return _reached(endpoint)
+        case Table(((Scalar("certificate"), Scalar(pem)),)):
+            return _shown(pem, node.place)
         case _:
             raise fault(
                 node.place,
                 "a step is client: TEXT, server: TEXT, client: {hex: 16 03 01}, "
-                "name: {tls.sni: HOST}, event: NAME or endpoint: {to: ADDRESS:PORT, on: DAY}",
+                "name: {tls.sni: HOST}, event: NAME, endpoint: {to: ADDRESS:PORT, on: DAY} "
+                "or certificate: PEM",
             )
+
+
+def _shown(pem: str, place: Place) -> Shown:
+    try:
+        return Shown(from_pem(pem))
+    except ValueError as error:
+        raise fault(place, str(error)) from error
 
 
 def _reached(node: Table) -> Reached:

@@ -7,6 +7,7 @@ from davylamp import __version__
 from davylamp.signatures.language import EVENTS
 from davylamp.signatures.model import (
     BytesCondition,
+    CertificateCondition,
     CombinedCondition,
     Condition,
     EndpointCondition,
@@ -27,9 +28,11 @@ _WORDS = {
     HttpCondition: "http",
     TlsCondition: "tls",
     EndpointCondition: "endpoint",
+    CertificateCondition: "certificate",
     CombinedCondition: "combined",
 }
-FEATURES = frozenset(_WORDS.values()) | {f"event:{name}" for name in EVENTS}
+_SIZED = "flights"
+FEATURES = frozenset(_WORDS.values()) | {_SIZED} | {f"event:{name}" for name in EVENTS}
 """The conditions that this engine knows, and the events that it notices."""
 
 
@@ -52,5 +55,7 @@ def _features(condition: Condition) -> Iterator[str]:
         return
     yield _WORDS[type(condition)]
     if isinstance(condition, CombinedCondition):
+        if next(condition.sized(), None) is not None:
+            yield _SIZED
         for leaf in condition.leaves():
             yield from _features(leaf.condition)

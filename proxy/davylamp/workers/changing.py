@@ -34,14 +34,14 @@ type TryBeside = Callable[[Trial | None], None]
 class PackChange:
     """Carries orders out; ``tell`` says an answer, ``switch`` puts a pack in force.
 
-    ``try_beside`` takes a trial, or its end, where packs are tried here.
+    ``try_beside`` takes a trial, or its end.
     """
 
     def __init__(
         self,
         tell: Callable[[PackReply], None],
         switch: Callable[[Loaded], None],
-        try_beside: TryBeside | None = None,
+        try_beside: TryBeside,
     ) -> None:
         self._tell = tell
         self._switch = switch
@@ -75,7 +75,7 @@ class PackChange:
         result, self._result = self._result, None
         if isinstance(result, Loaded):
             self._prepared = result
-            if self._try_beside is not None and self._flows:
+            if self._flows:
                 self._trial = Trial(result.pack, self._flows, time.perf_counter)
                 self._try_beside(self._trial)
             self._reply(self._number, "prepared", digest=result.digest)
@@ -119,8 +119,7 @@ class PackChange:
         )
 
     def _end(self) -> None:
-        if self._try_beside is not None:
-            self._try_beside(None)
+        self._try_beside(None)
         self._trial = None
 
     def _put_in_force(self, number: int) -> None:
