@@ -186,10 +186,6 @@ def _timeline(incident: Incident) -> Table:
             _inert(one.to),
             _outcome(one),
             _inert(one.tool_call_id),
-            _inert(one.what),
-            _inert(one.to),
-            _outcome(one),
-            _inert(one.tool_call_id),
         )
     return table
 
