@@ -8,6 +8,8 @@ from davylamp.flow import Direction
 from davylamp.inspection.beside import Trial
 from davylamp.inspection.inspector import InspectionLimits, Inspector
 from davylamp.paths import SIGNATURES
+from davylamp.proving.ordinary import client_hello
+from davylamp.proving.scaffold import Form, scaffold
 from davylamp.signatures.disk import read_files
 from davylamp.signatures.pack import Pack, load
 
@@ -76,3 +78,17 @@ def test_a_pack_that_raises_is_dropped_from_the_flow_and_counted(
     assert found.signature.id == "stratum-v1-submit"
     assert tried.receive(Direction.ORIGINATOR, DIG, 0.0) == ()
     assert trial.errors == 1
+
+
+def test_what_the_new_pack_waits_for_is_shown_to_it(packs: tuple[Pack, Pack]) -> None:
+    """Though the live one needs no more of the flow; what it does not get ends the wait."""
+    files = scaffold("toy-cert", "toy", Form.CERTIFICATE)
+    new = load(
+        {"pack.yaml": b"name: toy\nversion: 2026.1.1\nformat: 1\n"}
+        | {name: text.encode() for name, text in files.items()}
+    )
+    tried = Trial(new, 1, clock).inspector(packs[0], LIMITS)
+    tried.receive(Direction.ORIGINATOR, client_hello("shop.example"), 0.0)
+    assert not tried.settled
+    tried.receive(Direction.RESPONDER, b"\x15\x03\x03\x00\x02\x02\x28", 0.0)
+    assert tried.settled

@@ -87,6 +87,11 @@ class TriedInspector(Inspector):
         self._beside: Inspector | None = Inspector(trial.pack, limits)
 
     @property
+    def settled(self) -> bool:
+        """Whether both have judged the first bytes: what one waits for stays with both."""
+        return super().settled and (self._beside is None or self._beside.settled)
+
+    @property
     def held(self) -> int:
         """Bytes that both inspections' buffers hold."""
         return super().held + (self._beside.held if self._beside is not None else 0)
