@@ -24,6 +24,7 @@ LOGIN = (
 SCRIPT = ADDONS / "davylamp_addon.py"
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 _SECONDS = 20.0
+_START_SECONDS = 60.0
 _CHUNK = 64 * 1024
 
 
@@ -92,8 +93,10 @@ class Mitm:
             self.process = subprocess.Popen(
                 [*self.prefix, *self.argv()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        ready = wait_until(lambda: "davylamp: " in self.log or self.process.poll() is not None)
-        assert ready, self.log
+        ended = self.process.poll
+        if not wait_until(lambda: "davylamp: " in self.log or ended() is not None, _START_SECONDS):
+            self.stop()
+            raise AssertionError(self.log)
         assert self.process.poll() is None, self.log
         return self
 

@@ -129,7 +129,7 @@ def test_login_in_pieces_is_cut(start: Start, pool: Pool) -> None:
         assert_stopped(mitm, read_to_end(peer), ["tcp"])
     counts = pool.counts()
     assert counts["complete_requests"] == 0
-    assert 0 < counts["bytes_received"] < len(LOGIN)
+    assert counts["bytes_received"] < len(LOGIN)
 
 
 @pytest.mark.parametrize("dialect", ["stratum", "cryptonote"])

@@ -61,13 +61,14 @@ def test_over_a_cluster_one_goes_on_when_the_other_is_killed(
             lambda: all(blocks(cluster.url)[name]["in_force"] == ["one", "two"] for name in known)
         )
 
-        bereft, going_on = (onslaught(world, "sandbox-1", 8.0) for world in (one, two))
-        assert wait_until(lambda: rejected(one) > 5 and rejected(two) > 5, 20)
+        bereft, going_on = (onslaught(world, "sandbox-1", 60.0) for world in (one, two))
+        assert wait_until(lambda: rejected(one) > 5 and rejected(two) > 5, 40)
         kill_whole(one)
         mine(two, _ALONE)
         assert refused(two, _KNOWN)
         assert wait_until(lambda: refused(two, _ALONE, "sandbox-3"))
         assert wait_until(lambda: f"tcp/{POOL[4]}:{_ALONE}" in blocks(cluster.url))
+        going_on.process.send_signal(signal.SIGUSR1)
         told = outcome(going_on)
         assert (told["answered"], told["broken"]) == (0, 0), told
         assert told["pages"] > 5, told
