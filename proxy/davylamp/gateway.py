@@ -188,12 +188,13 @@ class Gateway:
 
     async def _open(self, stack: contextlib.AsyncExitStack, health: Health) -> None:
         """Open what only one gateway may have, and what others ask us on, until the stack ends."""
-        stack.enter_context(self._packs.held())
         spool = _spool_of(self._config, self._place)
+        # First, for a file that cannot be opened is refused before anything is made.
+        fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
+        stack.enter_context(self._packs.held())
         given = self._config, self._kernel, self._store, self._table, spool
         self._response = response = Response(*given, self._relay.publish)
         stack.push_async_callback(response.close)
-        fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
         stack.push_async_callback(fanout.close)
         book = MetricsBook(fanout.counters)
         book.follow(health.vitals)
