@@ -1,6 +1,6 @@
 """Another pack in force while connections open by the thousand: what is lost, and for how long.
 
-    .venv/bin/python benchmarks/reload.py [--seconds 20] [--reloads 5]
+    .venv/bin/python benchmarks/reload.py [--seconds 20] [--reloads 5] [--every 0.02]
 
 wrk opens a connection for each request through a lab's gateway. First nothing changes; then, for as
 long, the site's own signatures change again and again, so that all workers compile the pack and
@@ -36,7 +36,6 @@ from davylamp.lab.service import Service
 from davylamp.lab.topology import OUTSIDE, SITES
 
 _PORTS = range(20_000, 24_000)
-_EVERY = 0.02
 _TARGET_PAUSE = 0.05
 _LOST = ("queue_dropped", "queue_overruns", "exceptions", "sample_overruns")
 _STRIKE = b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.12.1"]}\n'
@@ -76,24 +75,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--reloads", type=int, default=5)
+    parser.add_argument("--every", type=float, default=0.02, help="seconds between strikes")
     parser.add_argument("--role", choices=("strike", "catch"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role:
-        asyncio.run(_strike() if arguments.role == "strike" else _catch())
+        asyncio.run(_strike(arguments.every) if arguments.role == "strike" else _catch())
         return 0
     with (
         tempfile.TemporaryDirectory() as folder,
         Lab.create(LabSpec(f"reload-{os.getpid()}", sandboxes=2)) as lab,
     ):
-        return measure(lab, Path(folder), arguments.seconds, arguments.reloads)
+        return measure(lab, Path(folder), arguments)
 
 
-def measure(lab: Lab, work: Path, seconds: int, reloads: int) -> int:
+def measure(lab: Lab, work: Path, arguments: argparse.Namespace) -> int:
     """Load the gateway twice, the second time with reloads; print what came of it."""
+    seconds, reloads = arguments.seconds, arguments.reloads
     _, web = prepare(lab, work)
     gateway = LabGateway(lab, work / "gateway").start()
     catcher = Service(lab, OUTSIDE, "catch", "--role", "catch", script=Path(__file__)).wait_ready()
-    striker = Service(lab, "sandbox-2", "strike", "--role", "strike", script=Path(__file__))
+    role = "--role", "strike", "--every", str(arguments.every)
+    striker = Service(lab, "sandbox-2", "strike", *role, script=Path(__file__))
     striker.wait_ready()
     web.run(connections=CONNECTIONS, seconds=1)
     calm = web.run(connections=CONNECTIONS, seconds=seconds)
@@ -153,7 +155,7 @@ def tell(found: Found, reloads: int) -> int:
     return 0 if fine else 1
 
 
-async def _strike() -> None:
+async def _strike(every: float) -> None:
     """Say a miner's first request on one port after another, and what became of it."""
     outcomes: Counter[str] = Counter()
     longest = 0.0
@@ -165,7 +167,7 @@ async def _strike() -> None:
         took = time.monotonic() - began
         longest = max(longest, took)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopped.wait(), max(0.0, _EVERY - took))
+            await asyncio.wait_for(stopped.wait(), max(0.0, every - took))
         if stopped.is_set():
             break
     _say(event="struck", outcomes=outcomes, longest=longest)
