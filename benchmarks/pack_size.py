@@ -32,7 +32,7 @@ from davylamp.signatures.pack import Pack
 _ROUNDS = 15
 _TARGET = 1.10
 
-_HEAD = """\
+HEAD = """\
 id: {identity}
 rev: 1
 title: A made-up protocol
@@ -88,7 +88,7 @@ def write_pack(root: Path, names: int, addresses: int, signatures: int) -> None:
     made = conditions()
     (root / "toy").mkdir()
     for number, when in _listed(made, signatures):
-        head = _HEAD.format(identity=f"toy-{number}")
+        head = HEAD.format(identity=f"toy-{number}")
         (root / "toy" / f"toy-{number}.yaml").write_text(f"{head}{when}\n", "utf-8")
 
 

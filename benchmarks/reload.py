@@ -26,6 +26,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from pack_size import HEAD  # type: ignore[import-not-found] # beside this file
+
 from davylamp.bench.load import CONNECTIONS, prepare
 from davylamp.bench.output import Requests
 from davylamp.errors import KernelError
@@ -39,22 +41,6 @@ _PORTS = range(20_000, 24_000)
 _TARGET_PAUSE = 0.05
 _LOST = ("queue_dropped", "queue_overruns", "exceptions", "sample_overruns")
 _STRIKE = b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.12.1"]}\n'
-_SIGNATURE = """\
-id: toy-{number}
-rev: 1
-title: A made-up protocol
-category: mining
-dialect: made-up
-role: miner
-kind: login
-confidence: 70
-severity: 2
-maturity: stable
-references: [https://example.org/made-up]
-detail: a message of a made-up protocol
-when:
-  json: {{method: toy.m{number}, members: {{params: [string, hex:8]}}}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +115,13 @@ def change(gateway: LabGateway, seconds: int, reloads: int) -> None:
     assert gateway.process is not None
     for number in range(reloads):
         time.sleep(seconds / (reloads + 1))
-        (local / f"toy-{number}.yaml").write_text(_SIGNATURE.format(number=number))
+        (local / f"toy-{number}.yaml").write_text(_signature(number))
         gateway.process.send_signal(signal.SIGHUP)
+
+
+def _signature(number: int) -> str:
+    when = f"  json: {{method: toy.m{number}, members: {{params: [string, hex:8]}}}}\n"
+    return HEAD.format(identity=f"toy-{number}") + when
 
 
 def tell(found: Found, reloads: int) -> int:

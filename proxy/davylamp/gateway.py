@@ -22,7 +22,7 @@ from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
 from davylamp.attribution.hosts.asking import HostNamer
 from davylamp.attribution.model import Change
-from davylamp.attribution.place import Place, default_place, place_under
+from davylamp.attribution.place import Place
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.sources.source import StoreLedger
 from davylamp.attribution.sources.supervised import SupervisedSources
@@ -53,7 +53,7 @@ from davylamp.takeover.launch import Launch
 from davylamp.takeover.seat import beside, seat_of
 from davylamp.takeover.taking import TakingOver
 from davylamp.takeover.words import Here
-from davylamp.wiring import ruleset_of, source_of, store_of, with_inside
+from davylamp.wiring import lineage_url, place_of, ruleset_of, source_of, store_of, with_inside
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
@@ -82,7 +82,7 @@ class Gateway:
         check(config)
         self._place = place_of(config)
         self._embedded = None if config.lineage.redis else EmbeddedRedis(self._place)
-        self._store = AsyncStore(config.lineage.redis or self._place.url)
+        self._store = AsyncStore(lineage_url(config))
         self._incidents = IncidentOperations.beside(self._store.operations)
         self._table = LineageTable()
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
@@ -370,13 +370,6 @@ async def _all_ready(workers: list[WorkerProcess], interception: Interception | 
         await worker.ready.wait()
     if interception is not None:
         await interception.ready()
-
-
-def place_of(config: GatewayConfig) -> Place:
-    """Return where a gateway keeps its private store, and meets its successor."""
-    if config.state_dir:
-        return place_under(Path(config.state_dir).absolute())
-    return default_place()
 
 
 def _spool_of(config: GatewayConfig, place: Place) -> Path:

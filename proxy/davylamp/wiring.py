@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from davylamp import paths
+from davylamp.attribution.place import Place, default_place, place_under
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.interfaces import networks_on
 from davylamp.enforcement.spec import ExceptionPolicy, RulesetSpec, SteeringSpec
@@ -23,6 +24,18 @@ from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
 from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
+
+
+def place_of(config: GatewayConfig) -> Place:
+    """Return where a gateway keeps its private store, and meets its successor."""
+    if config.state_dir:
+        return place_under(Path(config.state_dir).absolute())
+    return default_place()
+
+
+def lineage_url(config: GatewayConfig) -> str:
+    """Return the URL of the store that a gateway uses: one that is named, else its own."""
+    return config.lineage.redis or place_of(config).url
 
 
 def store_of(config: GatewayConfig) -> Store:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from davylamp.actions.model import Record, Status
 from davylamp.events import rfc3339
-from davylamp.inert import inert
+from davylamp.wording import inert
 
 _STYLES = {
     Status.RUNNING: "yellow",

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from davylamp.blocks.operations import Standing
 from davylamp.events import rfc3339
-from davylamp.inert import inert
+from davylamp.wording import inert
 
 
 def listing(found: Iterable[Standing]) -> Table:

@@ -1,14 +1,13 @@
 """What the subcommands that ask the store share: whose store it is."""
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from davylamp.attribution.place import default_place, place_under
 from davylamp.commands.config import read_layers
+from davylamp.wiring import lineage_url
 
 
 def store_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -26,17 +25,7 @@ def store_options(function: Callable[..., None]) -> Callable[..., None]:
         *arguments: object, url: str | None, config_file: Path | None, **others: object
     ) -> None:
         if url is None and config_file is not None:
-            url = _url_of(config_file)
+            url = lineage_url(read_layers(config_file, ()).config)
         function(*arguments, url=url, **others)
 
     return asked
-
-
-def _url_of(config_file: Path) -> str:
-    """Return the URL of the store that a gateway with this configuration uses."""
-    config = read_layers(config_file, ()).config
-    if config.lineage.redis:
-        return config.lineage.redis
-    if config.state_dir:
-        return place_under(Path(config.state_dir).absolute()).url
-    return default_place(os.environ).url

@@ -7,11 +7,12 @@ import click
 
 from davylamp.commands.config import layers_options, read_layers
 from davylamp.errors import ConfigError
-from davylamp.gateway import Gateway, place_of
+from davylamp.gateway import Gateway
 from davylamp.logs import LogFormat, set_up
 from davylamp.settings.layer import Layer
 from davylamp.settings.words import named
 from davylamp.takeover.taking import find
+from davylamp.wiring import place_of
 
 
 @click.command("gateway")

@@ -33,6 +33,7 @@ def command(  # noqa: PLR0913 - click gives each option a parameter
     """Ask a gateway's API how it is.
 
     Exit status: 0 if all is well, 1 if something is not, 2 if it cannot be asked.
+    The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in --state.
     """
     gateway = client_of(url, token_file, ca, os.environ, state)
     told = gateway.read("/api/v1/health", Health)

@@ -23,7 +23,7 @@ from davylamp.incidents.pcapfiles import joined
 from davylamp.incidents.questions import Wanted, alerts_of, whose
 from davylamp.incidents.reach import opened, user
 from davylamp.incidents.render import listing, view
-from davylamp.inert import inert
+from davylamp.wording import inert
 
 NOT_FOUND = 1
 CHANGED = 3

@@ -15,13 +15,13 @@ under way before the rules has no SYN here: neither is counted. A full set count
 
 from collections.abc import Iterator
 
+from davylamp.enforcement.phrases import FAMILIES
 from davylamp.enforcement.spec import Features
 
 BOTH, ORIGINATOR, RESPONDER = "joined", "unanswered", "unasked"
 COUNTERS = (BOTH, ORIGINATOR, RESPONDER)
 """Connections whose both halves were seen, only the originator's, only the responder's."""
 
-_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _BEGUN_LIFE = "30s"
 _UNASKED_LIFE = "120s"
 """Longer than the longest pause between repetitions of a SYN-ACK, so that each counts once."""
@@ -34,7 +34,7 @@ def countable(features: Features) -> bool:
 
 def sets(size: str) -> Iterator[str]:
     """Yield the sets; ``size`` is their bound, as nft writes it."""
-    for version, _, address in _FAMILIES:
+    for version, _, address in FAMILIES:
         key = f"type {address} . {address} . inet_service . inet_service"
         for name, life in (("begun", _BEGUN_LIFE), ("unasked", _UNASKED_LIFE)):
             flags = f"flags dynamic,timeout; timeout {life};"
@@ -43,7 +43,7 @@ def sets(size: str) -> Iterator[str]:
 
 def handshake() -> Iterator[str]:
     """Yield the rules for packets with SYN that are valid."""
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         there, back = _there(ip), _back(ip)
         begun = f"@begun{version}"
         yield f"tcp flags & ack == 0 update {begun} {{ {there} }} return"
@@ -52,7 +52,7 @@ def handshake() -> Iterator[str]:
 
 def strays() -> Iterator[str]:
     """Yield the rules for packets that conntrack calls invalid."""
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         there, back = _there(ip), _back(ip)
         begun, unasked = f"@begun{version}", f"@unasked{version}"
         yield (

@@ -2,6 +2,9 @@
 
 from davylamp.enforcement.spec import Features, Rate
 
+FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
+"""Of both versions of IP: the number, nft's word, and its type of an address."""
+
 
 def payload(features: Features, then: str) -> str:
     """Return the rule that takes a packet with payload on."""

@@ -31,7 +31,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from davylamp.enforcement import cleared, halves, quarantine, steering
-from davylamp.enforcement.phrases import over, payload
+from davylamp.enforcement.phrases import FAMILIES, over, payload
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
     Features,
@@ -57,7 +57,6 @@ rule; queued because their flow is a suspect; queued for their first bytes; logg
 cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream;
 sent from quarantine; and connections seen whole and by halves (:mod:`.halves`)."""
 
-_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _PORT_PAIR = "inet_service . inet_service"
 _HEAD = "type "
 """What a chain's own line begins with, if it is on a hook; no rule does."""
@@ -199,7 +198,7 @@ def _counters(spec: RulesetSpec) -> Iterator[str]:
 
 def _sets(spec: RulesetSpec, features: Features) -> Iterator[str]:
     size = f"size {_MAX_ELEMENTS};"
-    for version, _, address in _FAMILIES:
+    for version, _, address in FAMILIES:
         for name, ports in (("blocked", "inet_proto . inet_service"), ("suspects", _PORT_PAIR)):
             key = f"{address} . {address} . {ports}"
             yield f"  set {name}{version} {{ type {key}; flags timeout; {size} }}\n"
@@ -272,7 +271,7 @@ def _refuse() -> Iterator[str]:
 
 
 def _barred() -> Iterator[str]:
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         for client, server, port in (("saddr", "daddr", "dport"), ("daddr", "saddr", "sport")):
             key = f"{ip} {client} . {ip} {server} . meta l4proto . th {port}"
             yield f"{key} @blocked{version} goto refuse"
@@ -292,7 +291,7 @@ def _sample(spec: RulesetSpec, features: Features) -> Iterator[str]:
 
 
 def _look(spec: RulesetSpec) -> Iterator[str]:
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         key = f"{ip} saddr . {ip} daddr . tcp sport . tcp dport"
         yield f"{key} @suspects{version} counter name suspected goto recall"
     yield "jump barred"

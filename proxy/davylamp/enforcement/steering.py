@@ -18,6 +18,7 @@ docs/interception.md says what each is for.
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, collapse_addresses
 
+from davylamp.enforcement.phrases import FAMILIES
 from davylamp.enforcement.spec import ExceptionPolicy, Features, Network, RulesetSpec, SteeringSpec
 
 COUNTERS = ("proxied", "unled", "quic", "foreign_dns", "false_answers")
@@ -25,14 +26,13 @@ COUNTERS = ("proxied", "unled", "quic", "foreign_dns", "false_answers")
 led them there; refused on UDP port 443; refused (or led elsewhere) as foreign DNS; dropped as
 answers that no resolver gave."""
 
-_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _ELEMENTS = 262_144
 """A thousand sandboxes with some hundred addresses each."""
 
 
 def sets(steering: SteeringSpec) -> Iterator[str]:
     """Yield the sets that steer."""
-    for version, _, address in _FAMILIES:
+    for version, _, address in FAMILIES:
         ends = f"{address} . {address}"
         for name, key in (
             ("trusted", ends),
@@ -51,14 +51,14 @@ def way(steering: SteeringSpec, features: Features) -> Iterator[str]:
         yield "fib daddr type local return"
     if steering.redirects_dns:
         yield from _other_resolver(steering)
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         yield f"{ip} daddr @exempt{version} return"
         yield f"{ip} saddr . {ip} daddr . meta l4proto . th dport @blocked{version} return"
         yield f"{ip} daddr . meta l4proto . th dport @endpoints{version} return"
         yield f"{ip} saddr . {ip} daddr . tcp dport @opened{version} goto proxies"
     ports = ", ".join(map(str, sorted(steering.ports)))
     yield f"tcp dport != {{ {ports} }} return"
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         yield f"{ip} saddr . {ip} daddr @trusted{version} return"
         yield f"{ip} daddr @shared{version} return"
     yield "goto proxies"
@@ -96,7 +96,7 @@ def around(steering: SteeringSpec) -> Iterator[str]:
         yield "udp dport 443 counter name quic goto deny"
     if not steering.refuses_dns:
         return
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         foreign = f"{ip} daddr != @resolvers{version}"
         for port in (53, 853):
             both = f"meta l4proto {{ tcp, udp }} th dport {port} {foreign}"
@@ -114,7 +114,7 @@ def answers(spec: RulesetSpec) -> Iterator[str]:
     if not spec.sandbox_interfaces:
         return
     names = ", ".join(f'"{name}"' for name in spec.sandbox_interfaces)
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         yield (
             f"udp sport 53 iifname {{ {names} }} {ip} saddr @resolvers{version} "
             "counter name false_answers drop"
@@ -122,7 +122,7 @@ def answers(spec: RulesetSpec) -> Iterator[str]:
 
 
 def _other_resolver(steering: SteeringSpec) -> Iterator[str]:
-    for version, ip, _ in _FAMILIES:
+    for version, ip, _ in FAMILIES:
         known = _of(steering.resolvers, version)
         if known:
             first = next(iter(known)).network_address

@@ -10,7 +10,7 @@ from rich.text import Text
 from davylamp.events import AlertEvent
 from davylamp.incidents.folding import trace_ids
 from davylamp.incidents.model import Call, Incident, Level, Moment, Status
-from davylamp.inert import inert
+from davylamp.wording import counted, inert
 
 _STYLES = {
     Level.CRITICAL: "bold white on red",
@@ -107,7 +107,7 @@ def _facts(incident: Incident) -> list[tuple[str, Text]]:
     found += [
         (
             "to",
-            _inert(f"{place.ip} {place.port}  {place.name}  ({_counted(place.alerts, 'alert')})"),
+            _inert(f"{place.ip} {place.port}  {place.name}  ({counted(place.alerts, 'alert')})"),
         )
         for place in incident.destinations[:8]
     ]
@@ -136,14 +136,10 @@ def _again(incident: Incident) -> list[str]:
 
 
 def _done(incident: Incident) -> str:
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(incident.actions.items()))
-    alerts, flows = _counted(incident.alerts, "alert"), _counted(incident.flows, "flow")
+    actions = ", ".join(f"{count} {name}" for name, count in sorted(incident.actions.items()))
+    alerts, flows = counted(incident.alerts, "alert"), counted(incident.flows, "flow")
     kept = "" if incident.alerts == incident.kept else f", the first {incident.kept} kept in full"
-    return f"{counted} ({alerts} on {flows}{kept})"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{actions} ({alerts} on {flows}{kept})"
 
 
 def _received(incident: Incident) -> Text:

@@ -22,8 +22,8 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
-from davylamp.inert import inert
 from davylamp.outputs.renderings.text import endpoint
+from davylamp.wording import inert
 
 _STYLES = {
     Action.PASS: "green",

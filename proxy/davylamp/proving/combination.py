@@ -17,6 +17,9 @@ from davylamp.signatures.model import (
 )
 from davylamp.signatures.source import Node, Sequence, Table, canonical
 
+ENDS = {Direction.ORIGINATOR: "client", Direction.RESPONDER: "server"}
+"""The sides of a flow, as a signature names them."""
+
 type Said = Mapping[Direction, bytes]
 """The bytes of each side of a flow."""
 
@@ -50,8 +53,8 @@ def _present(node: Node, absent: Absent, said: Said) -> Iterator[str]:
     sides = [absent.direction] if absent.direction else list(Direction)
     for side in sides:
         if (size := len(said[side])) < absent.enough:
-            who = "client" if side is Direction.ORIGINATOR else "server"
-            yield f"not: waits for {absent.enough:,} bytes of the {who}, and there are {size:,}"
+            wanted = f"{absent.enough:,} bytes of the {ENDS[side]}"
+            yield f"not: waits for {wanted}, and there are {size:,}"
 
 
 def _met(node: Node, condition: Simple, said: Said) -> bool:

@@ -114,7 +114,7 @@ class HandingOver:
                 return
             self.taken = True
         writer.write(encode(Word.ENDING))
-        self._on_taken(_pid_of(writer))
+        self._on_taken(pid_of(writer.get_extra_info("socket")))
 
     async def _return(self, successor: Here | None) -> None:
         """Put our rules in force again, whatever the other has done to them."""
@@ -137,9 +137,8 @@ async def _hear(reader: asyncio.StreamReader, wanted: Word) -> Message:
         raise TakeoverFailed(str(error)) from error
 
 
-def _pid_of(writer: asyncio.StreamWriter) -> int:
+def pid_of(end: socket.socket) -> int:
     """Return the process at the other end, 0 where it cannot be seen from here (unix(7))."""
-    end: socket.socket = writer.get_extra_info("socket")
     size = struct.calcsize("3i")
     pid, _, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(pid)

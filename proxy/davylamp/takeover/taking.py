@@ -5,11 +5,10 @@ import os
 import select
 import signal
 import socket
-import struct
 from pathlib import Path
 
 from davylamp.errors import TakeoverFailed
-from davylamp.takeover.handing import Rules
+from davylamp.takeover.handing import Rules, pid_of
 from davylamp.takeover.words import LINE_LIMIT, Here, Message, Word, decode, encode
 
 _ANSWER_SECONDS = 5.0
@@ -42,7 +41,7 @@ class TakingOver:
         self._end = end
         self._heard = b""
         self._gone = False
-        self._pid = _pid_of(end)
+        self._pid = pid_of(end)
         end.sendall(encode(Word.HELLO))
         here = self._hear(Word.HERE).here
         if here is None:
@@ -121,9 +120,3 @@ class TakingOver:
             return bool(poll.poll(_DEATH_SECONDS * 1000))
         finally:
             os.close(descriptor)
-
-
-def _pid_of(end: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    pid, _, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(pid)

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from davylamp.api.model import FlowRecord
-from davylamp.inert import inert
 from davylamp.top.asking import Look
+from davylamp.wording import inert
 
 _BAD = {"reject": "bold red", "drop": "bold red", "alert": "yellow", "pass": "dim"}
 _BLOCKS = "▁▂▃▄▅▆▇█"

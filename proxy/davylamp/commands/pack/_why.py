@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from davylamp.flow import Direction
-from davylamp.proving.combination import unmet
+from davylamp.proving.combination import ENDS, unmet
 from davylamp.proving.comparison import compare
 from davylamp.signatures.fields import Fields
 from davylamp.signatures.language import SIGNATURE
@@ -12,7 +12,6 @@ from davylamp.signatures.model import CombinedCondition, Signature
 from davylamp.signatures.source import Node, read
 from davylamp.signatures.vectors import Bytes, Vector
 
-_ENDS = {Direction.ORIGINATOR: "client", Direction.RESPONDER: "server"}
 _MESSAGES = 3  # of an example that are shown
 
 
@@ -34,7 +33,7 @@ def why_not(path: Path, signature: Signature, vector: Vector) -> Iterator[str]:
         return
     asked = getattr(signature.condition, "direction", None)
     if asked is not None and not _said(vector, asked):
-        yield f"the example has no bytes of the {_ENDS[asked]}"
+        yield f"the example has no bytes of the {ENDS[asked]}"
         return
     when = condition_of(path, signature)
     found = [

@@ -9,6 +9,7 @@ import msgspec
 
 from davylamp.proving.lint import remarks
 from davylamp.signatures.disk import load_directory, load_vectors, vectors_of
+from davylamp.wording import counted
 
 _EPILOG = """\b
 Exit status: 0 nothing to say; 1 something, a line each; 2 the pack cannot be used, and standard
@@ -34,11 +35,7 @@ def command(*, path: Path, as_json: bool) -> None:
     else:
         for one in said:
             click.echo(f"{path / str(one.place)}: {one.says}")
-        signatures = _counted(len(pack.signatures), "signature")
-        remarked = f"{_counted(len(said), 'remark')} on {signatures}"
+        signatures = counted(len(pack.signatures), "signature")
+        remarked = f"{counted(len(said), 'remark')} on {signatures}"
         click.echo(remarked if said else f"SUCCESS: {signatures}")
     sys.exit(1 if said else 0)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Text from strangers, as a terminal and a reader of lines may have it."""
+"""Words for people: what strangers write made harmless, and numbers of things."""
 
 
 def inert(text: str) -> str:
@@ -6,3 +6,8 @@ def inert(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def counted(number: int, word: str) -> str:
+    """Return how many there are of what a word names."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
