@@ -1,6 +1,7 @@
 """The store on a real redis-server: compare-and-set, history, tags, and what other clients see."""
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -272,6 +273,21 @@ def test_redis_away_is_lineage_unavailable(tmp_path: Path) -> None:
 
     with pytest.raises(LineageUnavailable):
         asyncio.run(scenario())
+
+
+def test_a_store_of_another_user_says_who_may(tmp_path: Path) -> None:
+    """It may well be there: to start a gateway would be no remedy."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be another user")
+    (tmp_path / "run").mkdir(mode=0o700)
+    libc = ctypes.CDLL(None)
+    with Store(f"unix://{tmp_path}/run/lineage.sock") as store:
+        libc.setfsuid(65534)  # of this thread alone: setfsuid(2)
+        try:
+            with pytest.raises(LineageUnavailable, match="run this as who runs the gateway"):
+                store.run(store.operations.listing(1))
+        finally:
+            libc.setfsuid(0)
 
 
 def test_a_hung_redis_is_lineage_unavailable(

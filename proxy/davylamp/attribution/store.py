@@ -41,13 +41,22 @@ from davylamp.errors import LineageUnavailable
 def unavailable(url: str, error: BaseException) -> LineageUnavailable:
     """Return the error to raise for a failure of Redis, saying what to do next."""
     what = str(error) or type(error).__name__
-    if url.startswith("unix:"):
+    if url.startswith("unix:") and _is_denied(error):
+        hint = "run this as who runs the gateway"
+    elif url.startswith("unix:"):
         hint = "start `davylamp gateway` on this host, or name a store with --url"
     else:
         hint = "check that Redis runs there and accepts this host"
     return LineageUnavailable(
         f"the lineage store {shown_url(url)} does not answer ({what}); {hint}"
     )
+
+
+def _is_denied(error: BaseException | None) -> bool:
+    """Tell whether it comes of a missing permission; redis-py wraps what the system said."""
+    while error is not None and not isinstance(error, PermissionError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def operations_at(endpoint: Endpoint) -> Operations:
