@@ -13,14 +13,21 @@ from davylamp.flow import FlowKey, Proto, format_address
 class Fate(StrEnum):
     """What becomes of a queued packet.
 
-    ``CLEAR`` delivers it and lets the kernel forward the rest of the flow; ``REARM`` delivers it
-    and keeps the flow, or brings it back, under inspection; ``DROP`` never delivers it.
+    ``CLEAR`` delivers it and lets the kernel forward the rest of the flow, but for what begins like
+    a request; ``TRUST`` does without that exception. ``REARM`` delivers it and keeps the flow, or
+    brings it back, under inspection; ``DROP`` never delivers it.
     """
 
     ACCEPT = "accept"
     CLEAR = "clear"
+    TRUST = "trust"
     REARM = "rearm"
     DROP = "drop"
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether the kernel has the flow from here on."""
+        return self is Fate.CLEAR or self is Fate.TRUST
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +121,6 @@ class Decision:
 
 ACCEPT = Decision(Fate.ACCEPT)
 CLEAR = Decision(Fate.CLEAR)
+TRUST = Decision(Fate.TRUST)
 REARM = Decision(Fate.REARM)
 DROP = Decision(Fate.DROP)

@@ -36,7 +36,8 @@ class Flow:
     seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
     ``suspicion`` is what was found on it so far. ``steered`` says that its ClientHello was looked
-    at for where it is to go. ``older`` is a connection between the same ports that ended, or seems
+    at for where it is to go, ``trusted`` that it asked for a name its address was given out for.
+    ``older`` is a connection between the same ports that ended, or seems
     to have ended, with half a message.
     """
 
@@ -47,6 +48,7 @@ class Flow:
     recalled: bool = False
     blocked: Action | None = None
     steered: bool = False
+    trusted: bool = False
     originator: Stream | None = None
     responder: Stream | None = None
     suspicion: Suspicion = field(default_factory=Suspicion)

@@ -47,6 +47,11 @@ class MarkField:
         return 4 << self.shift
 
     @property
+    def trusted(self) -> int:
+        """Conntrack mark: cleared, and its first bytes tell nothing. Packet mark: set that."""
+        return self.cleared | self.rearm
+
+    @property
     def triggered(self) -> int:
         """Packet mark: queued although its flow is cleared, for its first byte or as a suspect."""
         return 8 << self.shift

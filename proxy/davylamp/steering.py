@@ -94,13 +94,20 @@ class SteeringPolicy:
                 break
         return tuple(found)
 
+    def vouches(self, key: FlowKey, hello: ClientHello, bindings: Bindings) -> bool:
+        """Tell whether a flow asks for a trusted name at an address given out for that name."""
+        name = hello.sni
+        return self.trusted.trusts(name) and bindings.bound(
+            key.orig_addr, key.resp_addr, normal(name)
+        )
+
     def objection(self, key: FlowKey, hello: ClientHello, bindings: Bindings) -> str:
         """Return why a flow must not stay on the kernel's road, or nothing if it may."""
         if not within(key.orig_addr, self.inside) or within(key.resp_addr, self.exempt):
             return ""
-        name = hello.sni
-        if self.trusted.trusts(name) and bindings.bound(key.orig_addr, key.resp_addr, normal(name)):
+        if self.vouches(key, hello, bindings):
             return ""
+        name = hello.sni
         asked = f"the name {name!r}" if name else "no name"
         if key.resp_port in self.ports:
             return f"fronting: TLS asks for {asked} at an address that was given out for another"

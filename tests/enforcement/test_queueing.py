@@ -18,7 +18,8 @@ from tests.enforcement.wires import (
 from davylamp.capture import nfqueue_wire
 from davylamp.capture.nflog import NfLog
 from davylamp.capture.nfqueue import NfQueue
-from davylamp.decision import Fate
+from davylamp.decision import Block, Fate
+from davylamp.enforcement.spec import SteeringSpec
 from davylamp.errors import KernelError
 from davylamp.flow import FlowKey, Proto, TcpFlag
 
@@ -35,6 +36,12 @@ def silent(receiver: socket.socket) -> bool:
         return True
     finally:
         receiver.settimeout(before)
+
+
+def speak(sender: socket.socket, times: int) -> None:
+    """Say something, again and again."""
+    for _ in range(times):
+        sender.sendall(b'{"id":1}')
 
 
 def key_of(conversation: Conversation) -> FlowKey:
@@ -146,6 +153,24 @@ def test_nothing_overtakes_what_triggered(wire: Wire, gateway: Gateway, ends: Ad
     assert flow.server.recv(18, socket.MSG_WAITALL) == b'{"method":"login"}'
     flow.client.sendall(b"plain")
     assert flow.server.recv(100) == b"plain"
+
+
+def test_a_trusted_flow_triggers_nothing(wire: Wire, ends: Addresses) -> None:
+    """What it carries may begin like a request; a block still ends it, soon."""
+    made = Gateway(wire, replace(SPEC, steering=SteeringSpec(8444)))
+    try:
+        flow = wire.connect(wire.listen(ends, 5000), ends)
+        made.clear(flow, Fate.TRUST)
+        for _ in range(100):
+            flow.client.sendall(b'{"id":1}')
+            assert flow.server.recv(100) == b'{"id":1}'
+        assert made.packets("triggered") == 0
+        made.sets.block(Block(Proto.TCP, *ends.packed, 5000), 60.0)
+        flow.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            speak(flow.client, 1000)  # the odds that none is looked at are 1 in 10**28
+    finally:
+        made.close()
 
 
 def test_without_a_judge_a_cleared_flow_goes_on(wire: Wire, gateway: Gateway) -> None:

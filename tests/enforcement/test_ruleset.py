@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from davylamp.enforcement.ruleset import COUNTERS, iptables_rules, nft_text, removal_text
-from davylamp.enforcement.spec import ExceptionPolicy, Features, Rate, RulesetSpec
+from davylamp.enforcement.spec import (
+    ExceptionPolicy,
+    Features,
+    Rate,
+    RulesetSpec,
+    SteeringSpec,
+)
 from davylamp.errors import ConfigError
 from davylamp.marks import MarkField
 
@@ -85,14 +91,15 @@ def test_scope_names_both_ends_of_both_families() -> None:
 def test_marks_stay_in_their_field() -> None:
     """Every constant that is written to a mark lies in the four bits that were configured."""
     field = MarkField(shift=4)
-    text = nft_text(replace(SPEC, marks=field), Features(native_queue=False))
+    spec = replace(SPEC, marks=field, steering=SteeringSpec(8443))
+    text = nft_text(spec, Features(native_queue=False))
     assert {int(number, 16) for number in re.findall(r"mark & (0x\w+)", text)} == {
         field.mask,
         field.mask ^ field.queue,
         field.others,
     }
     written = {int(number, 16) for number in re.findall(r"\| (0x\w+)", text)}
-    assert written == {field.queue, field.cleared, field.triggered}
+    assert written == {field.queue, field.cleared, field.trusted, field.triggered}
 
 
 @pytest.mark.parametrize("lacking", ["inner_header", "flow_limits", "random"])

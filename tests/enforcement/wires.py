@@ -191,10 +191,10 @@ class Gateway:
         """Say whether nothing is queued within a moment."""
         return all(not queue.receive(0.15) for queue in self.queues)
 
-    def clear(self, conversation: Conversation) -> None:
+    def clear(self, conversation: Conversation, fate: Fate = Fate.CLEAR) -> None:
         """Have a flow judged clean by its first bytes."""
         conversation.client.sendall(b"benign")
-        self.judge(Fate.CLEAR)
+        self.judge(fate)
         assert conversation.server.recv(100) == b"benign"
 
     def packets(self, counter: str) -> int:

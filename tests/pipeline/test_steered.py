@@ -153,6 +153,9 @@ def test_a_hello_must_ask_for_the_name_that_was_bound(
     ]
     if not reason:
         assert Fate.DROP not in {one.fate for one in decisions}
+        # Where nobody is led to the proxies, nobody was found to be trusted.
+        known = Fate.TRUST if dst == OUTSIDE else Fate.CLEAR
+        assert known in {one.fate for one in decisions}
         return
     last = next(one for one in decisions if one.fate is Fate.DROP)
     assert last.diversion is not None
@@ -163,6 +166,18 @@ def test_a_hello_must_ask_for_the_name_that_was_bound(
     again = pipeline.packet(connection.client(b"more"), 2.0)
     assert again.fate is Fate.DROP
     assert again.diversion is None
+
+
+def test_within_a_tunnel_a_trusted_name_vouches_for_nobody(core: Pack) -> None:
+    """Whom a proxy connects to is another matter: what follows may yet begin like a request."""
+    pipeline = steered(core, BOUND)
+    connection = Connection(dst=OUTSIDE, dport=443)
+    fates = [
+        pipeline.packet(connection.client(b"CONNECT pool.example:3333 HTTP/1.1\r\n\r\n"), 1.0),
+        pipeline.packet(connection.server(b"HTTP/1.1 200 OK\r\n\r\n"), 1.0),
+        pipeline.packet(connection.client(client_hello("pypi.org")), 1.0),
+    ]
+    assert [one.fate for one in fates] == [Fate.ACCEPT, Fate.ACCEPT, Fate.CLEAR]
 
 
 def test_over_ipv6_too(core: Pack) -> None:

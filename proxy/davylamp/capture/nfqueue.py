@@ -73,6 +73,7 @@ class NfQueue:
         self._states = {
             Fate.ACCEPT: 0,
             Fate.CLEAR: field.cleared,
+            Fate.TRUST: field.trusted,
             Fate.REARM: field.rearm,
             Fate.DROP: wire.DROP,
         }

@@ -2,7 +2,7 @@
 
 ``cleared`` is met by each packet of a cleared flow, and is the reason why bulk is cheap: most of it
 leaves by the first rule. ``beginning`` has what may start a request queued again; what only looks
-like it goes to ``carrying``.
+like it goes to ``carrying``. ``trusted`` takes their place where no byte can begin a request.
 """
 
 from collections.abc import Iterator
@@ -58,6 +58,16 @@ def cleared(features: Features) -> Iterator[str]:
         chains = ("beginning" if byte in first else "look" for byte in range(256))
         verdicts = (f"{byte:#04x} : goto {chain}" for byte, chain in enumerate(chains))
         yield f"@ih,0,8 vmap {{ {', '.join(verdicts)} }}"
+
+
+def trusted(features: Features) -> Iterator[str]:
+    """Yield the rules for TLS to a trusted server: its bytes are looked at by nobody.
+
+    One packet in sixteen goes on, so that a block ends the flow and the sample counts it.
+    """
+    if features.random:
+        yield f"numgen random mod {_ONE_IN} != 0 accept"
+    yield payload(features, "goto look")
 
 
 def beginning(spec: RulesetSpec) -> Iterator[str]:

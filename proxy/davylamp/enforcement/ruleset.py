@@ -2,12 +2,14 @@
 
 A forwarded packet of a training subnet goes through these chains:
 
-    forward   cleared flows go to ``cleared``; of the rest only the sandboxes' traffic goes on
+    forward   cleared flows go to ``trusted`` or ``cleared``; of the rest only the sandboxes'
+              traffic goes on
     judge     by protocol; UDP goes on only on port 53
     streams   TCP: what carries bytes is queued
     handshake what begins a connection is counted, and so are, in ``strays``, halves of one
               (:mod:`.halves`)
     opening   of a new connection the originator's first bytes are let on before any other
+    trusted   TLS to trusted servers passes here, but for one packet in so many
     cleared   most bulk passes here; the rest by its first byte: ``beginning``, ``look``, or none,
               and then it passes
     beginning what may start a request is queued again (so many a second a flow), with a mark that
@@ -173,6 +175,8 @@ def _chains(
     if _has_triggers(features):
         yield "beginning", tuple(cleared.beginning(spec))
     yield "cleared", tuple(cleared.cleared(features))
+    if spec.steering is not None:
+        yield "trusted", tuple(cleared.trusted(features))
     if _knows_starts(spec, features):
         yield "opening", tuple(_opening())
     if halves.countable(features):
@@ -354,6 +358,8 @@ def _judge(spec: RulesetSpec) -> Iterator[str]:
 def _forward(spec: RulesetSpec) -> Iterator[str]:
     yield "type filter hook forward priority mangle - 1; policy accept;"
     # First, for most packets need no other rule of this chain: only watched flows are ever cleared.
+    if spec.steering is not None:
+        yield f"ct mark & {spec.marks.mask:#010x} == {spec.marks.trusted:#010x} goto trusted"
     yield f"ct mark & {spec.marks.mask:#010x} == {spec.marks.cleared:#010x} goto cleared"
     yield from _scope(spec, "judge")
 
@@ -390,6 +396,11 @@ def _save(spec: RulesetSpec) -> Iterator[str]:
         f"meta mark & {field} == {marks.cleared:#010x} counter name cleared "
         f"ct mark set ct mark & {others} | {marks.cleared:#010x}"
     )
+    if spec.steering is not None:
+        yield (
+            f"meta mark & {field} == {marks.trusted:#010x} counter name cleared "
+            f"ct mark set ct mark & {others} | {marks.trusted:#010x}"
+        )
     yield (
         f"meta mark & {marks.mask ^ marks.queue:#010x} == {marks.triggered:#010x} "
         f"ct mark set ct mark & {others} | {marks.cleared:#010x}"

@@ -22,11 +22,12 @@ class Context:
     """One flow's pack, findings not yet collected, and facts that events carry.
 
     ``outer`` is the context whose messages carry this one's bytes, if they are carried. ``budget``
-    is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at
-    most, and `BUDGET_RATIO` more for each byte that comes.
+    is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at most, and
+    `BUDGET_RATIO` more for each byte that comes. ``is_tls`` says that TLS is what the flow itself
+    speaks, and not something that it carries.
     """
 
-    __slots__ = ("app_proto", "budget", "findings", "hello", "outer", "pack")
+    __slots__ = ("app_proto", "budget", "findings", "hello", "is_tls", "outer", "pack")
     findings: list[Finding]
     hello: ClientHello | None
 
@@ -35,6 +36,7 @@ class Context:
         self.findings = []
         self.app_proto = app_proto
         self.hello = None
+        self.is_tls = False
         self.budget = MAX_BUDGET
         self.outer: Context | None = None
 

@@ -63,6 +63,11 @@ class Inspector:
         return self._context.app_proto
 
     @property
+    def is_tls(self) -> bool:
+        """Whether TLS is what the flow itself speaks, and not something that it carries."""
+        return self._context.is_tls
+
+    @property
     def pack_version(self) -> str:
         """The version of the pack that this flow is inspected with to its end."""
         return self._context.pack.version

@@ -59,6 +59,7 @@ class TlsClient:
         self.settled = context.pack.certificates is None
         context.app_proto = AppProto.TLS
         context.hello = hello
+        context.is_tls = context.outer is None and len(self._place.layers) == 1  # the transport
         start = offset + len(data) - len(held)
         layers = (*self._place.layers, AppProto.TLS.value)
         hellos = context.pack.hellos

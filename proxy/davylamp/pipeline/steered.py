@@ -37,6 +37,14 @@ class Steering:
             return ACCEPT
         return Decision(Fate.ACCEPT, bindings=bindings, replacement=replacement)
 
+    def trusts(self, flow: Flow, hello: ClientHello) -> bool:
+        """Tell whether all that a flow carries is between its sandbox and a trusted server.
+
+        Only where TLS is the flow's own protocol: within a tunnel the hello says nothing of who is
+        at the other end.
+        """
+        return flow.inspector.is_tls and self.policy.vouches(flow.key, hello, self.bindings)
+
     def diversion(self, flow: Flow, hello: ClientHello, now: float) -> Diversion | None:
         """Return where a flow's next attempt goes, if this one must be refused."""
         if not self.enforcing:

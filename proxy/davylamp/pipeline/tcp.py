@@ -4,7 +4,7 @@ import re
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, Block, Decision, Fate
+from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, TRUST, Block, Decision, Fate
 from davylamp.events import Action, AlertEvent
 from davylamp.flow import Direction
 from davylamp.flowtable import Flow, FlowTable
@@ -218,7 +218,7 @@ class TcpJudge:
             decision = self._take(packet, now, flow, direction, stream, triggered=triggered)
         if packet.flags & (FIN | RST) and not self._inline:
             self._end(packet, flow, direction)
-        elif decision.fate is not Fate.CLEAR:
+        elif not decision.fate.lets_go:
             self.table.touch(flow)
         return decision
 
@@ -325,6 +325,7 @@ class TcpJudge:
                 return self._block(flow, direction, packet, expected, alerts, verdict)
         if self._steering is not None and flow.inspector.hello is not None and not flow.steered:
             flow.steered = True
+            flow.trusted = self._steering.trusts(flow, flow.inspector.hello)
             diversion = self._steering.diversion(flow, flow.inspector.hello, now)
             if diversion is not None:
                 flow.blocked = Action.REJECT
@@ -353,7 +354,7 @@ class TcpJudge:
         up = flow.originator.next_seq if flow.originator is not None else None
         decision = self._clear(packet, now, direction, flow.inspector, up)
         self._let_go(flow)
-        return decision
+        return TRUST if flow.trusted and not flow.suspicion else decision
 
     def _clear(
         self,
