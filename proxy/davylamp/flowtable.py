@@ -36,9 +36,9 @@ class Flow:
     seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
     ``suspicion`` is what was found on it so far. ``steered`` says that its ClientHello was looked
-    at for where it is to go, ``trusted`` that it asked for a name its address was given out for.
-    ``older`` is a connection between the same ports that ended, or seems
-    to have ended, with half a message.
+    at for where it is to go, ``trusted`` that it asked for a name its address was given out for,
+    ``asks`` that it asks one of the site's resolvers. ``older`` is a connection between the same
+    ports that ended, or seems to have ended, with half a message.
     """
 
     tuple_key: bytes
@@ -49,6 +49,7 @@ class Flow:
     blocked: Action | None = None
     steered: bool = False
     trusted: bool = False
+    asks: bool = False
     originator: Stream | None = None
     responder: Stream | None = None
     suspicion: Suspicion = field(default_factory=Suspicion)

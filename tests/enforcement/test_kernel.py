@@ -102,7 +102,7 @@ def test_removal_leaves_nothing(wire: Wire) -> None:
         kernel.apply()
         kernel.apply()
         rules = [line for line in left_behind(wire) if line.startswith("-A")]
-        assert len(rules) == (0 if kernel.features.native_queue else 4)
+        assert len(rules) == (0 if kernel.features.native_queue else 8)
         kernel.remove()
         assert left_behind(wire) == []
         kernel.remove()
@@ -238,4 +238,4 @@ def test_another_gateway_takes_the_queue_over(
         other.flush()
         assert flow.server.recv(100) == b"after"
         assert [one.block.resp_port for one in gateway.sets.blocked()] == [4444]
-    assert len([line for line in left_behind(wire) if "NFQUEUE" in line]) == 4
+    assert len([line for line in left_behind(wire) if "NFQUEUE" in line]) == 8

@@ -54,7 +54,9 @@ def test_queue_statement(spec: RulesetSpec, features: Features, statement: str) 
 )
 def test_iptables_rules(spec: RulesetSpec, tail: list[str]) -> None:
     """The fallback's rules have our comment and the same queues; what was cleared may go by."""
-    recalled, unjudged = (list(rule) for rule in iptables_rules(spec))
+    chains = iptables_rules(spec)
+    recalled, unjudged = (list(rule) for rule in chains["FORWARD"])
+    assert [list(*chains[name]) for name in ("INPUT", "OUTPUT")] == [unjudged] * 2
     assert unjudged[-len(tail) :] == tail
     assert recalled[-1] == "--queue-bypass"
     assert recalled[-4:-1] == tail[:3]

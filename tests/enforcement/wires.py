@@ -113,7 +113,7 @@ class Wire:
             return self._keep(socket.create_server((ends.outside, port), family=ends.family))
 
     def datagrams(self, name: str, ends: Addresses, port: int = 0) -> socket.socket:
-        """Open a UDP socket in the sandbox or outside, there bound to a port."""
+        """Open a UDP socket; given a port it is bound to that, at the address outside."""
         with self.inside(name):
             made = self._keep(socket.socket(ends.family, socket.SOCK_DGRAM))
             if port:

@@ -1,4 +1,4 @@
-"""A sandbox's questions: ``udp|tcp ADDRESS PORT``, ``https ADDRESS NAME``, ``forge ...``.
+"""A sandbox's questions: ``udp|tcp ADDRESS PORT``, ``https udp|tcp ADDRESS NAME``, ``forge ...``.
 
 The first two print ``answered``, ``refused`` or ``silence``; ``https`` prints what the name's HTTPS
 record says. ``forge RESOLVER NAME ADDRESS VICTIM`` sends an answer that no resolver gave.
@@ -32,13 +32,15 @@ def ask(kind: str, address: str, port: str) -> str:
             return "silence"
 
 
-def https(address: str, name: str) -> str:
+def https(kind: str, address: str, name: str) -> str:
     """Ask for a name's HTTPS record and say what it holds."""
     question = dns_query(name)[:-4] + b"\0\x41\0\1"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    what = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, what) as client:
         client.settimeout(3.0)
-        client.sendto(question, (address, 53))
-        message = parse_message(client.recv(4096))
+        client.connect((address, 53))
+        client.send(question if kind == "udp" else over_tcp(question))
+        message = parse_message(client.recv(4096)[0 if kind == "udp" else 2 :])
     assert isinstance(message, DnsMessage)
     value = message.answers[0].value
     assert isinstance(value, ServiceBinding)

@@ -4,7 +4,11 @@ In the lab ``www.example`` and ``api.example`` are trusted, and the lab's DNS is
 ``www.example`` and ``git.example`` live at one address, as names at a CDN do.
 """
 
+import contextlib
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,11 @@ import pytest
 from tests.gateway.conftest import Build
 from tests.gateway.intercepting import authority
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
+from tests.streams import POOL_NAME
 
 from davylamp.events import TlsEvent
 from davylamp.lab.programs.certs import Authority
-from davylamp.lab.topology import DNS_ADDRESSES, OUTSIDE
+from davylamp.lab.topology import DNS_ADDRESSES, GATEWAY, GATEWAY_INSIDE, OUTSIDE
 
 pytest.importorskip("mitmproxy")
 pytestmark = [pytest.mark.lab, pytest.mark.programs]
@@ -76,6 +81,19 @@ class Client:
     def _curl(self, trusted: str, url: str, *words: str) -> int:
         command = ["curl", "-sS", "-m", "20", "--cacert", trusted, "-o", "/dev/null", *words, url]
         return self._world.lab.run(self._host, command, capture_output=True).returncode
+
+
+@contextlib.contextmanager
+def dnsmasq(world: World, address: str) -> Iterator[None]:
+    """Have the gateway's host answer DNS, as the resolver outside tells it."""
+    words = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
+    where = [f"--listen-address={address}", "--bind-interfaces", f"--server={DNS_ADDRESSES[0]}"]
+    command = ["dnsmasq", *words, *where]
+    with world.lab.popen(GATEWAY, command, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def diversions(world: World) -> list[TlsEvent]:
@@ -223,11 +241,39 @@ def test_ech_keys_are_taken_out_of_answers(build: Build) -> None:
     """A browser that asks for a server's HTTPS record hears of all but the keys."""
     world = steering(build, resolvers=[*DNS_ADDRESSES, POOL[4]])
     world.service(OUTSIDE, "keys", POOL[4], script=_HERE / "keyserver.py")
-    words = [*_ASKER, "https", POOL[4], "www.example"]
-    done = world.lab.run("sandbox-1", words, capture_output=True, text=True)
-    assert done.stdout.split() == ["alpn=h2", "ech=False"], done.stderr
-    done = world.lab.run(OUTSIDE, words, capture_output=True, text=True)
-    assert done.stdout.split() == ["alpn=h2", "ech=True"], done.stderr
+    for kind in ("udp", "tcp"):
+        words = [*_ASKER, "https", kind, POOL[4], "www.example"]
+        done = world.lab.run("sandbox-1", words, capture_output=True, text=True)
+        assert done.stdout.split() == ["alpn=h2", "ech=False"], done.stderr
+        done = world.lab.run(OUTSIDE, words, capture_output=True, text=True)
+        assert done.stdout.split() == ["alpn=h2", "ech=True"], done.stderr
+
+
+def test_a_name_told_over_tcp_goes_straight(world: World, site: Authority) -> None:
+    """As where an answer was too long for a datagram."""
+    assert ask(world, "tcp", DNS_ADDRESSES[0], "53") == "answered"
+    words = ("--resolve", f"www.example:443:{WEB[4]}")
+    assert Client(world, site).straight("https://www.example/bytes/1000", *words) == 0
+    assert world.counter("proxied") == 0
+
+
+@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="no dnsmasq; run `make deps`")
+def test_a_resolver_on_the_gateway_is_heard_too(build: Build, site: Authority) -> None:
+    """What dnsmasq there answers binds as any answer does; what is asked of it is judged."""
+    own = GATEWAY_INSIDE[0]
+    world = steering(build, resolvers=[own])
+    serve(world, site)
+    client = Client(world, site)
+    known = ("--resolve", f"www.example:443:{WEB[4]}")
+    mining = [*_ASKER, "https", "udp", own, POOL_NAME]
+    with dnsmasq(world, own):
+        assert wait_until(lambda: ask(world, "udp", own, "53") == "answered")
+        assert client.straight("https://www.example/bytes/1000", *known) == 0
+        assert world.counter("proxied") == 0
+        assert world.lab.run("sandbox-1", mining, capture_output=True).returncode
+    (alert,) = world.gateway.wait_alerts(bool)
+    assert alert.app_proto == "dns"
+    assert (alert.src_ip, alert.dest_ip) == (world.lab.sandboxes[0].ipv4, own)
 
 
 def test_what_was_given_out_outlives_a_restart(world: World, site: Authority) -> None:

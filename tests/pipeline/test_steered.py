@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from tests.packets import OUTSIDE, OUTSIDE6, SANDBOX, SANDBOX6, Connection, datagram
-from tests.streams import LOGIN, POOL_NAME, client_hello, dns_name
+from tests.streams import LOGIN, POOL_NAME, client_hello, dns_name, dns_query, over_tcp
 
 from davylamp.decision import Decision, Fate, NameBinding
 from davylamp.events import Action
@@ -111,6 +111,35 @@ def test_a_long_answer_binds_for_its_time_and_a_day_at_most(core: Pack) -> None:
 def test_other_answers_bind_nothing(core: Pack, message: bytes, resolver: str) -> None:
     """Only a resolver of the site's, on a trusted name."""
     assert told(steered(core), message, resolver).bindings == ()
+
+
+def test_an_answer_over_tcp_binds_too(core: Pack) -> None:
+    """However it is cut, before its last byte is delivered; and after more than is inspected."""
+    pipeline = steered(core)
+    connection = Connection(dst=RESOLVER, dport=53)
+    whole = over_tcp(answer("pypi.org", ("pypi.org", 1, bytes((203, 0, 113, 9)), 60)))
+    found: list[Decision] = []
+    for _ in range(500):
+        question = over_tcp(dns_query("pypi.org"))
+        found.append(pipeline.packet(connection.client(question), 1.0))
+        found += [
+            pipeline.packet(connection.server(part), 1.0) for part in (whole[:20], whole[20:])
+        ]
+    bound = [one.bindings for one in found]
+    assert bound == [(), (), (NameBinding(BOUND[0], BOUND[1], "pypi.org", 600.0),)] * 500
+    assert {one.fate for one in found} == {Fate.ACCEPT, Fate.REARM}
+
+
+@pytest.mark.parametrize("dst", [OUTSIDE, RESOLVER])
+def test_only_a_resolver_binds_over_tcp(core: Pack, dst: str) -> None:
+    """Another server's answers bind nothing, and its flows end up with the kernel."""
+    pipeline = steered(core)
+    connection = Connection(dst=dst, dport=53)
+    whole = over_tcp(answer("pypi.org", ("pypi.org", 1, bytes(4), 60)))
+    found = [pipeline.packet(connection.client(over_tcp(dns_query("pypi.org"))), 1.0)]
+    found += [pipeline.packet(connection.server(whole), 1.0) for _ in range(500)]
+    assert any(one.bindings for one in found) is (dst == RESOLVER)
+    assert any(one.fate is Fate.CLEAR for one in found) is (dst != RESOLVER)
 
 
 def test_an_address_of_the_other_family_is_everybodys(core: Pack) -> None:

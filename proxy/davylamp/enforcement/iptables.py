@@ -1,17 +1,19 @@
-"""Our rules in FORWARD of iptables' mangle table, for kernels without nft's queue.
+"""Our rules in iptables' mangle table, for kernels without nft's queue.
 
 They are known by their comment; nothing without it is touched. ``iptables`` may be the legacy
 program or the one over nf_tables: where the first cannot do it, the legacy one is tried.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from davylamp.enforcement.programs import run
 from davylamp.errors import KernelError
 
 FAMILIES = ("iptables", "ip6tables")
+
+Rules = Sequence[tuple[str, ...]]
 
 _TABLE = ("-t", "mangle")
 _LEGACY_TABLES = {
@@ -20,8 +22,8 @@ _LEGACY_TABLES = {
 }
 
 
-def put_first(family: str, rules: Sequence[tuple[str, ...]], comment: str) -> str:
-    """Make rules the first of FORWARD, in order, and the only ones with our comment.
+def put_first(family: str, chains: Mapping[str, Rules], comment: str) -> str:
+    """Make rules the first of their chains, in order, and the only ones with our comment.
 
     Returns the program used. First, because an ACCEPT before them would let packets by unjudged.
     New ones are in before the old go, so that a restart opens no gap. Raises KernelError where no
@@ -30,14 +32,14 @@ def put_first(family: str, rules: Sequence[tuple[str, ...]], comment: str) -> st
     refusals: list[str] = []
     for program in (family, f"{family}-legacy"):
         try:
-            for rule in reversed(rules):
-                run((program, "-w", *_TABLE, "-I", "FORWARD", *rule))
+            for chain, rules in chains.items():
+                for rule in reversed(rules):
+                    run((program, "-w", *_TABLE, "-I", chain, *rule))
         except KernelError as error:
             refusals.append(str(error))
             continue
-        ours = [at for at, found in enumerate(_listed(program), 1) if comment in found]
-        for number in reversed(ours[len(rules) :]):
-            run((program, "-w", *_TABLE, "-D", "FORWARD", str(number)))
+        for chain, rules in chains.items():
+            _drop_older(program, chain, comment, len(rules))
         return program
     raise KernelError(
         f"the kernel has neither nft's queue statement nor {family}'s NFQUEUE target "
@@ -53,6 +55,14 @@ def remove(family: str, comment: str) -> None:
                 run((program, "-w", *_TABLE, "-D", *rule[1:]))
 
 
+def _drop_older(program: str, chain: str, comment: str, new: int) -> None:
+    """Delete a chain's rules with our comment, but for the first ``new`` of them."""
+    of_chain = (rule for rule in _listed(program) if rule[1] == chain)
+    ours = [at for at, found in enumerate(of_chain, 1) if comment in found]
+    for number in reversed(ours[new:]):
+        run((program, "-w", *_TABLE, "-D", chain, str(number)))
+
+
 def _programs_in_use(family: str) -> tuple[str, ...]:
     # Asking legacy iptables anything would create its tables; so only where they are.
     try:
@@ -63,9 +73,9 @@ def _programs_in_use(family: str) -> tuple[str, ...]:
 
 
 def _listed(program: str) -> list[list[str]]:
-    """Return the rules of FORWARD in words; none where the program has nothing to say."""
+    """Return the table's rules in words; none where the program has nothing to say."""
     try:
-        answer = run((program, "-w", *_TABLE, "-S", "FORWARD"))
+        answer = run((program, "-w", *_TABLE, "-S"))
     except KernelError:
         return []
     rules = (shlex.split(line) for line in answer.splitlines())

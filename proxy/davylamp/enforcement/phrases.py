@@ -1,6 +1,9 @@
 """Parts of rules that more than one file of rules writes. Pure text."""
 
-from davylamp.enforcement.spec import Features, Rate
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+
+from davylamp.enforcement.spec import Features, Rate, RulesetSpec, networks_of
 
 FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 """Of both versions of IP: the number, nft's word, and its type of an address."""
@@ -17,3 +20,29 @@ def over(set_name: str, rate: Rate) -> str:
     """Return what matches where a flow, in one direction, is faster than a rate."""
     limit = f"limit rate over {rate.per_second}/second burst {rate.burst} packets"
     return f"update @{set_name} {{ ct id . ct direction {limit} }}"
+
+
+def scope(spec: RulesetSpec, chain: str) -> Iterator[str]:
+    """Yield the rules that take the sandboxes' traffic, both ways, to a chain."""
+    for there, back in zip(from_sandboxes(spec, chain), to_sandboxes(spec, chain), strict=True):
+        yield there
+        yield back
+
+
+def to_sandboxes(spec: RulesetSpec, chain: str) -> Iterator[str]:
+    """Yield the rules that take what goes to sandboxes to a chain."""
+    for rule in from_sandboxes(spec, chain):
+        yield rule.replace("iifname", "oifname").replace("saddr", "daddr")
+
+
+def from_sandboxes(spec: RulesetSpec, chain: str) -> Iterator[str]:
+    """Yield the rules that take what comes from sandboxes to a chain."""
+    if spec.sandbox_interfaces:
+        names = ", ".join(f'"{name}"' for name in spec.sandbox_interfaces)
+        yield f"iifname {{ {names} }} goto {chain}"
+    networks = networks_of(spec.sandbox_subnets)
+    four = collapse_addresses(net for net in networks if isinstance(net, IPv4Network))
+    six = collapse_addresses(net for net in networks if isinstance(net, IPv6Network))
+    for ip, found in (("ip", map(str, four)), ("ip6", map(str, six))):
+        if listed := ", ".join(found):
+            yield f"{ip} saddr {{ {listed} }} goto {chain}"

@@ -1,4 +1,4 @@
-"""What the gateway asks of the kernel, as text: one nft table and one iptables rule. Pure.
+"""What the gateway asks of the kernel, as text: one nft table and some iptables rules. Pure.
 
 A forwarded packet of a training subnet goes through these chains:
 
@@ -24,22 +24,17 @@ A forwarded packet of a training subnet goes through these chains:
 Rate limits are written ``limit rate over ... return``: a full set, or a packet that conntrack does
 not know, makes such a rule *not* match, and the packet is looked at rather than missed.
 
-While a sandbox is in quarantine there is one more, before all of these (:mod:`.quarantine`).
+DNS that this host answers itself is queued on its way in and out (:mod:`.local`). While a sandbox
+is in quarantine there is one more chain, before all of these (:mod:`.quarantine`).
 
 docs/kernel.md explains each chain and what it was measured to cost.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from davylamp.enforcement import cleared, halves, quarantine, steering
-from davylamp.enforcement.phrases import FAMILIES, over, payload
-from davylamp.enforcement.spec import (
-    ExceptionPolicy,
-    Features,
-    RulesetSpec,
-    networks_of,
-)
+from davylamp.enforcement import cleared, halves, local, quarantine, steering
+from davylamp.enforcement.phrases import FAMILIES, from_sandboxes, over, payload, scope
+from davylamp.enforcement.spec import ExceptionPolicy, Features, RulesetSpec
 
 COUNTERS = (
     "queued",
@@ -127,16 +122,14 @@ def proxies_text(spec: RulesetSpec, features: Features, listening: Iterable[int]
     return f"flush chain {chain}\n{added}"
 
 
-def iptables_rules(spec: RulesetSpec) -> tuple[tuple[str, ...], ...]:
-    """Return the rules that stand in for nft's queue statements, without command and chain.
+def iptables_rules(spec: RulesetSpec) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return the rules that stand in for nft's queue statements, without command, by their chain.
 
-    They belong first in FORWARD of the mangle table, of ``iptables`` and ``ip6tables`` alike.
+    They belong first in these chains of the mangle table, of ``iptables`` and ``ip6tables`` alike.
     """
-    recalled = spec.marks.queue | spec.marks.triggered
-    return (
-        _iptables_rule(spec, recalled, bypass=True),
-        _iptables_rule(spec, spec.marks.queue, bypass=_bypasses(spec)),
-    )
+    recalled = _iptables_rule(spec, spec.marks.queue | spec.marks.triggered, bypass=True)
+    unjudged = _iptables_rule(spec, spec.marks.queue, bypass=_bypasses(spec))
+    return {"FORWARD": (recalled, unjudged), "INPUT": (unjudged,), "OUTPUT": (unjudged,)}
 
 
 def _iptables_rule(spec: RulesetSpec, mark: int, *, bypass: bool) -> tuple[str, ...]:
@@ -189,6 +182,8 @@ def _chains(
     yield "forward", tuple(_forward(spec))
     yield "save", tuple(_save(spec))
     yield "after", tuple(_after(spec))
+    yield "asked", tuple(local.asked(spec))
+    yield "answered", tuple(local.answered(spec))
 
 
 def _chain(name: str, *rules: str) -> str:
@@ -239,7 +234,7 @@ def _steering(
     yield "proxies", tuple(steering.proxies(spec, spec.steering, features, listening))
     yield "way", tuple(steering.way(spec.steering, features))
     hook = "type nat hook prerouting priority dstnat; policy accept;"
-    yield "steer", (hook, *_from(spec, "way"))
+    yield "steer", (hook, *from_sandboxes(spec, "way"))
     yield "guard", tuple(steering.guard(spec.steering))
 
 
@@ -253,7 +248,7 @@ def _queue(spec: RulesetSpec, features: Features, *, bypass: bool) -> str:
         first, last = spec.first_queue, spec.last_queue
         numbers = f"{first}-{last}" if spec.queues > 1 else f"{first}"
         return f"queue {'flags bypass ' if bypass else ''}to {numbers}"
-    # iptables' mangle FORWARD is the next hook; accept ends this one.
+    # iptables' mangle table has the next hook; accept ends this one.
     return f"meta mark set meta mark | {spec.marks.queue:#010x} accept"
 
 
@@ -361,32 +356,13 @@ def _forward(spec: RulesetSpec) -> Iterator[str]:
     if spec.steering is not None:
         yield f"ct mark & {spec.marks.mask:#010x} == {spec.marks.trusted:#010x} goto trusted"
     yield f"ct mark & {spec.marks.mask:#010x} == {spec.marks.cleared:#010x} goto cleared"
-    yield from _scope(spec, "judge")
-
-
-def _scope(spec: RulesetSpec, chain: str) -> Iterator[str]:
-    """Yield the rules that take the sandboxes' traffic, both ways, to a chain."""
-    for rule in _from(spec, chain):
-        yield rule
-        yield rule.replace("iifname", "oifname").replace("saddr", "daddr")
-
-
-def _from(spec: RulesetSpec, chain: str) -> Iterator[str]:
-    if spec.sandbox_interfaces:
-        names = ", ".join(f'"{name}"' for name in spec.sandbox_interfaces)
-        yield f"iifname {{ {names} }} goto {chain}"
-    networks = networks_of(spec.sandbox_subnets)
-    four = collapse_addresses(net for net in networks if isinstance(net, IPv4Network))
-    six = collapse_addresses(net for net in networks if isinstance(net, IPv6Network))
-    for ip, found in (("ip", map(str, four)), ("ip6", map(str, six))):
-        if listed := ", ".join(found):
-            yield f"{ip} saddr {{ {listed} }} goto {chain}"
+    yield from scope(spec, "judge")
 
 
 def _after(spec: RulesetSpec) -> Iterator[str]:
     yield "type filter hook forward priority filter; policy accept;"
     yield f"meta mark & {spec.marks.mask:#010x} == 0 accept"
-    yield from _scope(spec, "save")
+    yield from scope(spec, "save")
 
 
 def _save(spec: RulesetSpec) -> Iterator[str]:

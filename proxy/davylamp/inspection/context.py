@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from davylamp.flow import Direction, format_endpoint
 from davylamp.inspection.finding import MAX_EXCERPT, AppProto, Finding
+from davylamp.inspection.wire.dns import DnsMessage
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.model import Match, Signature
 from davylamp.signatures.pack import Pack
@@ -21,18 +22,21 @@ BUDGET_RATIO = 20
 class Context:
     """One flow's pack, findings not yet collected, and facts that events carry.
 
-    ``outer`` is the context whose messages carry this one's bytes, if they are carried. ``budget``
-    is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at first and at most, and
-    `BUDGET_RATIO` more for each byte that comes. ``is_tls`` says that TLS is what the flow itself
-    speaks, and not something that it carries.
+    ``answers`` are the DNS messages that came back since they were last taken, where somebody asked
+    for them; else None. ``outer`` is the context whose messages carry this one's bytes, if they are
+    carried. ``budget`` is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at
+    first and at most, and `BUDGET_RATIO` more for each byte that comes. ``is_tls`` says that TLS is
+    what the flow itself speaks, and not something that it carries.
     """
 
-    __slots__ = ("app_proto", "budget", "findings", "hello", "is_tls", "outer", "pack")
+    __slots__ = ("answers", "app_proto", "budget", "findings", "hello", "is_tls", "outer", "pack")
+    answers: list[DnsMessage] | None
     findings: list[Finding]
     hello: ClientHello | None
 
     def __init__(self, pack: Pack, app_proto: AppProto = AppProto.UNKNOWN) -> None:
         self.pack = pack
+        self.answers = None
         self.findings = []
         self.app_proto = app_proto
         self.hello = None

@@ -54,6 +54,8 @@ class DnsMessages:
             if believable:
                 context.app_proto = AppProto.DNS
             if isinstance(message, DnsMessage):
+                if context.answers is not None and place.direction is Direction.RESPONDER:
+                    context.answers.append(message)
                 for name in _names(message):
                     context.named(
                         "dns.query",

@@ -4,6 +4,7 @@ Sans-I/O: it reads no clock, opens no socket, and raises nothing on hostile byte
 a capture file and a mitmproxy addon all feed the same object.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from davylamp.flow import Direction
@@ -66,6 +67,19 @@ class Inspector:
     def is_tls(self) -> bool:
         """Whether TLS is what the flow itself speaks, and not something that it carries."""
         return self._context.is_tls
+
+    def keep_answers(self) -> None:
+        """Keep the DNS messages that are answered from now on, until they are taken."""
+        self._context.answers = []
+
+    def take_answers(self) -> Sequence[DnsMessage]:
+        """Return the DNS messages that were answered since the last time, if they are kept."""
+        context = self._context
+        found = context.answers
+        if not found:
+            return ()
+        context.answers = []
+        return found
 
     @property
     def pack_version(self) -> str:

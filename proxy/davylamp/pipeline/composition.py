@@ -9,6 +9,7 @@ from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.inspector import inspect_datagram
+from davylamp.inspection.wire.dns import DNS_PORT
 from davylamp.packet import UDP, Packet, slice_packet
 from davylamp.pipeline.datagrams import DatagramFlows
 from davylamp.pipeline.evidence import rebuilt
@@ -19,7 +20,6 @@ from davylamp.pipeline.tcp import TcpJudge
 from davylamp.policy import Network, Policy
 from davylamp.signatures.pack import Pack
 
-_DNS_PORT = 53
 _SWEEP_EVERY = 4096
 
 
@@ -95,7 +95,10 @@ class Pipeline:
             return ACCEPT
         if packet.proto == UDP:
             return self._datagram(ip, packet, now)
-        return self._tcp.packet(packet, now, triggered=triggered)
+        decision = self._tcp.packet(packet, now, triggered=triggered)
+        if self._steering is not None and packet.src_port == DNS_PORT and packet.payload:
+            return self._steering.keyless(decision, ip, packet)
+        return decision
 
     def sweep(self, now: float) -> None:
         """Forget flows that have been idle for too long."""
@@ -118,9 +121,9 @@ class Pipeline:
         return rebuilt(known[0], packet) if known is not None else ()
 
     def _datagram(self, ip: bytes, packet: Packet, now: float) -> Decision:
-        if packet.dst_port == _DNS_PORT:
+        if packet.dst_port == DNS_PORT:
             key, direction = packet.flow_key, Direction.ORIGINATOR
-        elif packet.src_port == _DNS_PORT:
+        elif packet.src_port == DNS_PORT:
             key, direction = packet.flow_key.reversed(), Direction.RESPONDER
         else:
             return ACCEPT

@@ -1,17 +1,19 @@
 """What steering (`davylamp.steering`) makes of packets: names bound, answers changed, flows led."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from davylamp.decision import ACCEPT, Decision, Diversion, Fate
+from davylamp.decision import ACCEPT, Decision, Diversion, Fate, NameBinding
 from davylamp.flow import FlowKey
 from davylamp.flowtable import Flow
 from davylamp.incident import tls_event
-from davylamp.inspection.wire.dns import DnsMessage, RecordType
-from davylamp.inspection.wire.dns_ech import without_ech
+from davylamp.inspection.wire.dns import DNS_PORT, DnsMessage, RecordType
+from davylamp.inspection.wire.dns_ech import without_ech, without_ech_over_tcp
 from davylamp.inspection.wire.tls import ClientHello
+from davylamp.packet import Packet
 from davylamp.rewriting import with_payload
 from davylamp.steering import Bindings, SteeringPolicy
 
+_PORT = DNS_PORT.to_bytes(2, "big")
 _WITH_KEYS = frozenset({RecordType.SVCB, RecordType.HTTPS})
 
 
@@ -36,6 +38,27 @@ class Steering:
         if not bindings and replacement is None:
             return ACCEPT
         return Decision(Fate.ACCEPT, bindings=bindings, replacement=replacement)
+
+    def asks(self, endpoint: bytes) -> bool:
+        """Tell whether an endpoint (address, port) is a resolver's of the site."""
+        return endpoint[-2:] == _PORT and endpoint[:-2] in self.policy.resolvers
+
+    def bound(self, flow: Flow) -> tuple[NameBinding, ...]:
+        """Return what the answers bind that a flow has just brought to its end."""
+        messages = flow.inspector.take_answers()
+        return tuple(one for each in messages for one in self.policy.bindings(each, flow.key))
+
+    def keyless(self, decision: Decision, ip: bytes, packet: Packet) -> Decision:
+        """Decide on a segment from port 53 as was decided, but without ECH keys in it.
+
+        Each segment is looked at alone: one that is sent again is changed again.
+        """
+        if not self.enforcing or decision.fate is Fate.DROP or not self.asks(packet.source):
+            return decision
+        changed = without_ech_over_tcp(packet.payload)
+        if changed is None:
+            return decision
+        return replace(decision, replacement=with_payload(ip, changed))
 
     def trusts(self, flow: Flow, hello: ClientHello) -> bool:
         """Tell whether all that a flow carries is between its sandbox and a trusted server.

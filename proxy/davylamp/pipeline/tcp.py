@@ -10,8 +10,9 @@ from davylamp.flow import Direction
 from davylamp.flowtable import Flow, FlowTable
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.beside import Trial
-from davylamp.inspection.finding import Finding
+from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.inspector import Inspector
+from davylamp.inspection.wire.dns import DNS_PORT
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
 from davylamp.pipeline.cleared import REQUESTS, ClearedFlows, Standing
 from davylamp.pipeline.orientation import Orientation
@@ -165,10 +166,14 @@ class TcpJudge:
         direction = self._orientation.of(packet)
         inspector = self._inspector(begun=triggered or self._sampled)
         outward = direction is Direction.ORIGINATOR
-        if (packet.dst_port if outward else packet.src_port) in self._ports:
+        port = packet.dst_port if outward else packet.src_port
+        if port in self._ports:
             endpoint = packet.destination if outward else packet.source
             if endpoint in self._endpoints:
                 inspector.reach(endpoint, now)
+        asks = self._asks(packet, port, outward=outward)
+        if asks:
+            inspector.keep_answers()
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None
@@ -184,6 +189,7 @@ class TcpJudge:
             now,
             inspector,
             recalled=triggered,
+            asks=asks,
             older=older,
         )
         stream = Stream.begun(
@@ -332,9 +338,10 @@ class TcpJudge:
                 resets = resets_for(flow, direction, packet, expected, delivered=False)
                 return Decision(Fate.DROP, alerts, resets, diversion=diversion)
         plain = DROP if conflict and self._refuses else self._standing(flow, direction, packet, now)
-        if not alerts:
+        bindings = self._steering.bound(flow) if self._steering is not None and flow.asks else ()
+        if not alerts and not bindings:
             return plain
-        return Decision(plain.fate, alerts, suspect=plain.suspect)
+        return Decision(plain.fate, alerts, suspect=plain.suspect, bindings=bindings)
 
     def _standing(self, flow: Flow, direction: Direction, packet: Packet, now: float) -> Decision:
         """Decide on a packet that nothing blocks."""
@@ -347,7 +354,9 @@ class TcpJudge:
             # Also where the flow is new: it may be one that an earlier packet of it cleared while
             # this one was already waiting in the queue.
             return REARM
-        if not flow.recalled and not flow.inspector.settled:
+        # Answers of a resolver's are read to the last: one that nobody reads would bind nothing.
+        answers = flow.asks and flow.inspector.app_proto is AppProto.DNS
+        if answers or not (flow.recalled or flow.inspector.settled):
             return ACCEPT
         if flow.older is not None and flow.older.unfinished:
             return REARM
@@ -370,6 +379,12 @@ class TcpJudge:
         body = inspector.http_body_left
         self._cleared.add(packet, now, up, from_originator=from_originator, body=body)
         return CLEAR
+
+    def _asks(self, packet: Packet, port: int, *, outward: bool) -> bool:
+        """Tell whether a flow asks one of the site's resolvers."""
+        if self._steering is None or port != DNS_PORT:
+            return False
+        return self._steering.asks(packet.destination if outward else packet.source)
 
     def _glimpse(self, packet: Packet) -> Decision:
         """Name a flow a suspect if a sampled slice of it has lines that begin like messages.

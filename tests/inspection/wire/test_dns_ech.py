@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.packets import ip_packet
-from tests.streams import dns_name
+from tests.streams import dns_name, over_tcp
 
 from davylamp.inspection.wire.dns import DnsMessage, RecordType, ServiceBinding, parse_message
-from davylamp.inspection.wire.dns_ech import without_ech
+from davylamp.inspection.wire.dns_ech import without_ech, without_ech_over_tcp
 from davylamp.rewriting import with_payload
 
 
@@ -92,10 +92,24 @@ def test_a_cut_message_is_changed_as_far_as_it_goes() -> None:
     assert without_ech(whole[:60]) is None
 
 
+def test_every_message_of_a_segment_loses_its_keys() -> None:
+    """The last may end in another segment; one that begins amid a message is left alone."""
+    plain, keyed = message(ALPN), message(ALPN, ECH)
+    segment = over_tcp(plain) + over_tcp(keyed) + over_tcp(keyed)[:-3]
+    bare = without_ech(keyed)
+    assert bare is not None
+    after = without_ech_over_tcp(segment)
+    assert after == over_tcp(plain) + over_tcp(bare) + over_tcp(bare)[:-3]
+    assert without_ech_over_tcp(over_tcp(plain)) is None
+    assert without_ech_over_tcp(over_tcp(keyed)[40:]) is None
+
+
 @given(st.binary(max_size=300))
 def test_nothing_raises(data: bytes) -> None:
     """Any bytes give bytes as long, or nothing."""
     for one in (data, message(ALPN, ECH, HINT6)[: len(data)] + data):
+        over = without_ech_over_tcp(one)
+        assert over is None or len(over) == len(one)
         after = without_ech(one)
         assert after is None or len(after) == len(one)
 

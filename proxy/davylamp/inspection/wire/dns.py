@@ -21,6 +21,7 @@ import msgspec
 
 from davylamp.inspection.wire.reader import Cursor, Malformed, printable
 
+DNS_PORT = 53
 MAX_QUESTIONS = 16
 MAX_RECORDS = 512
 MAX_HOPS = 128

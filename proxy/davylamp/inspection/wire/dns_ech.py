@@ -18,6 +18,7 @@ from davylamp.inspection.wire.reader import Cursor
 _SERVICES = frozenset({64, 65})
 _ECH = 5
 _NO_KEY = 65280
+_MAX_MESSAGES = 64
 
 
 def without_ech(message: bytes) -> bytes | None:
@@ -29,6 +30,24 @@ def without_ech(message: bytes) -> bytes | None:
     with contextlib.suppress(EOFError):
         _change(Cursor(message), changed)
     return bytes(changed) if changed != message else None
+
+
+def without_ech_over_tcp(payload: bytes) -> bytes | None:
+    """Return a segment of DNS messages (RFC 1035 section 4.2.2) without ECH keys, as long as ever.
+
+    None where there are none to be found. It must begin with a message's length, and a message may
+    end in another segment; of more than `_MAX_MESSAGES` the rest stays as it is.
+    """
+    changed = bytearray(payload)
+    at = 0
+    for _ in range(_MAX_MESSAGES):
+        if at >= len(payload):
+            break
+        end = at + 2 + int.from_bytes(payload[at : at + 2], "big")
+        message = payload[at + 2 : end]
+        changed[at + 2 : at + 2 + len(message)] = without_ech(message) or message
+        at = end
+    return bytes(changed) if changed != payload else None
 
 
 def _change(cursor: Cursor, changed: bytearray) -> None:
