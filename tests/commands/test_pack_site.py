@@ -76,7 +76,7 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     assert "core-2026112800 (2026.11.28): newer" in desk.site(
         "update", *follow, "--check", status=3
     )
-    assert re.search(r": 1 signatures, 1 new, 1\d\d gone;", desk.site("update", *follow))
+    assert re.search(r": 1 signature, 1 new, 1\d\d gone;", desk.site("update", *follow))
     assert "nothing newer" in desk.site("update", *follow)
 
     again = desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=2)

@@ -144,7 +144,7 @@ class World:
         """Do what `davylamp pack update` does; return the identity that was put in force."""
         client = self.client(place, limits)
         examined = examine(self.store, client.fetch(client.look("toy")))
-        selection = install(self.store, examined)
+        selection = install(self.store, examined).selection
         assert decide(self.store, selection, "update").accepted
         return selection.pack
 

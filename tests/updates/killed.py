@@ -18,4 +18,4 @@ if __name__ == "__main__":
             os.kill(os.getpid(), signal.SIGKILL)
 
     store = Store(Path(folder), fault=kill)
-    decide(store, install(store, examine(store, Path(file).read_bytes())), "update")
+    decide(store, install(store, examine(store, Path(file).read_bytes())).selection, "update")

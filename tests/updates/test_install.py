@@ -106,7 +106,8 @@ def test_a_kill_at_any_step_leaves_one_whole_pack(world: World, step: Step) -> N
     expected = "toy-2" if step is Step.DECIDED else "toy-1"
     assert Path(keeper.source.path).name == f"{expected}.tar.gz"
     assert world.in_force() == expected
-    decide(world.store, install(world.store, examine(world.store, file.read_bytes())), "again")
+    installed = install(world.store, examine(world.store, file.read_bytes()))
+    decide(world.store, installed.selection, "again")
     assert world.in_force() == "toy-2"
     world.store.tidy()
     assert not list(folder.glob(".*"))
@@ -170,7 +171,7 @@ def test_two_gateways_do_not_share_a_store(tmp_path: Path) -> None:
 def test_an_expired_pack_is_installed_and_loads(world: World) -> None:
     """Enforcing old rules is better than none; who runs it is told elsewhere."""
     old = archive(2, terms={"expires": NOW - dt.timedelta(days=1)})
-    selection = install(world.store, examine(world.store, old))
+    selection = install(world.store, examine(world.store, old)).selection
     decide(world.store, selection, "update")
     assert world.in_force() == "toy-2"
 

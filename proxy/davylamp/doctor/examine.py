@@ -18,6 +18,7 @@ from davylamp.lab.namespaces import environment, why_not
 from davylamp.updates.facts import pack_event
 from davylamp.updates.loading import load_source
 from davylamp.wiring import store_of
+from davylamp.wording import counted
 
 _OLDEST_PYTHON = (3, 12)
 _CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
@@ -116,7 +117,8 @@ def _signatures() -> Finding:
         return Finding(name, Area.GATEWAY, Status.DEGRADED, str(error), meaning, remedy)
     event = pack_event("in-force", loaded, dt.datetime.now(dt.UTC))
     days = event.rules_age_seconds / 86_400
-    found = f"{event.pack} {event.version}, {event.signatures} signatures, {days:.0f} days old"
+    count, age = counted(event.signatures, "signature"), counted(round(days), "day")
+    found = f"{event.pack} {event.version}, {count}, {age} old"
     if not event.expired:
         return Finding(name, Area.GATEWAY, Status.OK, found)
     meaning = f"it expired on {event.expires[:10]}, and goes on enforcing"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from davylamp.api.model import FlowRecord
 from davylamp.top.asking import Look
-from davylamp.wording import inert
+from davylamp.wording import counted, inert
 
 _BAD = {"reject": "bold red", "drop": "bold red", "alert": "yellow", "pass": "dim"}
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -41,7 +41,7 @@ def _summary(look: Look) -> Text:
     line.append(f"  {rules.exception_policy}  up {_span(health.uptime_seconds)}")
     line.append(f"  rules {_span(rules.age_seconds)}" if rules.age_seconds else "  no rules")
     line.append(f"  pack {inert(health.pack.name)} {inert(health.pack.version)}")
-    line.append(f" ({health.pack.signatures} signatures)\n")
+    line.append(f" ({counted(health.pack.signatures, 'signature')})\n")
     line.append(f"lineage {health.lineage.addresses} addresses, ")
     fresh = health.lineage.confirmed_seconds
     line.append("never confirmed" if fresh is None else f"confirmed {_span(fresh)} ago")

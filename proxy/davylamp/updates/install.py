@@ -59,8 +59,16 @@ def examine(
     return Examined(manifest, packed, pack, proof)
 
 
-def install(store: Store, examined: Examined) -> Selection:
-    """Keep an examined pack beside the others; return the selection that puts it in force here.
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What puts a pack in force here, and the pack as it is here: with the site's own files."""
+
+    selection: Selection
+    pack: Pack
+
+
+def install(store: Store, examined: Examined) -> Installed:
+    """Keep an examined pack beside the others, and compile it as it would be in force here.
 
     What the site enabled and disabled stays so. Raises PackError where the pack is older than one
     that was here, or its files do not go together with the site's own.
@@ -75,8 +83,7 @@ def install(store: Store, examined: Examined) -> Selection:
         enabled=state.in_force.enabled,
     )
     store.add(manifest.identity, examined.packed)
-    load_source(store.source(selection))
-    return selection
+    return Installed(selection, load_source(store.source(selection)).pack)
 
 
 def check_not_older(state: State, name: str, number: int) -> None:

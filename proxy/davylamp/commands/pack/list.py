@@ -12,6 +12,7 @@ from davylamp.errors import PackError
 from davylamp.updates.loading import load_source
 from davylamp.updates.state import Selection
 from davylamp.updates.store import Store
+from davylamp.wording import counted
 
 
 @click.command("list")
@@ -39,7 +40,8 @@ def command(*, as_json: bool, config_file: Path | None, directory: Path | None) 
         return
     for row in rows:
         mark = "*" if row["in_force"] else " "
-        facts = row["error"] or f"{row['version']}  {row['signatures']} signatures{row['note']}"
+        there = f"{row['version']}  {counted(row['signatures'], 'signature')}{row['note']}"
+        facts = row["error"] or there
         click.echo(f"{mark} {row['pack']:20} {facts}")
     for word, ids in (("off", state.in_force.disabled), ("on", state.in_force.enabled)):
         if ids:

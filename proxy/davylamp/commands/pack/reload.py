@@ -6,6 +6,7 @@ import click
 
 from davylamp.commands.pack._site import put_in_force, site_of, site_options
 from davylamp.updates.loading import load_source
+from davylamp.wording import counted
 
 
 @click.command("reload")
@@ -20,4 +21,4 @@ def command(*, config_file: Path | None, directory: Path | None) -> None:
     selection = site.store.state().in_force
     pack = load_source(site.store.source(selection)).pack
     shown = put_in_force(site, selection, "reload")
-    click.echo(f"{pack.name} {pack.version}, {len(pack.signatures)} signatures: {shown}")
+    click.echo(f"{pack.name} {pack.version}, {counted(len(pack.signatures), 'signature')}: {shown}")

@@ -7,10 +7,12 @@ import click
 
 from davylamp.commands.pack._site import put_in_force, site_of, site_options
 from davylamp.errors import ConfigError, PackError
+from davylamp.signatures.pack import Pack
 from davylamp.updates.client import Client, Offer
 from davylamp.updates.install import INSTALL_LOCK, check_not_older, examine, install
 from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
+from davylamp.wording import counted
 
 _FOUND = 3
 
@@ -61,23 +63,24 @@ def command(  # noqa: PLR0913 - one parameter an option
             raise SystemExit(_FOUND if check and newer else 0)
         examined = examine(site.store, client.fetch(offer))
         before = site.store.source(site.store.state().in_force)
-        selection = install(site.store, examined)
-        changed = _changed(before, site.store.source(selection))
+        installed = install(site.store, examined)
+        changed = _changed(before, installed.pack)
         flows = 0 if no_shadow else site.config.shadow_flows
         shown = put_in_force(
-            site, selection, f"update to {examined.manifest.identity}", shadow_flows=flows
+            site, installed.selection, f"update to {examined.manifest.identity}", shadow_flows=flows
         )
     _say(offer, f"{changed}; {shown}", as_json=as_json)
 
 
-def _changed(before: PackSource, after: PackSource) -> str:
+def _changed(before: PackSource, pack: Pack) -> str:
     """Say how many signatures there are now, and how many came and went."""
-    now = load_source(after).pack.signatures.keys()
+    now = pack.signatures.keys()
+    shown = counted(len(now), "signature")
     try:
         then = load_source(before).pack.signatures.keys()
     except PackError:
-        return f"{len(now)} signatures"
-    return f"{len(now)} signatures, {len(now - then)} new, {len(then - now)} gone"
+        return shown
+    return f"{shown}, {len(now - then)} new, {len(then - now)} gone"
 
 
 def _is_newer(store: Store, offer: Offer, *, force: bool, check: bool) -> bool:
