@@ -141,3 +141,22 @@ def test_what_was_not_heard_is_found_in_a_minute() -> None:
     assert world.left() == [3333]
     world.sets.blocked = blocked  # type: ignore[method-assign]
     assert world.left() == []
+
+
+def test_a_kernel_that_takes_its_time_is_asked_again() -> None:
+    """A block seems to have begun later by as long as the answer was under way."""
+    world = World()
+    world.block(NOW - 5.2)
+    ended(world)
+    blocked = world.sets.blocked
+
+    def slow() -> list[Blocked]:
+        found = blocked()
+        world.now += 0.3
+        return found
+
+    world.sets.blocked = slow  # type: ignore[method-assign]
+    assert world.left() == [3333]
+    world.sets.blocked = blocked  # type: ignore[method-assign]
+    world.now -= 0.3
+    assert world.left() == []

@@ -27,7 +27,8 @@ _REST = 20
 """So many times as long as a look took nothing is looked at, however much changes."""
 _CHANGED = 65_536
 _JITTER = 0.05
-"""So many seconds before a hold's end whose a block is is not sure: the kernel counts in ticks."""
+"""So many seconds before a hold's end whose a block is is not sure: the kernel counts in ticks, and
+it takes time to ask it."""
 _AHEAD = 60.0
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Succession:
         everywhere = self._clock() - self._all_at >= _ALL_SECONDS
         if self._table.fresh_at == float("-inf") or not (everywhere or self._changed):
             return
+        began = self._clock()
         try:
             blocked = self._sets.blocked()
             # Only now: a block that seems to have begun too late stays, too early is another's.
@@ -86,6 +88,8 @@ class Succession:
         except KernelError:
             logger.exception("the kernel refused to lift the blocks of addresses used again")
             return
+        if now - began > _JITTER:
+            return  # when blocks began is known no better than that: again, at the next look
         if everywhere:
             self._all_at = now
         fresh = self._table.fresh_at
