@@ -1,7 +1,5 @@
 """TCP packets to decisions: when to look, what may pass, what a finding leads to."""
 
-import re
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, TRUST, Block, Decision, Fate
@@ -14,9 +12,11 @@ from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.inspector import Inspector
 from davylamp.inspection.wire.dns import DNS_PORT
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
-from davylamp.pipeline.cleared import REQUESTS, ClearedFlows, Standing
+from davylamp.pipeline.cleared import ClearedFlows, Standing
+from davylamp.pipeline.inspectors import Inspectors
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
+from davylamp.pipeline.slices import has_messages, is_document, is_slice, is_text
 from davylamp.pipeline.steered import Steering
 from davylamp.policy import Mode, Verdict
 from davylamp.reassembly import Stream
@@ -24,12 +24,6 @@ from davylamp.resets import reset_to_sender, resets_for
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
-_BULK = 1200  # bytes of payload
-_AMID = re.compile(rb"\n[ \t\r]*([\[{][ \t\r\n/\"\[{])")
-"""A line that begins like a JSON message, amid a slice; what may come second as in the kernel's
-rules. One of random bytes would bring every packet of its flow to the queue for a minute."""
-_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xc0\xc1\xf5-\xff]")
-_TEXT_PROBE = 256  # bytes of a message that are looked at; of random ones hardly any is text
 _ANOTHER_CONNECTION = 1 << 30  # bytes between two packets that no hole in a capture explains
 
 
@@ -49,8 +43,7 @@ class TcpJudge:
         steering: Steering | None = None,
     ) -> None:
         self.table = FlowTable(limits.flows)
-        self._pack = pack
-        self._trial: Trial | None = None
+        self._inspectors = Inspectors(pack, limits.inspection)
         self._reporter = reporter
         self._orientation = orientation
         self._stats = stats
@@ -58,29 +51,19 @@ class TcpJudge:
         self._sampled = vantage is Vantage.SAMPLE
         # A segment may be refused only where that brings it back: inline, and not observing.
         self._refuses = self._inline and mode is Mode.ENFORCE
-        self._inspection = limits.inspection
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
-        self._endpoints = _endpoints(pack)
-        self._ports = _ports(self._endpoints)
-        self._measures = _measures(pack)
         self._cleared = ClearedFlows()
         self._steering = steering
 
     def use(self, pack: Pack) -> None:
         """Judge new flows by another pack."""
-        self._pack = pack
-        self._endpoints = _endpoints(pack, self._trial)
-        self._ports = _ports(self._endpoints)
-        self._measures = _measures(pack, self._trial)
+        self._inspectors.use(pack)
 
     def try_beside(self, trial: Trial | None) -> None:
         """Have new flows inspected by another pack as well, or no longer."""
-        self._trial = trial
-        self._endpoints = _endpoints(self._pack, trial)
-        self._ports = _ports(self._endpoints)
-        self._measures = _measures(self._pack, trial)
+        self._inspectors.try_beside(trial)
 
     def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
@@ -90,10 +73,10 @@ class TcpJudge:
             if standing is Standing.LATE:
                 return ACCEPT
             triggered = standing is not Standing.NEW
-            if standing is Standing.BODY or (triggered and _is_document(packet)):
+            if standing is Standing.BODY or (triggered and is_document(packet)):
                 self._stats.cleared += 1
                 return CLEAR
-        elif self._sampled and not (known and known[0].unfinished) and _is_slice(packet):
+        elif self._sampled and not (known and known[0].unfinished) and is_slice(packet):
             return self._glimpse(packet)
         if known is None:
             return self._first(packet, now, triggered=triggered)
@@ -164,16 +147,17 @@ class TcpJudge:
             return ACCEPT
         self._stats.flows += 1
         direction = self._orientation.of(packet)
-        inspector = self._inspector(begun=triggered or self._sampled)
+        inspector = self._inspectors.new(begun=triggered or self._sampled)
         outward = direction is Direction.ORIGINATOR
         port = packet.dst_port if outward else packet.src_port
-        if port in self._ports:
+        asks = False
+        if port == DNS_PORT or port in self._inspectors.ports:
             endpoint = packet.destination if outward else packet.source
-            if endpoint in self._endpoints:
+            if endpoint in self._inspectors.endpoints:
                 inspector.reach(endpoint, now)
-        asks = self._asks(packet, port, outward=outward)
-        if asks:
-            inspector.keep_answers()
+            asks = self._steering is not None and self._steering.asks(endpoint)
+            if asks:
+                inspector.keep_answers()
         found = inspector.receive(direction, payload, now) if payload else ()
         judged = not inspector.partial if triggered else inspector.settled
         steered = self._steering is not None and inspector.hello is not None
@@ -346,7 +330,7 @@ class TcpJudge:
     def _standing(self, flow: Flow, direction: Direction, packet: Packet, now: float) -> Decision:
         """Decide on a packet that nothing blocks."""
         if self._sampled:
-            half = flow.inspector.half_json and _is_text(packet.payload)
+            half = flow.inspector.half_json and is_text(packet.payload)
             return Decision(Fate.ACCEPT, suspect=flow.key) if half else ACCEPT
         if not self._inline:
             return ACCEPT
@@ -380,36 +364,17 @@ class TcpJudge:
         self._cleared.add(packet, now, up, from_originator=from_originator, body=body)
         return CLEAR
 
-    def _asks(self, packet: Packet, port: int, *, outward: bool) -> bool:
-        """Tell whether a flow asks one of the site's resolvers."""
-        if self._steering is None or port != DNS_PORT:
-            return False
-        return self._steering.asks(packet.destination if outward else packet.source)
-
     def _glimpse(self, packet: Packet) -> Decision:
         """Name a flow a suspect if a sampled slice of it has lines that begin like messages.
 
         Whether they are messages, or a document that quotes some, is for the judge inline to tell,
         who knows what the flow was cleared as.
         """
-        payload = packet.payload
-        if len(payload) + packet.missing >= _BULK:
-            return ACCEPT
-        if not any(_is_text(payload, line.start(1)) for line in _AMID.finditer(payload)):
+        if not has_messages(packet):
             return ACCEPT
         key = packet.flow_key
         outward = self._orientation.of(packet) is Direction.ORIGINATOR
         return Decision(Fate.ACCEPT, suspect=key if outward else key.reversed())
-
-    def _inspector(self, *, begun: bool) -> Inspector:
-        """Return a flow's inspector; ``begun`` says that it is not seen from its beginning."""
-        if self._trial is not None:
-            inspector = self._trial.inspector(self._pack, self._inspection)
-        else:
-            inspector = Inspector(self._pack, self._inspection)
-        if begun and self._measures:
-            inspector.unmeasured()
-        return inspector
 
     def _let_go(self, flow: Flow) -> None:
         """Forget a cleared flow, but not that it was reported: the kernel may bring it back."""
@@ -417,7 +382,7 @@ class TcpJudge:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
-        flow.inspector = self._inspector(begun=True)
+        flow.inspector = self._inspectors.new(begun=True)
         self.table.touch(flow)
 
     def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
@@ -468,56 +433,3 @@ class TcpJudge:
         alerts, verdict = self._reporter.report(found, sighting, flow.suspicion)
         self._stats.alerts += len(alerts)
         return alerts, verdict
-
-
-def _is_document(packet: Packet) -> bool:
-    """Tell whether a large packet has lines that are no JSON, which no pool would put up with.
-
-    A large packet amid a flow may begin with any line of a document, and documents quote Stratum;
-    what miners and pools say to each other is far smaller.
-    """
-    large = len(packet.payload) + packet.missing >= _BULK
-    return large and not packet.payload.startswith(REQUESTS) and not _is_json(packet.payload)
-
-
-def _endpoints(pack: Pack, trial: Trial | None = None) -> AbstractSet[bytes]:
-    """Return the endpoints (address, port) that a pack lists, and one on trial beside it."""
-    packs = (pack,) if trial is None else (pack, trial.pack)
-    listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
-    return listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
-
-
-def _measures(pack: Pack, trial: Trial | None = None) -> bool:
-    """Tell whether a pack asks for the sizes of flights, or one on trial beside it does."""
-    packs = (pack,) if trial is None else (pack, trial.pack)
-    return any(one.combinations is not None and one.combinations.measures for one in packs)
-
-
-def _ports(endpoints: AbstractSet[bytes]) -> frozenset[int]:
-    """Return the ports of endpoints: nearly every flow goes to another one."""
-    return frozenset(int.from_bytes(one[-2:], "big") for one in endpoints)
-
-
-def _is_slice(packet: Packet) -> bool:
-    """Tell whether a packet of the sample is a slice of something, not a message or its beginning.
-
-    A slice begins anywhere: what is JSON from its first byte on, or a request, is none.
-    """
-    payload = packet.payload
-    if payload.startswith(REQUESTS):
-        return False
-    return len(payload) + packet.missing >= _BULK or not _is_json(payload)
-
-
-def _is_json(text: bytes) -> bool:
-    """Tell whether every line of a text begins like a JSON message."""
-    return all(_begins_json(line) or not line.strip() for line in text.split(b"\n"))
-
-
-def _is_text(payload: bytes, start: int = 0) -> bool:
-    """Tell bytes that JSON may hold, strings included, from others (RFC 8259 section 8.1)."""
-    return _NO_TEXT.search(payload, start, start + _TEXT_PROBE) is None
-
-
-def _begins_json(line: bytes) -> bool:
-    return line.lstrip()[:1] in (b"{", b"[")
