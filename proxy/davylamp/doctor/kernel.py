@@ -119,7 +119,7 @@ def _queueing(outcomes: Mapping[str, Outcome]) -> Iterator[Finding]:
         Area.GATEWAY,
         Status.OK if native else Status.DEGRADED,
         "the kernel takes the rule" if native else "the kernel has no such statement",
-        "" if native else "one iptables rule a family does the same; nothing is lost",
+        "" if native else "iptables rules do the same; nothing is lost",
         "" if native or fallback else _KERNEL.format("CONFIG_NFT_QUEUE"),
     )
     for name, outcome in zip(("iptables", "ip6tables"), families, strict=True):
