@@ -12,6 +12,7 @@ from functools import lru_cache
 from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import InspectionLimits, Inspector, inspect_certificate
+from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.certificates import CertificateIndex
 from davylamp.signatures.model import CertificateCondition, EndpointCondition
 from davylamp.signatures.pack import Pack
@@ -26,18 +27,26 @@ class Assay:
     """``endpoint`` is where the flow goes if a pack lists it: a packed address with its port.
 
     ``certificate`` is what the server showed, in DER, if that meets anything of a pack's.
+    ``hello`` is that of the TLS around, if it is part of a combination of a pack's.
     ``trial`` is that of a pack beside the live one, if this flow is on it.
     """
 
     pack: Pack
     endpoint: bytes = b""
     certificate: bytes = b""
+    hello: ClientHello | None = None
     trial: Trial | None = None
 
     @property
     def bare(self) -> bool:
         """Whether the live pack alone is asked, and of nothing but what is said."""
-        return self.trial is None and not self.endpoint and not self.certificate
+        led = self.endpoint or self.certificate or self.hello
+        return self.trial is None and not led
+
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        """All that are asked."""
+        return (self.pack,) if self.trial is None else (self.pack, self.trial.pack)
 
     def inspector(self, *, measured: bool = False) -> Inspector:
         """Return what the next part of the flow is shown to.
@@ -68,6 +77,8 @@ class Assay:
     def _led(self, inspector: Inspector) -> Inspector:
         if self.endpoint:
             inspector.reach(self.endpoint, time.time())
+        if self.hello is not None:
+            inspector.greeted(self.hello)
         if self.certificate:
             inspector.certified(self.certificate)
         return inspector

@@ -9,7 +9,9 @@ from davylamp.flow import FlowKey
 from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
 from davylamp.fusion import Suspicion
 from davylamp.inspection.beside import Trial
+from davylamp.inspection.inspector import combines
 from davylamp.inspection.wire.tls import ClientHello
+from davylamp.signatures.pack import Pack
 from davylamp_mitm.endpoints import outer_layers
 from davylamp_mitm.strand import Strand
 
@@ -25,13 +27,14 @@ class Watched:
     that HTTP made: a tunnel, or another protocol. ``opened`` is when TLS with the client was
     established, or 0, and ``server`` the one behind it then; ``spoken`` that bytes were exchanged
     in it, or that the server left. ``judged`` says that something was found, and that policy lets
-    it pass. ``shown`` are the certificates (DER) that servers showed, by the server's id. ``asked``
-    is the trial of a pack that was last asked whether it takes this connection, and ``tried`` the
-    same if it does.
+    it pass. ``combining`` is the hello, if it is part of a combination of a pack's. ``shown`` are
+    the certificates (DER) that servers showed, by the server's id. ``asked`` is the trial of a pack
+    that was last asked whether it takes this connection, and ``tried`` the same if it does.
     """
 
     begin: float
     hello: ClientHello | None = None
+    combining: ClientHello | None = None
     stopped: bool = False
     around: tuple[str, ...] = ()
     opened: float = 0.0
@@ -62,6 +65,12 @@ class Watched:
             self.asked = trial
             self.tried = trial if trial.admit() else None
         return self.tried
+
+    def greet(self, hello: ClientHello | None, packs: tuple[Pack, ...]) -> None:
+        """Note the ClientHello of TLS that is to be opened, if it could be read."""
+        if hello is not None:
+            self.hello = hello
+            self.combining = hello if any(combines(pack, hello) for pack in packs) else None
 
     def show(self, server: Server, der: bytes) -> None:
         """Note the certificate that a server showed."""

@@ -159,10 +159,10 @@ class Lamp:
         """Return what the flow between a client and a server is inspected by from now on."""
         if self._assay is not None:
             return self._assay
-        pack = self.settings().pack
+        pack, watched = self.settings().pack, self.watched(client)
         trial = self._trial
         if trial is not None:
-            trial = self.watched(client).on_trial(trial)
+            trial = watched.on_trial(trial)
         packs = (pack,) if trial is None else (pack, trial.pack)
         endpoint, certificate = b"", b""
         key = flow_key(client, server)
@@ -170,11 +170,11 @@ class Lamp:
             goes_to = key.resp_addr + key.resp_port.to_bytes(2)
             if any(one.endpoints is not None and goes_to in one.endpoints.keys for one in packs):
                 endpoint = goes_to
-        if server is not None and (shown := self.watched(client).shown.get(server.id)):
+        if server is not None and (shown := watched.shown.get(server.id)):
             asked = [one.certificates for one in packs if one.certificates is not None]
             if any(meets(index, shown) for index in asked):
                 certificate = shown
-        return Assay(pack, endpoint, certificate, trial)
+        return Assay(pack, endpoint, certificate, watched.combining, trial)
 
     @property
     def asks_certificates(self) -> bool:
@@ -289,8 +289,8 @@ class Lamp:
 
     def _choose_assay(self) -> None:
         pack = self.settings().pack
-        everybody = self._trial is None and pack.endpoints is None and pack.certificates is None
-        self._assay = Assay(pack) if everybody else None
+        asked = (self._trial, pack.endpoints, pack.certificates, pack.combinations)
+        self._assay = Assay(pack) if all(one is None for one in asked) else None
 
     def _judge_by(self, settings: Settings) -> None:
         self._settings = settings

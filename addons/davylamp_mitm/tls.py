@@ -28,9 +28,10 @@ class TlsHandshakes:
         except NotImplementedError:  # DTLS, which the core does not read
             return
         lamp.count(record)
-        inspector = lamp.assay(client, server).inspector()
+        assay = lamp.assay(client, server)
+        inspector = assay.inspector()
         found = inspector.receive(Direction.ORIGINATOR, record, time.time())
-        watched.hello = inspector.hello or watched.hello
+        watched.greet(inspector.hello, assay.packs)
         sight = Sight(found, client, server, AppProto.TLS, watched.outer(client))
         verdict = lamp.judge(sight)
         if verdict is not None and verdict.blocks:

@@ -1,5 +1,6 @@
 """Each way in which mining crosses mitmproxy is stopped on the wire: nothing whole arrives."""
 
+import functools
 import json
 import socket
 import ssl
@@ -341,6 +342,41 @@ def test_nothing_is_left_of_what_was_cut(start: Start, pool: Pool) -> None:
     assert mitm.summary()["stopped"] == 20
     assert "Traceback" not in mitm.log
     assert "Exception" not in mitm.log
+
+
+def test_a_hello_counts_with_what_is_said_inside(start: Start, tmp_path: Path, leaf: Leaf) -> None:
+    """Neither the name nor the path alone is anything."""
+    (tmp_path / "pack" / "one").mkdir(parents=True)
+    (tmp_path / "pack" / "pack.yaml").write_text("name: one\nversion: '1'\nformat: 1\n")
+    when = "all_of: [{tls: {sni: toy.example}}, {http: {path: /toy/work}}]"
+    text = _SHOWN.format("greeted", 95, when)
+    (tmp_path / "pack" / "one" / "shown-greeted.yaml").write_text(text)
+    options = [f"davylamp_pack={tmp_path / 'pack'}", "ssl_insecure=true"]
+    port = free_port()
+    mitm = start(f"regular@{port}", options=options)
+    context = blind_tls(ssl.TLSVersion.TLSv1_3)
+    asked = (
+        ("localhost", "/toy/work", True),
+        ("toy.example", "/other", True),
+        ("toy.example", "/toy/work", False),
+    )
+    with RecordingServer(tls=leaf.server_context()) as server:
+        for name, path, passes in asked:
+            raw = through_connect(port, server.port)
+            with context.wrap_socket(raw, server_hostname=name) as peer:
+                peer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                if passes:
+                    assert wait_until(functools.partial(heard, server, path))
+                else:
+                    assert read_to_end(peer).data == b""
+        assert server.data.count(b"/toy/work") == 1
+    (alert,) = mitm.alerts(1)
+    assert alert["alert"]["signature_id"] == "shown-greeted"
+
+
+def heard(server: RecordingServer, path: str) -> bool:
+    """Tell whether a server was asked for a path."""
+    return path.encode() in server.data
 
 
 _SHOWN = """\

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from davylamp.flow import Direction
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import InspectionLimits, Inspector, inspect_certificate
+from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.pack import Pack
 
 _MAX_SIGNATURES = 100
@@ -116,6 +117,11 @@ class TriedInspector(Inspector):
         """Note where the flow goes."""
         super().reach(key, now)
         self._also(lambda beside: beside.reach(key, now))
+
+    def greeted(self, hello: ClientHello) -> None:
+        """Note the hello of the TLS around."""
+        super().greeted(hello)
+        self._also(lambda beside: beside.greeted(hello))
 
     def certified(self, der: bytes) -> None:
         """Note the server's certificate."""

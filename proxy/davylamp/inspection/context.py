@@ -179,6 +179,16 @@ class Context:
                 )
             )
 
+    def greeted(
+        self, hello: ClientHello, offset: int, text: bytes, layers: tuple[str, ...]
+    ) -> None:
+        """Record what a client's hello, ``text`` at ``offset`` of its stream, is to the pack."""
+        direction, hellos = Direction.ORIGINATOR, self.pack.hellos
+        if hellos is not None and (found := hellos.match(hello)):
+            self.met(found, direction, offset, text, layers)
+        for name in hello.server_names:
+            self.named("tls.sni", name, direction, offset, text, layers)
+
     def certified(self, der: bytes, span: tuple[int, int], layers: tuple[str, ...]) -> None:
         """Record a server's certificate, at ``span`` of its stream, if the pack asks for it."""
         certificates = self.pack.certificates

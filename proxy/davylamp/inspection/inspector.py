@@ -124,6 +124,17 @@ class Inspector:
         """
         self._context.reached(key, now, _LAYERS)
 
+    def greeted(self, hello: ClientHello) -> None:
+        """Note the hello of the TLS around the flow, which was judged for what it is by itself.
+
+        What it tells together with what is said is told then. Its fingerprint stands for it.
+        """
+        context = self._context
+        before = len(context.findings)
+        context.greeted(hello, 0, hello.ja4.encode(), (*_LAYERS, AppProto.TLS.value))
+        added = context.findings[before:]
+        context.findings[before:] = (one for one in added if one.signature.part is not None)
+
     def certified(self, der: bytes) -> None:
         """Note the server's certificate, in DER, where whoever opened the TLS around was shown it.
 
@@ -209,6 +220,15 @@ class Inspector:
         """Whether a combination lacks something that may yet come, within the depth."""
         waiting = self._gathering is not None and self._gathering.waiting
         return waiting and max(self._offsets) < self._depth
+
+
+def combines(pack: Pack, hello: ClientHello) -> bool:
+    """Tell whether a hello is part of any combination of a pack's."""
+    if pack.combinations is None:
+        return False
+    context = Context(pack, AppProto.TLS)
+    context.greeted(hello, 0, b"", _LAYERS)
+    return any(one.signature.part is not None for one in context.findings)
 
 
 def inspect_certificate(pack: Pack, der: bytes) -> tuple[Finding, ...]:

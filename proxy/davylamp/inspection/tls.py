@@ -62,9 +62,5 @@ class TlsClient:
         context.is_tls = context.outer is None and len(self._place.layers) == 1  # the transport
         start = offset + len(data) - len(held)
         layers = (*self._place.layers, AppProto.TLS.value)
-        hellos = context.pack.hellos
-        if hellos is not None and (found := hellos.match(hello)):
-            context.met(found, self._place.direction, start, held, layers)
-        for name in hello.server_names:
-            context.named("tls.sni", name, self._place.direction, start, held, layers)
+        context.greeted(hello, start, held, layers)
         return None
