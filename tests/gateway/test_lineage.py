@@ -51,6 +51,7 @@ def test_each_flow_is_put_down_to_who_did_it(world: World) -> None:
         trainer.bind(ip=first.ipv4, container="one", run_id="run-1", experiment_id="exp")
         with trainer.tool_call(container="one", tool="bash", tool_call_id="call-1", step=7):
             mine(world, "sandbox-1", 4000)
+        time.sleep(0.1)  # a block of a hold's last moment has no sure name
         # At once, as an orchestrator does that gives a freed address to the next container.
         trainer.release(container="one")
         trainer.bind(ip=first.ipv4, container="two", run_id="run-2", experiment_id="exp")
