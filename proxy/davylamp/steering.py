@@ -101,11 +101,9 @@ class SteeringPolicy:
             key.orig_addr, key.resp_addr, normal(name)
         )
 
-    def objection(self, key: FlowKey, hello: ClientHello, bindings: Bindings) -> str:
-        """Return why a flow must not stay on the kernel's road, or nothing if it may."""
+    def objection(self, key: FlowKey, hello: ClientHello) -> str:
+        """Return why a flow that nothing vouches for must not stay on the kernel's road, if so."""
         if not within(key.orig_addr, self.inside) or within(key.resp_addr, self.exempt):
-            return ""
-        if self.vouches(key, hello, bindings):
             return ""
         name = hello.sni
         asked = f"the name {name!r}" if name else "no name"

@@ -60,20 +60,17 @@ class Steering:
             return decision
         return replace(decision, replacement=with_payload(ip, changed))
 
-    def trusts(self, flow: Flow, hello: ClientHello) -> bool:
-        """Tell whether all that a flow carries is between its sandbox and a trusted server.
+    def steer(self, flow: Flow, hello: ClientHello, now: float) -> Diversion | None:
+        """Note what a flow's hello says of it; return where its next attempt goes, if it must end.
 
-        Only where TLS is the flow's own protocol: within a tunnel the hello says nothing of who is
-        at the other end.
+        A flow is trusted where all it carries is between its sandbox and a trusted server: only
+        where TLS is its own protocol, for within a tunnel the hello says nothing of the other end.
         """
-        return flow.inspector.is_tls and self.policy.vouches(flow.key, hello, self.bindings)
-
-    def diversion(self, flow: Flow, hello: ClientHello, now: float) -> Diversion | None:
-        """Return where a flow's next attempt goes, if this one must be refused."""
-        if not self.enforcing:
-            return None
         key = flow.key
-        why = self.policy.objection(key, hello, self.bindings)
+        flow.steered = True
+        vouched = self.policy.vouches(key, hello, self.bindings)
+        flow.trusted = vouched and flow.inspector.is_tls
+        why = "" if vouched or not self.enforcing else self.policy.objection(key, hello)
         if not why:
             return None
         event = tls_event(key, flow.begin, now, hello, diversion=why)

@@ -314,9 +314,7 @@ class TcpJudge:
             if verdict.blocks:
                 return self._block(flow, direction, packet, expected, alerts, verdict)
         if self._steering is not None and flow.inspector.hello is not None and not flow.steered:
-            flow.steered = True
-            flow.trusted = self._steering.trusts(flow, flow.inspector.hello)
-            diversion = self._steering.diversion(flow, flow.inspector.hello, now)
+            diversion = self._steering.steer(flow, flow.inspector.hello, now)
             if diversion is not None:
                 flow.blocked = Action.REJECT
                 resets = resets_for(flow, direction, packet, expected, delivered=False)
