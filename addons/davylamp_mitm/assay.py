@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from davylamp.inspection.beside import Trial
+from davylamp.inspection.beside import Trial, asked
 from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import InspectionLimits, Inspector, inspect_certificate
 from davylamp.inspection.wire.tls import ClientHello
@@ -46,7 +46,7 @@ class Assay:
     @property
     def packs(self) -> tuple[Pack, ...]:
         """All that are asked."""
-        return (self.pack,) if self.trial is None else (self.pack, self.trial.pack)
+        return asked(self.pack, self.trial)
 
     def inspector(self, *, measured: bool = False) -> Inspector:
         """Return what the next part of the flow is shown to.

@@ -23,7 +23,7 @@ from davylamp.errors import DavylampError
 from davylamp.events import AlertEvent, StatsEvent, rfc3339
 from davylamp.flow import Proto
 from davylamp.incident import Reporter, Sighting, tls_event
-from davylamp.inspection.beside import Trial
+from davylamp.inspection.beside import Trial, asked
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.pipeline import PipelineLimits
 from davylamp.policy import Verdict
@@ -163,7 +163,7 @@ class Lamp:
         trial = self._trial
         if trial is not None:
             trial = watched.on_trial(trial)
-        packs = (pack,) if trial is None else (pack, trial.pack)
+        packs = asked(pack, trial)
         endpoint, certificate = b"", b""
         key = flow_key(client, server)
         if key.proto is Proto.TCP:
@@ -171,17 +171,16 @@ class Lamp:
             if any(one.endpoints is not None and goes_to in one.endpoints.keys for one in packs):
                 endpoint = goes_to
         if server is not None and (shown := watched.shown.get(server.id)):
-            asked = [one.certificates for one in packs if one.certificates is not None]
-            if any(meets(index, shown) for index in asked):
+            indexes = [one.certificates for one in packs if one.certificates is not None]
+            if any(meets(index, shown) for index in indexes):
                 certificate = shown
         return Assay(pack, endpoint, certificate, watched.combining, trial)
 
     @property
     def asks_certificates(self) -> bool:
         """Whether the pack, or one on trial, has conditions on certificates."""
-        trial = self._trial
-        asks = self.settings().pack.certificates is not None
-        return asks or (trial is not None and trial.pack.certificates is not None)
+        packs = asked(self.settings().pack, self._trial)
+        return any(one.certificates is not None for one in packs)
 
     async def may_pass(self, client: Client, server: Server, name: str) -> bool:
         """Tell whether TLS that asks for a name is passed on unopened.
@@ -289,8 +288,8 @@ class Lamp:
 
     def _choose_assay(self) -> None:
         pack = self.settings().pack
-        asked = (self._trial, pack.endpoints, pack.certificates, pack.combinations)
-        self._assay = Assay(pack) if all(one is None for one in asked) else None
+        more = (self._trial, pack.endpoints, pack.certificates, pack.combinations)
+        self._assay = Assay(pack) if all(one is None for one in more) else None
 
     def _judge_by(self, settings: Settings) -> None:
         self._settings = settings

@@ -72,6 +72,11 @@ class Trial:
                     counts[identity] = counts.get(identity, 0) + 1
 
 
+def asked(live: Pack, trial: Trial | None) -> tuple[Pack, ...]:
+    """Return the packs that a flow is shown to: the live one, and one on trial."""
+    return (live,) if trial is None else (live, trial.pack)
+
+
 def _waiting_for(event: str, pack: Pack) -> set[str]:
     signature = pack.match_event(event)
     return set() if signature is None else {str(signature.id)}

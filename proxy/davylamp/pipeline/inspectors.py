@@ -1,6 +1,6 @@
 """A new flow's inspector: of the pack in force, and of one on trial beside it."""
 
-from davylamp.inspection.beside import Trial
+from davylamp.inspection.beside import Trial, asked
 from davylamp.inspection.inspector import InspectionLimits, Inspector
 from davylamp.signatures.pack import Pack
 
@@ -40,7 +40,7 @@ class Inspectors:
         return inspector
 
     def _note(self) -> None:
-        packs = (self._pack,) if self._trial is None else (self._pack, self._trial.pack)
+        packs = asked(self._pack, self._trial)
         listed = [one.endpoints.keys for one in packs if one.endpoints is not None]
         self.endpoints = listed[0] if len(listed) == 1 else frozenset[bytes]().union(*listed)
         self.ports = frozenset(int.from_bytes(one[-2:], "big") for one in self.endpoints)
