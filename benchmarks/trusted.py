@@ -14,9 +14,13 @@ went straight is told by the server's own certificate.
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
+from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
+
+from davylamp.errors import KernelError
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.gateway import LabGateway
 from davylamp.lab.programs.certs import Authority, Leaf
@@ -47,8 +51,8 @@ http {{
 def main() -> int:
     """Measure and print; return 1 where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--megabytes", type=int, default=2048)
+    parser.add_argument("--rounds", type=at_least_one, default=5)
+    parser.add_argument("--megabytes", type=at_least_one, default=2048)
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -137,4 +141,7 @@ def fetch(lab: Lab, site: Authority, size: int) -> float:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except (KernelError, OSError) as error:
+        sys.exit(f"trusted: {error}")
