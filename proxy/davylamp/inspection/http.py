@@ -9,12 +9,10 @@ lines among header fields that begin with a bracket, which no field name has (RF
 5.1): a pool that skips what it cannot read would take them for requests.
 """
 
-import re
-
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
-from davylamp.inspection.httphead import path_of, told_by
+from davylamp.inspection.httphead import NO_FIELD, path_of, told_by
 from davylamp.inspection.reader import Inner, Place
 from davylamp.inspection.wire.http import (
     BodyData,
@@ -27,11 +25,10 @@ from davylamp.inspection.wire.http import (
 from davylamp.inspection.wire.http_head import Framing, RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
-from davylamp.signatures.heads import Filed, Head, HeadIndex
+from davylamp.signatures.heads import Head, HeadIndex
 
 _WEBSOCKET = "websocket"
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
-_NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
 
 
 class HttpExchange:
@@ -105,7 +102,7 @@ class _Messages:
         left = self._take(reader.feed(data), data)
         if left is None and reader.held and not self._headed:
             self._unread = (self._unread + data)[-reader.held :]
-            if line := _NO_FIELD.search(self._unread):
+            if line := NO_FIELD.search(self._unread):
                 left = self._unread[line.end() :]
         elif self._unread:
             self._unread = b""
@@ -116,7 +113,7 @@ class _Messages:
         for event in events:
             match event:
                 case RequestHead() | ResponseHead():
-                    if line := _NO_FIELD.search(event.raw):
+                    if line := NO_FIELD.search(event.raw):
                         behind = self._seen - event.offset - len(event.raw)
                         return event.raw[line.end() :] + data[len(data) - behind :]
                     self._begin(event)
@@ -153,20 +150,15 @@ class _Messages:
 
     def _ask(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
         """Report what a head meets of the pack's conditions."""
-        asked: list[Filed] = []
-        path = ""
         if isinstance(head, RequestHead):
-            path = head.target.partition("?")[0]
-            if path[:1] != "/":
-                path = path_of(head.target)
-            heads.requested(path, head.host, asked)
-        if heads.of_fields:
-            heads.headed(head.raw, asked)
+            path = path_of(head.target)
+            asked = heads.of_request(path, head.host, head.raw)
+            whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
+        else:
+            asked = heads.of_response(head.raw)
+            whole = Head(Direction.RESPONDER)
         if not asked:
             return
-        whole = Head(Direction.RESPONDER)
-        if isinstance(head, RequestHead):
-            whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
         place = self._place
         if found := heads.match(asked, whole, head.headers):
             layers = (*place.layers, AppProto.HTTP.value)

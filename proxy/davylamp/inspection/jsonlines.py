@@ -60,8 +60,9 @@ class JsonLines:
             self._judge(read_objects(framed.text), framed.text, framed.offset)
 
     def _read_lines(self, index: LineIndex, data: bytes, offset: int) -> None:
-        if b"\0" in data:  # no text from there on
-            data = data[: data.index(b"\0")]
+        zero = data.find(b"\0")
+        if zero >= 0:  # no text from there on
+            data = data[:zero]
             self._index = None
         if self._lines is None:
             if data.find(b"\n") == len(data) - 1 and not (
@@ -87,4 +88,4 @@ def _one_line(data: bytes) -> bytes:
     if data[0] not in b"{[" or len(data) > MAX_MESSAGE:
         return b""
     text = data.rstrip(BLANK)
-    return text if text[-1] in b"}]" and b"\n" not in text else b""
+    return text if text[-1] in b"}]" and text.find(b"\n") < 0 else b""

@@ -52,16 +52,19 @@ class _Cleared:
 
     __slots__ = ("asked", "at", "body_end", "down", "http", "up")
 
-    def __init__(self) -> None:
-        self.at = 0.0
-        self.up = self.down = self.asked = self.body_end = 0
+    def __init__(self, packet: Packet, now: float, *, from_originator: bool) -> None:
+        self.asked = self.body_end = 0
         self.http = False
+        self.move(packet, now, from_originator=from_originator)
 
     def move(self, packet: Packet, now: float, *, from_originator: bool) -> None:
         """Note where both directions stand, as a packet says."""
         self.at = now
         end = (packet.start + len(packet.payload)) & 0xFFFFFFFF
-        self.up, self.down = (end, packet.ack) if from_originator else (packet.ack, end)
+        if from_originator:
+            self.up, self.down = end, packet.ack
+        else:
+            self.up, self.down = packet.ack, end
 
     def waits_for(self, packet: Packet, now: float, *, from_originator: bool) -> bool:
         """Tell whether a packet can have been in the queue when the flow's last one was judged."""
@@ -102,11 +105,14 @@ class ClearedFlows:
         """
         key = packet.tuple_key if from_originator else reverse_key(packet.tuple_key)
         flows = self._flows
-        flow = flows.pop(key, None) or _Cleared()
+        flow = flows.pop(key, None)
+        if flow is None:
+            flow = _Cleared(packet, now, from_originator=from_originator)
+            if len(flows) >= CAPACITY:
+                flows.popitem(last=False)
+        else:
+            flow.move(packet, now, from_originator=from_originator)
         flows[key] = flow
-        if len(flows) > CAPACITY:
-            flows.popitem(last=False)
-        flow.move(packet, now, from_originator=from_originator)
         if up is not None:
             flow.up = up
         if body is not None:

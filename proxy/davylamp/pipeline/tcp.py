@@ -9,7 +9,6 @@ from davylamp.flowtable import Flow, FlowTable
 from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import AppProto, Finding
-from davylamp.inspection.inspector import Inspector
 from davylamp.inspection.wire.dns import DNS_PORT
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
 from davylamp.pipeline.cleared import ClearedFlows, Standing
@@ -147,11 +146,35 @@ class TcpJudge:
             return ACCEPT
         self._stats.flows += 1
         direction = self._orientation.of(packet)
-        inspector = self._inspectors.new(begun=triggered or self._sampled)
         outward = direction is Direction.ORIGINATOR
         port = packet.dst_port if outward else packet.src_port
+        listed = port == DNS_PORT or port in self._inspectors.ports
+        if payload and outward and self._inline and not (triggered or listed or older):
+            # The common case: one packet tells at a glance, and hardly anything is kept.
+            seen = self._inspectors.settled_as(payload, hellos=self._steering is None)
+            if seen is not None and not packet.missing:
+                return self._clear(packet, now, direction, 0 if seen is AppProto.HTTP else None)
+        return self._open(packet, now, direction, triggered=triggered, older=older, listed=listed)
+
+    def _open(  # noqa: PLR0913 - a packet, what is known of its flow, and when
+        self,
+        packet: Packet,
+        now: float,
+        direction: Direction,
+        *,
+        triggered: bool,
+        older: Flow | None,
+        listed: bool,
+    ) -> Decision:
+        """Inspect the first packet of a flow; put that in the table where this does not settle it.
+
+        ``listed`` says that its endpoint may be one that is asked about, by its port.
+        """
+        payload = packet.payload
+        inspector = self._inspectors.new(begun=triggered or self._sampled)
         asks = False
-        if port == DNS_PORT or port in self._inspectors.ports:
+        if listed:
+            outward = direction is Direction.ORIGINATOR
             endpoint = packet.destination if outward else packet.source
             if endpoint in self._inspectors.endpoints:
                 inspector.reach(endpoint, now)
@@ -163,8 +186,7 @@ class TcpJudge:
         steered = self._steering is not None and inspector.hello is not None
         plain = not (found or older or packet.missing or steered)
         if judged and self._inline and plain:
-            # The common case: one packet tells, and hardly anything is kept.
-            return self._clear(packet, now, direction, inspector, None)
+            return self._clear(packet, now, direction, inspector.http_body_left)
         flow = Flow(
             packet.tuple_key
             if direction is Direction.ORIGINATOR
@@ -343,7 +365,7 @@ class TcpJudge:
         if flow.older is not None and flow.older.unfinished:
             return REARM
         up = flow.originator.next_seq if flow.originator is not None else None
-        decision = self._clear(packet, now, direction, flow.inspector, up)
+        decision = self._clear(packet, now, direction, flow.inspector.http_body_left, up)
         self._let_go(flow)
         return TRUST if flow.trusted and not flow.suspicion else decision
 
@@ -352,13 +374,15 @@ class TcpJudge:
         packet: Packet,
         now: float,
         direction: Direction,
-        inspector: Inspector,
-        up: int | None,
+        body: int | None,
+        up: int | None = None,
     ) -> Decision:
-        """Give a flow to the kernel, and remember what its packets will mean if they come back."""
+        """Give a flow to the kernel, and remember what its packets will mean if they come back.
+
+        ``body`` and ``up`` are as in `ClearedFlows.add`.
+        """
         self._stats.cleared += 1
         from_originator = direction is Direction.ORIGINATOR
-        body = inspector.http_body_left
         self._cleared.add(packet, now, up, from_originator=from_originator, body=body)
         return CLEAR
 

@@ -72,7 +72,6 @@ class HeadIndex:
         "_path_starts",
         "_paths",
         "_starts",
-        "of_fields",
     )
 
     def __init__(self, conditions: Iterable[Filed]) -> None:
@@ -93,8 +92,6 @@ class HeadIndex:
         for slot in self._fields.values():
             slot.close()
         self._starts = frozenset(self._path_starts.gate)
-        self.of_fields = bool(self._fields)
-        """Whether any condition is filed under a field."""
         self._markers = tuple((b"\n" + name, slot) for name, slot in self._fields.items())
 
     def __bool__(self) -> bool:
@@ -102,8 +99,32 @@ class HeadIndex:
             self._paths or self._path_starts or self._hosts or self._domains or self._fields
         )
 
-    def requested(self, path: str, host: str, found: list[Filed]) -> None:
-        """Add the conditions that are filed under what a request asks for."""
+    def of_request(self, path: str, host: str, raw: bytes) -> list[Filed]:
+        """Return the conditions that are filed under what a request asks for, or its fields."""
+        found: list[Filed] = []
+        self._requested(path, host, found)
+        if self._fields:
+            self._headed(raw, found)
+        return found
+
+    def of_response(self, raw: bytes) -> list[Filed]:
+        """Return the conditions that are filed under a response's fields."""
+        found: list[Filed] = []
+        if self._fields:
+            self._headed(raw, found)
+        return found
+
+    def asks_for(self, path: str, host: str) -> bool:
+        """Tell whether a condition is filed under what a request asks for."""
+        found: list[Filed] = []
+        self._requested(path, host, found)
+        return bool(found)
+
+    def asks_about(self, name: bytes) -> bool:
+        """Tell whether a condition is filed under a header field of this name."""
+        return name.strip().lower() in self._fields
+
+    def _requested(self, path: str, host: str, found: list[Filed]) -> None:
         if path in self._paths:
             found += self._paths[path]
         if path[:MIN_ANCHOR] in self._starts:
@@ -114,23 +135,12 @@ class HeadIndex:
             for filed in find_all(self._domains, host):
                 found += filed
 
-    def asks_for(self, path: str, host: str) -> bool:
-        """Tell whether a condition is filed under what a request asks for."""
-        found: list[Filed] = []
-        self.requested(path, host, found)
-        return bool(found)
-
-    def asks_about(self, name: bytes) -> bool:
-        """Tell whether a condition is filed under a header field of this name."""
-        return name.strip().lower() in self._fields
-
-    def headed(self, raw: bytes, found: list[Filed]) -> None:
-        """Add the conditions that are filed under a field of a head as it was sent."""
+    def _headed(self, raw: bytes, found: list[Filed]) -> None:
         fields = self._fields
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
-                if marker in lower:
+                if lower.find(marker) >= 0:
                     _values(raw, lower, marker, slot, found)
             return
         for name in dict.fromkeys(_NAMES.findall(lower)):
@@ -188,8 +198,8 @@ def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: li
     at = lower.find(marker)
     while at >= 0:
         at += len(marker)
-        name, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
-        if colon and not name.strip(b" \t"):
+        blank, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
+        if colon and (not blank or blank.isspace()):
             value = value.strip()
             if slot.there or value[:MIN_ANCHOR] in slot.gate:
                 slot.find(value.decode("latin-1"), found)

@@ -46,6 +46,7 @@ _SIMPLE_HEAD = 4096
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}\Z")
 _VERSION = re.compile(rb"HTTP/([0-9]\.[0-9])\Z", re.IGNORECASE)
+_SIMPLE_LINE = re.compile(rb"(GET|HEAD) (/[^ \t\n]*) HTTP/(1\.[01])\r\n")
 # Lines (of a lower-case head) that need the long way: an end before the end, bare LF, folding, a
 # body, an upgrade.
 _NOT_SIMPLE = re.compile(
@@ -73,7 +74,7 @@ type Headers = tuple[tuple[str, str], ...]
 """Name and value pairs in wire order, names lower-case, text decoded as Latin-1."""
 
 
-class RequestHead(msgspec.Struct, frozen=True):
+class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """A request's head.
 
     ``host`` is lower-case, without port, brackets or trailing dot, taken from an absolute or
@@ -100,7 +101,7 @@ class RequestHead(msgspec.Struct, frozen=True):
         return parse_fields(self.raw)
 
 
-class ResponseHead(msgspec.Struct, frozen=True):
+class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     """A response's head; fields as in `RequestHead`. ``method`` is the request's it answers."""
 
     status: int
@@ -125,22 +126,19 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
     None says nothing but "take the long way": it is returned for every head that is not whole,
     canonical and free of body, upgrade and folding.
     """
-    if data[-4:] != b"\r\n\r\n" or len(data) > _SIMPLE_HEAD or data[:4] not in (b"GET ", b"HEAD"):
+    line = _SIMPLE_LINE.match(data)
+    if line is None or data[-4:] != b"\r\n\r\n" or len(data) > _SIMPLE_HEAD:
         return None
     low = data.lower()
     host_at = low.find(b"\nhost: ")
     if host_at < 0 or low.count(b"\nhost") > 1 or _NOT_SIMPLE.search(low):
         return None
-    parts = data[: data.find(b"\n")].split(b" ")
-    if len(parts) != 3 or parts[0] not in (b"GET", b"HEAD") or parts[1][:1] != b"/":
-        return None
-    if parts[2] not in (b"HTTP/1.1\r", b"HTTP/1.0\r") or b"\t" in parts[1]:
-        return None
+    method, target, version = line.groups()
     host, port = split_authority(low[host_at + 7 : low.find(b"\n", host_at + 1)].decode("latin-1"))
     return RequestHead(
-        parts[0].decode("ascii"),
-        parts[1].decode("latin-1"),
-        parts[2][5:8].decode("latin-1"),
+        method.decode("ascii"),
+        target.decode("latin-1"),
+        version.decode("ascii"),
         host,
         port,
         Framing.NONE,

@@ -65,7 +65,7 @@ _u16 = Struct(">H").unpack_from
 _kind_and_length = Struct(">HH").unpack_from
 
 
-class ClientHello(msgspec.Struct, frozen=True):
+class ClientHello(msgspec.Struct, frozen=True, gc=False):
     """What a ClientHello shows in the clear; numbers are IANA code points in wire order.
 
     ``version`` is the highest one offered. ``ech`` is true when an encrypted ClientHello (or
@@ -148,7 +148,7 @@ class ClientHelloReader:
         if self.result is not None:
             return self.result
         if not self._offset and not self._buffer:
-            self.result = _whole(data)
+            self.result = whole_hello(data)
             if self.result is not None:
                 return self.result
         self._buffer += data
@@ -223,8 +223,8 @@ def _refusal(head: bytearray) -> str:
     return ""
 
 
-def _whole(data: bytes) -> HelloResult:
-    """Return the hello of a segment that holds it whole in its first record, else None."""
+def whole_hello(data: bytes) -> HelloResult:
+    """Return the hello of a stream's first segment that holds it whole in a record, else None."""
     if len(data) < 44 or data[0] != _HANDSHAKE or data[1] != 3 or data[5] != _CLIENT_HELLO:
         return None
     length = data[6] << 16 | data[7] << 8 | data[8]
