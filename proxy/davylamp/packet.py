@@ -11,6 +11,7 @@ import msgspec
 
 from davylamp.flow import FlowKey, Proto, TcpFlag
 
+_COMMON = Struct(">2xH2xHxB10xHHIIBB").unpack_from  # IPv4 without options, and TCP behind it
 _TCP = Struct(">HHIIBB").unpack_from
 _PORTS = Struct(">HH").unpack_from
 _U16 = Struct(">H").unpack_from
@@ -22,7 +23,7 @@ FIN, SYN, RST, ACK = (int(flag) for flag in (TcpFlag.FIN, TcpFlag.SYN, TcpFlag.R
 TCP, UDP = int(Proto.TCP), int(Proto.UDP)
 
 
-class Packet(msgspec.Struct, frozen=True):
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """One TCP segment or UDP datagram.
 
     ``tuple_key`` is source address, destination address and both ports as they stand in the
@@ -103,8 +104,17 @@ def slice_packet(ip: bytes) -> Packet | None:
     A fragment is None: the kernel, or ``ipfrag`` for capture files, has joined them before. Lengths
     in headers are believed only as far as there are bytes.
     """
-    if len(ip) < 28:
-        return None
+    size = len(ip)
+    if size >= 40 and ip[0] == 0x45:  # nearly every packet, at two thirds of the cost
+        end, fragment, proto, src_port, dst_port, seq, ack, offset, flags = _COMMON(ip)
+        data = 20 + (offset >> 4) * 4
+        if proto == TCP and not fragment & 0x3FFF and 40 <= data <= end <= size:
+            key, payload = ip[12:24], ip[data:end]
+            return Packet(TCP, key, src_port, dst_port, seq, ack, flags, payload, 0)
+    return _slice_any(ip) if size >= 28 else None
+
+
+def _slice_any(ip: bytes) -> Packet | None:
     version = ip[0] >> 4
     if version == 4:
         start = (ip[0] & 0x0F) * 4

@@ -8,7 +8,8 @@ import mmap
 import struct
 import sys
 from collections.abc import Buffer, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from davylamp import netlink
 
@@ -39,10 +40,10 @@ _accept = struct.Struct(">28sI4sI")
 _MARK_HEAD = _head.pack(8, _MARK)
 
 
-class QueuedPacket(NamedTuple):
+class QueuedPacket(msgspec.Struct, frozen=True, gc=False):
     """One IP packet that waits for its verdict.
 
-    A tuple and not a frozen dataclass: one is made for each packet, at a quarter of the cost.
+    (A msgspec struct, because one is made for each packet: a fifth of a named tuple's cost.)
     ``captured`` is the packet from its IP header on, at most the queue's ``copy_bytes``;
     ``wire_length`` is what it measures whole (a GSO packet may be near 64 KiB, and its checksums
     are not filled in yet). ``mark`` is the packet mark, ``hook`` the netfilter hook (2: forward).
@@ -53,9 +54,6 @@ class QueuedPacket(NamedTuple):
     hook: int
     captured: bytes
     wire_length: int
-
-
-_make = QueuedPacket._make
 
 
 def walk(buffer: Buffer, found: netlink.Message) -> QueuedPacket | None:
@@ -131,14 +129,12 @@ class Layout:
             return None
         values = self._values(buffer, start)
         payload = start + self._payload_at
-        return _make(
-            (
-                values[0],
-                values[self._mark_at] if self._mark_at else 0,
-                values[1],
-                buffer[payload : payload + size],
-                values[self._cap_len_at] if self._cap_len_at else size,
-            )
+        return QueuedPacket(
+            values[0],
+            values[self._mark_at] if self._mark_at else 0,
+            values[1],
+            buffer[payload : payload + size],
+            values[self._cap_len_at] if self._cap_len_at else size,
         )
 
 
@@ -171,7 +167,7 @@ class VerdictEncoder:
         every packet it holds up to the run's last id: ask for it only when ``verdicts`` has every
         packet that is held.
         """
-        ends = _run_ends(verdicts) if batch else None
+        ends = _run_ends(verdicts) if batch and len(verdicts) > 1 else None
         if ends is None:
             accept, drop = self._accept, self._drop
         else:

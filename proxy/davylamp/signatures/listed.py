@@ -19,11 +19,14 @@ from davylamp.signatures.names import Kind, NameEntry, candidates
 
 type _Rows[E] = tuple[str | E, ...]
 
+_REMEMBERED = 1024
+"""Names of a field that are known to be on no list: sandboxes ask for the same few hosts."""
+
 
 class NameIndex:
     """Name conditions of a pack."""
 
-    __slots__ = ("_fields", "_parts", "_table")
+    __slots__ = ("_fields", "_parts", "_table", "_unlisted")
 
     def __init__(
         self,
@@ -45,6 +48,9 @@ class NameIndex:
         self._table: dict[str, _Rows[NameEntry]] = {}
         for name in sorted(used):
             _add(self._table, name, ((entry.name, entry) for entry in lists[name]))
+        self._unlisted: dict[str, set[str]] = {
+            field: set() for field in (*self._fields, *self._parts)
+        }
 
     def match(self, field: str, name: str) -> NameMatch | None:
         """Return the entry that a host name seen in ``field`` falls under, or None."""
@@ -68,24 +74,28 @@ class NameIndex:
 
     def match_all(self, field: str, name: str) -> tuple[NameMatch, ...]:
         """Return the same, and the entries that it falls under for parts of combinations."""
+        unlisted = self._unlisted.get(field)
+        if unlisted is None or name in unlisted:
+            return ()
         match = self.match(field, name)
-        found = () if match is None else (match,)
+        found = (*(() if match is None else (match,)), *self._match_parts(field, name))
+        if not found:
+            if len(unlisted) >= _REMEMBERED:
+                unlisted.clear()
+            unlisted.add(name)
+        return found
+
+    def _match_parts(self, field: str, name: str) -> Iterator[NameMatch]:
         lists = self._parts.get(field)
         if not lists:
-            return found
+            return
         longest: dict[str, NameEntry] = {}
         for key in candidates(name):
             for listed, entry in _pairs(self._table.get(key, ())):
                 longest.setdefault(listed, entry)
-        return (
-            *found,
-            *(
-                NameMatch(part, entry)
-                for listed, entry in longest.items()
-                if entry.kind is not Kind.WEBSITE
-                for part in lists.get(listed, ())
-            ),
-        )
+        for listed, entry in longest.items():
+            if entry.kind is not Kind.WEBSITE:
+                yield from (NameMatch(part, entry) for part in lists.get(listed, ()))
 
     def places(self) -> Iterator[tuple[str, list[Signature]]]:
         """Yield every place of the index, in words, with what is filed there."""
