@@ -125,6 +125,8 @@ class Response:
 
     async def about(self, incident_id: str) -> None:
         """Have done what policy says about an incident; raise LineageUnavailable."""
+        if self._policy.idle:
+            return
         held = await self._store.run(self._incidents.held(incident_id))
         if held is not None:
             await self._runner.submit(plan(held.incident, self._policy))

@@ -59,10 +59,15 @@ class ActionPolicy:
     acts: bool = True
     quarantine_seconds: float = 3600.0
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is ever to be done, whatever the incident."""
+        return not self.acts or not self.rules
+
 
 def plan(incident: Incident, policy: ActionPolicy) -> tuple[Planned, ...]:
     """Return what is to be done, each thing once, in the order of the rules."""
-    if not policy.acts or incident.status is not Status.OPEN:
+    if policy.idle or incident.status is not Status.OPEN:
         return ()
     kinds = dict.fromkeys(
         kind for rule in policy.rules if rule.when.holds(incident) for kind in rule.do
