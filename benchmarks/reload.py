@@ -1,10 +1,10 @@
 """Another pack in force while connections open by the thousand: what is lost, and for how long.
 
-    .venv/bin/python benchmarks/reload.py [--seconds 20] [--reloads 5] [--every 0.02]
+    .venv/bin/python benchmarks/reload.py [--seconds 20] [--reloads 5] [--every 0.05]
 
 wrk opens a connection for each request through a lab's gateway. First nothing changes; then, for as
 long, the site's own signatures change again and again, so that all workers compile the pack and
-switch. All the while a miner strikes a port of its own every 20 ms, so that each strike has to be
+switch. All the while a miner strikes a port of its own every 50 ms, so that each strike has to be
 inspected. Exit status 1: a request failed, a strike came through, a packet was lost, or a worker
 paused for 50 ms.
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
 from pack_size import HEAD  # type: ignore[import-not-found] # beside this file
 
-from davylamp.bench.load import CONNECTIONS, prepare
+from davylamp.bench.load import prepare
 from davylamp.bench.output import Requests
 from davylamp.errors import KernelError
 from davylamp.events import PackEvent
@@ -39,6 +39,7 @@ from davylamp.lab.service import Service
 from davylamp.lab.topology import OUTSIDE, SITES
 
 _PORTS = range(20_000, 24_000)
+_CONNECTIONS = 128
 _TARGET_PAUSE = 0.05
 _LOST = ("queue_dropped", "queue_overruns", "exceptions", "sample_overruns")
 _STRIKE = b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.12.1"]}\n'
@@ -62,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=at_least_one, default=20)
     parser.add_argument("--reloads", type=at_least_one, default=5)
-    parser.add_argument("--every", type=float, default=0.02, help="seconds between strikes")
+    parser.add_argument("--every", type=float, default=0.05, help="seconds between strikes")
     parser.add_argument("--role", choices=("strike", "catch"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role:
@@ -78,17 +79,17 @@ def main() -> int:
 def measure(lab: Lab, work: Path, arguments: argparse.Namespace) -> int:
     """Load the gateway twice, the second time with reloads; print what came of it."""
     seconds, reloads = arguments.seconds, arguments.reloads
-    _, web = prepare(lab, work)
+    _, web = prepare(lab, work, threads=2)
     gateway = LabGateway(lab, work / "gateway").start()
     catcher = Service(lab, OUTSIDE, "catch", "--role", "catch", script=Path(__file__)).wait_ready()
     role = "--role", "strike", "--every", str(arguments.every)
     striker = Service(lab, "sandbox-2", "strike", *role, script=Path(__file__))
     striker.wait_ready()
-    web.run(connections=CONNECTIONS, seconds=1)
-    calm = web.run(connections=CONNECTIONS, seconds=seconds)
+    web.run(connections=_CONNECTIONS, seconds=1)
+    calm = web.run(connections=_CONNECTIONS, seconds=seconds)
     changing = threading.Thread(target=change, args=(gateway, seconds, reloads))
     changing.start()
-    busy = web.run(connections=CONNECTIONS, seconds=seconds)
+    busy = web.run(connections=_CONNECTIONS, seconds=seconds)
     changing.join()
     striker.stop()
     catcher.stop()

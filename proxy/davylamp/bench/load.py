@@ -67,8 +67,14 @@ class WebLoad(Protocol):
         ...
 
 
-def prepare(lab: Lab, work: Path, *, own_tools: bool = False) -> tuple[BulkLoad, WebLoad]:
-    """Start the servers and return what loads them; ``own_tools`` leaves installed tools alone."""
+def prepare(
+    lab: Lab, work: Path, *, own_tools: bool = False, threads: int = 1
+) -> tuple[BulkLoad, WebLoad]:
+    """Start the servers and return what loads them.
+
+    ``own_tools`` leaves installed tools alone. ``threads`` are how many open connections: of one,
+    a processor is the bound of what plain forwarding reaches.
+    """
     for host in (OUTSIDE, SANDBOX):
         for name, value in _SYSCTLS.items():
             script = f"echo '{value}' > /proc/sys/{name}"
@@ -83,7 +89,7 @@ def prepare(lab: Lab, work: Path, *, own_tools: bool = False) -> tuple[BulkLoad,
         lacking = _lacking("iperf3")
         bulk = OwnBulk(lab, lacking) if lacking else Iperf3(lab)
         lacking = _lacking("wrk", "nginx")
-        web = OwnWeb(lab, lacking) if lacking else Wrk(lab, folder)
+        web = OwnWeb(lab, lacking) if lacking else Wrk(lab, folder, threads)
     for port in (_BULK_PORT, _HTTP_PORT):
         _wait_listening(lab, port)
     return bulk, web
@@ -113,19 +119,21 @@ class Iperf3:
 
 
 class Wrk:
-    """wrk against nginx, one worker of either."""
+    """wrk against nginx, which has one worker."""
 
     name = "wrk against nginx"
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, threads: int) -> None:
         self._lab = lab
+        self._threads = str(threads)
         configuration = folder / "nginx.conf"
         configuration.write_text(_nginx_conf(folder))
         _serve(lab, ["nginx", "-e", f"{folder}/error.log", "-c", str(configuration)])
 
     def run(self, *, connections: int, seconds: int) -> Requests:
         """Keep so many connections busy."""
-        arguments = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency"]
+        arguments = ["wrk", "-t", self._threads, "-c", str(connections)]
+        arguments += ["-d", f"{seconds}s", "--latency"]
         arguments += ["-H", "Connection: close", f"http://{SITES[0]}:{_HTTP_PORT}/"]
         return parse_wrk(_client(self._lab, arguments, seconds))
 
