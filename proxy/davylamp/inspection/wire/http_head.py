@@ -134,7 +134,7 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
     if host_at < 0 or low.count(b"\nhost") > 1 or _NOT_SIMPLE.search(low):
         return None
     method, target, version = line.groups()
-    host, port = split_authority(low[host_at + 7 : low.find(b"\n", host_at + 1)].decode("latin-1"))
+    host, port = _plain_authority(low[host_at + 7 : low.find(b"\n", host_at + 1)].strip())
     return RequestHead(
         method.decode("ascii"),
         target.decode("latin-1"),
@@ -148,6 +148,12 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
         offset,
         data,
     )
+
+
+def _plain_authority(text: bytes) -> tuple[str, int]:
+    if text[-1:] != b"." and text.translate(None, b".-").isalnum():  # a name, as nearly always
+        return text.decode("ascii")[:MAX_HOST], 0
+    return split_authority(text.decode("latin-1"))
 
 
 def parse_request(raw: bytes, offset: int) -> RequestHead | Malformed:
