@@ -49,6 +49,7 @@ _STRIKE = b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.12.1"]}\n'
 class Found:
     """What came of one run; ``pauses`` and ``longest`` in seconds."""
 
+    plain: Requests
     calm: Requests
     busy: Requests
     pauses: list[float]
@@ -80,6 +81,8 @@ def measure(lab: Lab, work: Path, arguments: argparse.Namespace) -> int:
     """Load the gateway twice, the second time with reloads; print what came of it."""
     seconds, reloads = arguments.seconds, arguments.reloads
     _, web = prepare(lab, work, threads=2)
+    web.run(connections=_CONNECTIONS, seconds=1)
+    plain = web.run(connections=_CONNECTIONS, seconds=min(5, seconds))
     gateway = LabGateway(lab, work / "gateway").start()
     catcher = Service(lab, OUTSIDE, "catch", "--role", "catch", script=Path(__file__)).wait_ready()
     role = "--role", "strike", "--every", str(arguments.every)
@@ -99,6 +102,7 @@ def measure(lab: Lab, work: Path, arguments: argparse.Namespace) -> int:
     gateway.stop()
     struck, caught = striker.events("struck")[0], catcher.events("caught")[0]
     found = Found(
+        plain,
         calm,
         busy,
         pauses,
@@ -129,7 +133,8 @@ def _signature(number: int) -> str:
 def tell(found: Found, reloads: int) -> int:
     """Print the figures; return 1 where something was lost."""
     calm, busy, outcomes = found.calm, found.busy, found.outcomes
-    print(f"connections a second     {calm.rate:>10,.0f}   nothing changes")
+    print(f"connections a second     {found.plain.rate:>10,.0f}   plain forwarding")
+    print(f"                         {calm.rate:>10,.0f}   nothing changes")
     print(f"                         {busy.rate:>10,.0f}   packs change")
     print(f"failed requests          {calm.failed:>10,}   of {calm.count:,}")
     print(f"                         {busy.failed:>10,}   of {busy.count:,}")
