@@ -4,8 +4,8 @@ Sans-I/O and single-threaded: one pipeline belongs to one queue worker, sampler 
 
 What happens to a TCP packet with payload:
 
-    flow unknown   -> a new inspector looks at it; if that settles the flow it is CLEARed at once
-                      and never stored (one packet in user space per clean connection)
+    flow unknown   -> a glance at it, else a new inspector; if that settles the flow it is CLEARed
+                      at once and never stored (one packet in user space per clean connection)
     flow known     -> reassembled, its new bytes inspected; CLEARed by what settles it
     flow recalled  -> (the kernel had cleared it) as above; CLEARed again by any whole message
     half a message -> REARM, so that the other half comes here whatever was decided before
