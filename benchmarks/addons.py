@@ -30,6 +30,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
+
 from davylamp.paths import ADDONS
 
 _BLOCK = bytes(range(256)) * 256
@@ -227,7 +229,7 @@ def _cost_name(rate: str) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=at_least_one, default=15)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     behind = Ports(free_port(), free_port())

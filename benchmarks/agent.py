@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from arguments import at_least_one, listed  # type: ignore[import-not-found] # beside this file
+
 from davylamp.agent.flows import LiveFlows
 from davylamp.agent.publisher import Publisher
 from davylamp.agent.watch import Watch
@@ -130,8 +132,8 @@ async def _memory(store: AsyncStore) -> int:
 def main() -> None:
     """Measure each rate, and print a row for it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rates", default="1000,5000,10000", help="flows a second")
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rates", type=listed, default="1000,5000,10000", help="flows a second")
+    parser.add_argument("--seconds", type=at_least_one, default=5)
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -141,7 +143,7 @@ def main() -> None:
             f"{'asked /s':>9} {'sent /s':>9} {'known':>10} {'CPU':>11} {'behind':>10} "
             f"{'gaps':>5} {'dropped':>8} {'each':>10}"
         )
-        for number, rate in enumerate(map(int, given.rates.split(","))):
+        for number, rate in enumerate(given.rates):
             os.unshare(os.CLONE_NEWNET)
             subprocess.run(["sh", "-ec", NETWORK], check=True)
             measured = asyncio.run(play(server.url, rate, given.seconds, number))

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from arguments import above_zero, at_least_one  # type: ignore[import-not-found] # beside this file
 
 from davylamp.attribution.model import Binding
 from davylamp.attribution.place import place_under
@@ -247,8 +248,8 @@ def _size_of(table: LineageTable) -> int:
 def main() -> int:
     """Run it and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--containers", type=int, default=100_000)
-    parser.add_argument("--rate", type=float, default=1_000)
+    parser.add_argument("--containers", type=at_least_one, default=100_000)
+    parser.add_argument("--rate", type=above_zero, default=1_000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="davylamp-bench-") as directory:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
 from core import Case, cases, packets  # type: ignore[import-not-found] # beside this file
 
 from davylamp import paths
@@ -147,9 +148,9 @@ def memory(path: Path) -> float:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--names", type=int, default=200_000)
-    parser.add_argument("--addresses", type=int, default=20_000)
-    parser.add_argument("--signatures", type=int, default=10_000)
+    parser.add_argument("--names", type=at_least_one, default=200_000)
+    parser.add_argument("--addresses", type=at_least_one, default=20_000)
+    parser.add_argument("--signatures", type=at_least_one, default=10_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="davylamp-pack-") as folder:
         root = Path(folder) / "large"

@@ -26,7 +26,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
+from arguments import above_zero, at_least_one  # type: ignore[import-not-found] # beside this file
 from pack_size import HEAD  # type: ignore[import-not-found] # beside this file
 
 from davylamp.bench.load import prepare
@@ -64,7 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=at_least_one, default=20)
     parser.add_argument("--reloads", type=at_least_one, default=5)
-    parser.add_argument("--every", type=float, default=0.05, help="seconds between strikes")
+    parser.add_argument("--every", type=above_zero, default=0.05, help="seconds between strikes")
     parser.add_argument("--role", choices=("strike", "catch"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role:

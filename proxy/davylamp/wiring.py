@@ -160,19 +160,22 @@ def _steering_spec(config: GatewayConfig) -> SteeringSpec:
 
 
 def _resolvers(config: GatewayConfig) -> tuple[Network, ...]:
-    found = networks_of(config.intercept.resolvers, "intercept.resolvers")
+    where = "intercept.resolvers"
+    found = networks_of(config.intercept.resolvers, where, example="10.88.0.53")
     for one in found:
         if one.num_addresses != 1:
-            raise ConfigError(f"intercept.resolvers: {one} is a network; write addresses")
+            raise ConfigError(f"{where}: {one} is a network; write addresses, as 10.88.0.53")
     return found
 
 
-def networks_of(texts: Iterable[str], where: str) -> tuple[Network, ...]:
-    """Parse networks; raise ConfigError naming ``where`` the bad one stands."""
+def networks_of(
+    texts: Iterable[str], where: str, *, example: str = "10.88.0.0/16"
+) -> tuple[Network, ...]:
+    """Parse networks; raise ConfigError naming ``where`` the bad one stands, and an ``example``."""
     networks: list[Network] = []
     for text in texts:
         try:
             networks.append(ipaddress.ip_network(text))
         except ValueError as error:
-            raise ConfigError(f"{where}: {error}; write 10.88.0.0/16") from error
+            raise ConfigError(f"{where}: {error}; write {example}") from error
     return tuple(networks)

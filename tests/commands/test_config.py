@@ -21,6 +21,8 @@ BAD = [
         "4:31: outputs.webhook.secret_file",
     ),
     ("intercept: {enabled: true, exempt: [x]}", "3:28: intercept.exempt"),
+    ("intercept: {enabled: true, resolvers: [nowhere]}", "write 10.88.0.53"),
+    ("intercept: {enabled: true, resolvers: [10.0.0.0/8]}", "write addresses, as 10.88.0.53"),
     ("signatures: /nowhere", "/nowhere"),
 ]
 

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def examine() -> tuple[Finding, ...]:
 
 
 def _all() -> Iterator[Finding]:
-    yield _python()
+    yield of_python(sys.version_info[:2], optimised=_is_optimised())
     yield _rights()
     yield from _kernel()
     yield _signatures()
@@ -55,17 +56,25 @@ def _all() -> Iterator[Finding]:
         yield _program(program, package, meaning)
 
 
-def _python() -> Finding:
-    recent = sys.version_info >= _OLDEST_PYTHON
-    return Finding(
-        "Python",
-        Area.GATEWAY,
-        Status.OK if recent else Status.MISSING,
-        f"{platform.python_version()} on Linux {platform.release()}",
-        "" if recent else "davylamp needs 3.12 or newer",
-        "" if recent else "uv python install 3.12",
-        required=True,
-    )
+def of_python(version: tuple[int, ...], *, optimised: bool) -> Finding:
+    """Say whether an interpreter will do; ``optimised``: whether it was built with its profile."""
+    found = f"{platform.python_version()} on Linux {platform.release()}"
+    status, meaning, remedy = Status.OK, "", ""
+    if version < _OLDEST_PYTHON:
+        status, meaning = Status.MISSING, "davylamp needs 3.12 or newer"
+        remedy = "uv python install 3.12"
+    elif not optimised:
+        status, meaning = (
+            Status.DEGRADED,
+            "built without optimisation: packets take longer to judge",
+        )
+        remedy = "use the distribution's Python, or uv's; docs/performance.md"
+    return Finding("Python", Area.GATEWAY, status, found, meaning, remedy, required=True)
+
+
+def _is_optimised() -> bool:
+    """Tell whether this CPython was built with its profile (configure --enable-optimizations)."""
+    return "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
 def _rights() -> Finding:
