@@ -18,6 +18,7 @@ import msgspec
 from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
 from davylamp.events import AlertEvent, AnyEvent, StatsEvent
+from davylamp.signatures.memo import Memo
 from davylamp.signatures.pack import Pack
 from davylamp.updates.facts import pack_event
 from davylamp.updates.install import GATEWAY_LOCK
@@ -49,6 +50,7 @@ class PackKeeper:
         self._config = config.pack
         self._store = store
         self._fixed = fixed
+        self._memo = Memo()
         self._notices: list[str] = []
         self._selection, self.source, self._loaded = self._find()
         self._stamp = (0, 0)
@@ -122,7 +124,7 @@ class PackKeeper:
 
     def _find(self) -> tuple[Selection, PackSource, Loaded]:
         if self._fixed is not None:
-            return Selection(), self._fixed, load_source(self._fixed)
+            return Selection(), self._fixed, load_source(self._fixed, self._memo)
         try:
             state = self._store.state()
         except PackError as error:
@@ -133,11 +135,11 @@ class PackKeeper:
             alone = msgspec.structs.replace(source, local="")
             for one in (source, alone):
                 try:
-                    return selection, one, load_source(one)
+                    return selection, one, load_source(one, self._memo)
                 except PackError as error:
                     self._notice(error)
         bare = PackSource(path=self._store.source(Selection()).path)
-        return Selection(), bare, load_source(bare)
+        return Selection(), bare, load_source(bare, self._memo)
 
     def _notice(self, error: PackError) -> None:
         logger.error("the pack that was in force cannot be used as it was: %s", error)
@@ -169,7 +171,7 @@ class PackKeeper:
         """Try a candidate and put it in force, or refuse it; either is written down and said."""
         source = self._store.source(candidate.selection)
         try:
-            loaded = await asyncio.to_thread(load_source, source)
+            loaded = await asyncio.to_thread(load_source, source, self._memo)
             await switchover.prepare(source, candidate.shadow_flows)
             shown = await self._try(switchover, candidate.shadow_flows)
         except PackError as error:
@@ -184,7 +186,7 @@ class PackKeeper:
         """Take up what somebody put in force while there was no gateway to ask."""
         source = self._store.source(selection)
         try:
-            loaded = await asyncio.to_thread(load_source, source)
+            loaded = await asyncio.to_thread(load_source, source, self._memo)
             await switchover.prepare(source)
         except PackError as error:
             self._tell("refused", self._loaded, str(error))
@@ -194,7 +196,7 @@ class PackKeeper:
     async def _reload(self, switchover: Switchover, source: PackSource) -> None:
         """Read the same pack again, for files that were changed."""
         try:
-            loaded = await asyncio.to_thread(load_source, source)
+            loaded = await asyncio.to_thread(load_source, source, self._memo)
             if loaded.digest == self._loaded.digest:
                 logger.info("the pack is as it was: %s", self.title)
                 return

@@ -20,6 +20,7 @@ from davylamp.signatures.heads import HeadIndex
 from davylamp.signatures.hellos import HelloIndex
 from davylamp.signatures.indexes import Indexes
 from davylamp.signatures.listed import EndpointIndex
+from davylamp.signatures.memo import Memo
 from davylamp.signatures.model import (
     JsonCondition,
     Match,
@@ -161,12 +162,14 @@ class Pack:
                 yield signature
 
 
-def load(files: Mapping[str, bytes]) -> Pack:
+def load(files: Mapping[str, bytes], memo: Memo | None = None) -> Pack:
     """Compile a pack from its files, keyed by path relative to the pack with ``/`` between.
 
-    Markdown files and vectors are left alone. Raises PackError naming what cannot be used, and
-    where.
+    Markdown files and vectors are left alone; ``memo`` spares what an earlier pack had as well.
+    Raises PackError naming what cannot be used, and where.
     """
+    memo = memo or Memo()
+    memo.begin()
     if MANIFEST not in files:
         raise PackError(f"no {MANIFEST}: a pack has one, with its name and version")
     name, version = read_manifest(files[MANIFEST])
@@ -179,13 +182,13 @@ def load(files: Mapping[str, bytes]) -> Pack:
         match suffix:
             case "tsv" if folder == "lists":
                 if lists_endpoints(files[file]):
-                    endpoint_lists[stem] = parse_endpoints(files[file], file)
+                    endpoint_lists[stem] = memo.result(files[file], file, parse_endpoints)
                 else:
-                    lists[stem] = parse_names(files[file], file)
+                    lists[stem] = memo.result(files[file], file, parse_names)
             case "yaml" if folder.partition("/")[0] == VECTORS:
                 pass
             case "yaml" if file != MANIFEST:
-                signatures.append(compile_signature(files[file], file))
+                signatures.append(memo.result(files[file], file, compile_signature))
             case "md" | "yaml":
                 pass
             case _:
@@ -193,7 +196,9 @@ def load(files: Mapping[str, bytes]) -> Pack:
                     f"{file}: not part of a pack; signatures are FAMILY/ID.yaml, "
                     "lists are lists/NAME.tsv"
                 )
-    return Pack.build(name, version, signatures, lists, endpoint_lists)
+    pack = Pack.build(name, version, signatures, lists, endpoint_lists)
+    memo.end()
+    return pack
 
 
 def read_manifest(data: bytes) -> tuple[str, str]:

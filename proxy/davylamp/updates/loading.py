@@ -8,6 +8,7 @@ import msgspec
 
 from davylamp.errors import PackError
 from davylamp.signatures.disk import read_files
+from davylamp.signatures.memo import Memo
 from davylamp.signatures.model import Maturity, Signature, SignatureId
 from davylamp.signatures.pack import MANIFEST, Pack, load
 from davylamp.updates.archive import read_archive
@@ -43,12 +44,20 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     vectors: dict[str, bytes]
 
 
-def load_source(source: PackSource) -> Loaded:
-    """Compile what a source names; raise PackError saying what is wrong with it and where."""
-    return compile_files(*_read(source), source)
+def load_source(source: PackSource, memo: Memo | None = None) -> Loaded:
+    """Compile what a source names; raise PackError saying what is wrong with it and where.
+
+    ``memo`` spares what was compiled with it before.
+    """
+    return compile_files(*_read(source), source, memo)
 
 
-def compile_files(manifest: Manifest | None, files: dict[str, bytes], source: PackSource) -> Loaded:
+def compile_files(
+    manifest: Manifest | None,
+    files: dict[str, bytes],
+    source: PackSource,
+    memo: Memo | None = None,
+) -> Loaded:
     """Compile files that were read already, with what the source changes about them."""
     vectors = {
         name.removeprefix(VECTORS): data for name, data in files.items() if name.startswith(VECTORS)
@@ -56,7 +65,7 @@ def compile_files(manifest: Manifest | None, files: dict[str, bytes], source: Pa
     own = {name: data for name, data in files.items() if not name.startswith(VECTORS)}
     local = read_files(Path(source.local)) if source.local and Path(source.local).is_dir() else {}
     merged = _merge(own, local)
-    pack = _adjusted(load(merged), source, changed=bool(local))
+    pack = _adjusted(load(merged, memo), source, changed=bool(local))
     return Loaded(pack=pack, digest=_digest(merged, source), manifest=manifest, vectors=vectors)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from davylamp.errors import DavylampError
 from davylamp.events import rfc3339
 from davylamp.inspection.beside import Trial
+from davylamp.signatures.memo import Memo
 from davylamp.updates.loading import Loaded, load_source
 from davylamp.workers.orders import (
     DropOrder,
@@ -34,7 +35,7 @@ type TryBeside = Callable[[Trial | None], None]
 class PackChange:
     """Carries orders out; ``tell`` says an answer, ``switch`` puts a pack in force.
 
-    ``try_beside`` takes a trial, or its end.
+    ``try_beside`` takes a trial, or its end. ``memo`` is what the first pack was compiled with.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class PackChange:
         tell: Callable[[PackReply], None],
         switch: Callable[[Loaded], None],
         try_beside: TryBeside,
+        memo: Memo | None = None,
     ) -> None:
+        self._memo = memo or Memo()
         self._tell = tell
         self._switch = switch
         self._try_beside = try_beside
@@ -97,7 +100,7 @@ class PackChange:
         sys.setswitchinterval(_TURN_SECONDS)
         gc.disable()
         try:
-            self._result = load_source(order.source)
+            self._result = load_source(order.source, self._memo)
         except DavylampError as error:
             self._result = error
         finally:

@@ -23,6 +23,7 @@ from davylamp.events import StatsEvent, rfc3339
 from davylamp.incidents.place import evidence_folder, state_folder, wallet_key
 from davylamp.pipeline import Pipeline, Steering, Vantage
 from davylamp.policy import Mode
+from davylamp.signatures.memo import Memo
 from davylamp.updates.loading import load_source
 from davylamp.wiring import limits_of, networks_of, policy_of, steering_of
 from davylamp.workers.changing import PackChange
@@ -60,8 +61,9 @@ class Worker:
         self.link = EventLink(end)
         self._enforcing = Mode(config.mode) is Mode.ENFORCE
         self._sets = KernelSets(config.rules.table)
+        memo = Memo()
         self.pipeline = Pipeline(
-            load_source(brief.pack).pack,
+            load_source(brief.pack, memo).pack,
             policy_of(config),
             vantage=vantage,
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
@@ -70,7 +72,7 @@ class Worker:
             wallet_key=wallet_key(state_folder(config)),
         )
         self._change = PackChange(
-            self.link.send, lambda new: self.pipeline.use(new.pack), self.pipeline.try_beside
+            self.link.send, lambda new: self.pipeline.use(new.pack), self.pipeline.try_beside, memo
         )
         self._evidence = EvidenceFolder(evidence_folder(config) / name)
         self._resets = ResetSender()
