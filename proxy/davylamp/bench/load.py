@@ -72,8 +72,8 @@ def prepare(
 ) -> tuple[BulkLoad, WebLoad]:
     """Start the servers and return what loads them.
 
-    ``own_tools`` leaves installed tools alone. ``threads`` are how many open connections: of one,
-    a processor is the bound of what plain forwarding reaches.
+    ``own_tools`` leaves installed tools alone. ``threads`` are wrk's: of one, a processor is the
+    bound of what plain forwarding reaches.
     """
     for host in (OUTSIDE, SANDBOX):
         for name, value in _SYSCTLS.items():

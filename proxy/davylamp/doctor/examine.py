@@ -64,10 +64,8 @@ def of_python(version: tuple[int, ...], *, optimised: bool) -> Finding:
         status, meaning = Status.MISSING, "davylamp needs 3.12 or newer"
         remedy = "uv python install 3.12"
     elif not optimised:
-        status, meaning = (
-            Status.DEGRADED,
-            "built without optimisation: packets take longer to judge",
-        )
+        status = Status.DEGRADED
+        meaning = "built without optimisation: packets take longer to judge"
         remedy = "use the distribution's Python, or uv's; docs/performance.md"
     return Finding("Python", Area.GATEWAY, status, found, meaning, remedy, required=True)
 

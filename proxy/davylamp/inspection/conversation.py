@@ -37,7 +37,6 @@ from davylamp.inspection.tlsserver import TlsServer
 from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
-from davylamp.signatures.language import MIN_ANCHOR
 
 MAX_NESTING = 8
 
@@ -369,9 +368,7 @@ class Conversation:
         if side.fresh:
             side.fresh = False
             starts = self._starts
-            if starts is not None and (
-                data[:MIN_ANCHOR] in starts.starts or len(data) < MIN_ANCHOR
-            ):
+            if starts is not None and starts.may_begin(data):
                 start = Start(self._context, starts, direction, self._layers)
                 side.start = start if start.observe(data, offset) else None
         elif side.start is not None and not side.start.observe(data, offset):

@@ -11,7 +11,6 @@ from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httphead import NO_FIELD, path_of, told_by
 from davylamp.inspection.wire.http_head import simple_request
 from davylamp.inspection.wire.tls import ClientHello, whole_hello
-from davylamp.signatures.language import MIN_ANCHOR
 from davylamp.signatures.pack import Pack
 
 _HANDSHAKE = 0x16  # a TLS record's first byte
@@ -24,8 +23,7 @@ def settled_as(pack: Pack, data: bytes, *, hellos: bool = True) -> AppProto | No
     asks for nothing that may follow; with ``hellos`` false that is left to an inspector. None: the
     bytes (not empty) have to be read.
     """
-    starts = pack.starts
-    if starts is not None and (data[:MIN_ANCHOR] in starts.starts or len(data) < MIN_ANCHOR):
+    if pack.starts is not None and pack.starts.may_begin(data):
         return None
     if data[0] == _HANDSHAKE:
         return AppProto.TLS if hellos and _is_plain_hello(pack, data) else None

@@ -30,7 +30,6 @@ _PATH = re.compile(
     rb"(?P<socket>/(?:ws/(?:dero|deto)|getwork/(?:xel|xet):?)[a-z0-9]{40,120})(?=[/ ?])|"
     rb"(?P<farmer>/farmer\?(?:[^ ]*&)?launcher_id=(?:0x)?[0-9a-f]{64})(?=[& ]))"
 )
-_AGENT_LINE = 160
 _PATHS = ("/miner/header", "/ws/", "/getwork/", "/farmer")
 _LENGTHS = frozenset({6, 9, 10, 12, 17, 19})  # of the names that are asked about
 _EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": "http.chia-farmer"}
@@ -43,8 +42,9 @@ def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
         yield "http.mining-field"
     if isinstance(head, ResponseHead):
         return
-    agent = lower.find(b"\nuser-agent")
-    if agent >= 0 and _names_miner(lower, agent):
+    at = lower.find(b"\nuser-agent")
+    agent = _AGENT.search(lower, at) if at >= 0 else None
+    if agent and _is_miner(agent[1]):
         yield "http.miner-agent"
     if lower.find(b"application/dns-") >= 0 and _DNS.search(lower):
         yield "http.dns-message"
@@ -53,17 +53,6 @@ def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
         path = _PATH.match(head.raw)
         if path and path.lastgroup:
             yield _EVENTS[path.lastgroup]
-
-
-def _names_miner(lower: bytes, at: int) -> bool:
-    """Tell whether a head's user agent is a miner; one of its lines begins so at ``at``."""
-    name, _, rest = lower[at + 1 : at + _AGENT_LINE].partition(b":")
-    agent, end, _ = rest.partition(b"\r\n")
-    agent = agent.lstrip(b" \t")
-    if name == b"user-agent" and end and agent:
-        return _is_miner(agent)
-    other = _AGENT.search(lower, at)
-    return other is not None and _is_miner(other[1])
 
 
 @lru_cache(maxsize=1024)  # a sandbox's programs have few

@@ -149,10 +149,11 @@ class TcpJudge:
         outward = direction is Direction.ORIGINATOR
         port = packet.dst_port if outward else packet.src_port
         listed = port == DNS_PORT or port in self._inspectors.ports
-        if payload and outward and self._inline and not (triggered or listed or older):
+        first = self._inline and outward and payload and not packet.missing
+        if first and not (triggered or listed or older):
             # The common case: one packet tells at a glance, and hardly anything is kept.
             seen = self._inspectors.settled_as(payload, hellos=self._steering is None)
-            if seen is not None and not packet.missing:
+            if seen is not None:
                 return self._clear(packet, now, direction, 0 if seen is AppProto.HTTP else None)
         return self._open(packet, now, direction, triggered=triggered, older=older, listed=listed)
 

@@ -101,11 +101,7 @@ class HeadIndex:
 
     def of_request(self, path: str, host: str, raw: bytes) -> list[Filed]:
         """Return the conditions that are filed under what a request asks for, or its fields."""
-        found: list[Filed] = []
-        self._requested(path, host, found)
-        if self._fields:
-            self._headed(raw, found)
-        return found
+        return [*self._requested(path, host), *self.of_response(raw)]
 
     def of_response(self, raw: bytes) -> list[Filed]:
         """Return the conditions that are filed under a response's fields."""
@@ -116,15 +112,14 @@ class HeadIndex:
 
     def asks_for(self, path: str, host: str) -> bool:
         """Tell whether a condition is filed under what a request asks for."""
-        found: list[Filed] = []
-        self._requested(path, host, found)
-        return bool(found)
+        return bool(self._requested(path, host))
 
     def asks_about(self, name: bytes) -> bool:
         """Tell whether a condition is filed under a header field of this name."""
         return name.strip().lower() in self._fields
 
-    def _requested(self, path: str, host: str, found: list[Filed]) -> None:
+    def _requested(self, path: str, host: str) -> list[Filed]:
+        found: list[Filed] = []
         if path in self._paths:
             found += self._paths[path]
         if path[:MIN_ANCHOR] in self._starts:
@@ -134,6 +129,7 @@ class HeadIndex:
         if self._domains:
             for filed in find_all(self._domains, host):
                 found += filed
+        return found
 
     def _headed(self, raw: bytes, found: list[Filed]) -> None:
         fields = self._fields
@@ -198,8 +194,8 @@ def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: li
     at = lower.find(marker)
     while at >= 0:
         at += len(marker)
-        blank, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
-        if colon and (not blank or blank.isspace()):
+        name, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")
+        if colon and not name.strip(b" \t"):
             value = value.strip()
             if slot.there or value[:MIN_ANCHOR] in slot.gate:
                 slot.find(value.decode("latin-1"), found)

@@ -78,7 +78,8 @@ class NameIndex:
         if unlisted is None or name in unlisted:
             return ()
         match = self.match(field, name)
-        found = (*(() if match is None else (match,)), *self._match_parts(field, name))
+        own = () if match is None else (match,)
+        found = (*own, *self._match_parts(field, name))
         if not found:
             if len(unlisted) >= _REMEMBERED:
                 unlisted.clear()

@@ -169,7 +169,7 @@ def load(files: Mapping[str, bytes], memo: Memo | None = None) -> Pack:
     Raises PackError naming what cannot be used, and where.
     """
     memo = memo or Memo()
-    memo.begin()
+    memo.keep(files)
     if MANIFEST not in files:
         raise PackError(f"no {MANIFEST}: a pack has one, with its name and version")
     name, version = read_manifest(files[MANIFEST])
@@ -196,9 +196,7 @@ def load(files: Mapping[str, bytes], memo: Memo | None = None) -> Pack:
                     f"{file}: not part of a pack; signatures are FAMILY/ID.yaml, "
                     "lists are lists/NAME.tsv"
                 )
-    pack = Pack.build(name, version, signatures, lists, endpoint_lists)
-    memo.end()
-    return pack
+    return Pack.build(name, version, signatures, lists, endpoint_lists)
 
 
 def read_manifest(data: bytes) -> tuple[str, str]:

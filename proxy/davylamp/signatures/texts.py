@@ -77,6 +77,10 @@ class StartIndex:
     def __bool__(self) -> bool:
         return bool(self._starts)
 
+    def may_begin(self, data: bytes) -> bool:
+        """Tell cheaply whether a stream that begins so is worth a look, or too little to tell."""
+        return data[:MIN_ANCHOR] in self.starts or len(data) < MIN_ANCHOR
+
     def lengths(self, data: bytes) -> list[int]:
         """Return which lengths literals have that share their first bytes with these."""
         return self._starts.lengths(data)

@@ -134,7 +134,8 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
     if host_at < 0 or low.count(b"\nhost") > 1 or _NOT_SIMPLE.search(low):
         return None
     method, target, version = line.groups()
-    host, port = _plain_authority(low[host_at + 7 : low.find(b"\n", host_at + 1)].strip())
+    named = low[host_at + 7 : low.find(b"\n", host_at + 1)].rstrip(b"\r")
+    host, port = split_authority(named.decode("latin-1"))
     return RequestHead(
         method.decode("ascii"),
         target.decode("latin-1"),
@@ -148,12 +149,6 @@ def simple_request(data: bytes, offset: int = 0) -> RequestHead | None:
         offset,
         data,
     )
-
-
-def _plain_authority(text: bytes) -> tuple[str, int]:
-    if text[-1:] != b"." and text.translate(None, b".-").isalnum():  # a name, as nearly always
-        return text.decode("ascii")[:MAX_HOST], 0
-    return split_authority(text.decode("latin-1"))
 
 
 def parse_request(raw: bytes, offset: int) -> RequestHead | Malformed:
@@ -262,6 +257,8 @@ def values(fields: Headers, name: str) -> list[str]:
 
 def split_authority(text: str) -> tuple[str, int]:
     """Return host and port of ``[userinfo@]host[:port]``; the port is 0 when there is none."""
+    if text.isascii() and text.replace("-", "").replace(".", "").isalnum() and text[-1] != ".":
+        return text.lower()[:MAX_HOST], 0  # a name, as nearly always
     text = text.rpartition("@")[2].strip().lower()
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
