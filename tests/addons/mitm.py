@@ -1,7 +1,6 @@
 """A real mitmdump with the addons in it, and the peers that stand on both sides of it."""
 
 import contextlib
-import json
 import socket
 import ssl
 import struct
@@ -13,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from tests.lines import whole_lines
 
 from davylamp.paths import ADDONS
 
@@ -113,11 +114,8 @@ class Mitm:
         self.stop()
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the events written so far."""
-        if not self.events_file.exists():
-            return []
-        lines = self.events_file.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        """Return the events written so far; of one that is being written, nothing."""
+        return whole_lines(self.events_file)
 
     def alerts(self, at_least: int = 1) -> list[dict[str, Any]]:
         """Wait for alerts and return them."""

@@ -251,9 +251,13 @@ def _lines(text: Any) -> list[str]:
 
 
 def _free_port() -> int:
-    """Return a port that is free, and so is the one 10,000 above, a Cluster node's bus."""
+    """Return a port that is free, and so is the one 10,000 above, a Cluster node's bus.
+
+    Both are below the ports that the kernel gives to those who connect (32,768 and up, unless it
+    is told otherwise): of those, any may be somebody's by the time that a server asks for it.
+    """
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(11_000, 22_000)
         with contextlib.suppress(OSError), socket.socket() as low, socket.socket() as high:
             low.bind(("127.0.0.1", port))
             high.bind(("127.0.0.1", port + 10_000))

@@ -8,6 +8,7 @@ import pytest
 from tests.gateway.conftest import Build
 from tests.gateway.test_shared_verdicts import davylamp
 from tests.gateway.world import POOL, WEB, World, endpoint, wait_until
+from tests.lines import whole_lines
 
 from davylamp.lab.topology import GATEWAY
 from davylamp.lineage import Client
@@ -98,7 +99,7 @@ def test_a_miner_is_cut_off_and_everybody_is_told(build: Build, tmp_path: Path) 
         ("webhook", "box-2"): "done",
     }
     assert wait_until(lambda: record.exists() and record.read_text().count("\n") >= 2, 30)
-    heads = [json.loads(line) for line in Path(f"{record}.heads").read_text().splitlines()]
+    heads = whole_lines(Path(f"{record}.heads"))
     for head, body in zip(heads, record.read_bytes().splitlines(), strict=True):
         known = {name.lower(): value for name, value in head.items()}
         stamp, signature = known[TIMESTAMP.lower()], known[SIGNATURE.lower()]

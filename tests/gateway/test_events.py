@@ -1,10 +1,10 @@
 """The events that a gateway writes, as a log pipeline reads them."""
 
-import json
 import re
 
 import pytest
 from tests.gateway.world import POOL, World, endpoint
+from tests.lines import whole_lines
 
 from davylamp.lab.programs.miner import MONERO_USER
 from davylamp.lineage import Client
@@ -21,8 +21,7 @@ def test_events_are_eve_shaped_lines(world: World) -> None:
         trainer.bind(ip=world.lab.sandboxes[0].ipv4, container="one", run_id="run-1")
         world.miner("sandbox-1", endpoint(POOL[4], 3333), dialect="cryptonote", attempts=2)
     world.gateway.wait_alerts(bool)
-    lines = world.gateway.events_file.read_text().splitlines()
-    events = [json.loads(line) for line in lines]
+    events = whole_lines(world.gateway.events_file)
     alerts = [event for event in events if event["event_type"] == "alert"]
     assert [one["alert"]["signature_id"] for one in alerts] == ["cryptonote-login"]
     [alert] = alerts

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.gateway.conftest import Build
 from tests.gateway.world import POOL, World, endpoint, wait_until
+from tests.lines import whole_lines
 
 from davylamp.lab.topology import GATEWAY
 
@@ -109,7 +110,7 @@ def test_confined_it_enforces_and_feeds_the_watchdog_while_its_workers_work(buil
         assert wait_until(lambda: manager.heard("WATCHDOG=1", heard))
         assert world.gateway.stop() == 0
         assert manager.heard("STOPPING=1")
-        records = [json.loads(line) for line in log.read_text().splitlines()]
+        records = whole_lines(log)
         assert any(one["message"].startswith("ready: enforce") for one in records)
         assert {"timestamp", "level", "logger", "pid"} <= set(records[0])
     finally:

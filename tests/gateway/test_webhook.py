@@ -1,11 +1,11 @@
 """A gateway's webhook, across the death of the gateway."""
 
-import json
 from pathlib import Path
 
 import pytest
 from tests.gateway.conftest import Build
 from tests.gateway.world import POOL, endpoint, wait_until
+from tests.lines import whole_lines
 
 from davylamp.events import encode
 from davylamp.lab.topology import GATEWAY
@@ -36,6 +36,6 @@ def test_a_killed_gateways_events_are_delivered_by_the_next(build: Build, tmp_pa
     world.gateway.start()
     assert wait_until(lambda: record.exists() and identity in record.read_text(), seconds=30)
     world.gateway.stop()
-    bodies = [json.loads(line) for line in record.read_text().splitlines()]
+    bodies = whole_lines(record)
     taken = [one["id"] for body in bodies for one in body["deliveries"]]
     assert taken.count(identity) == 1

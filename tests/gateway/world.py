@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.lines import whole_lines
+
 from davylamp.lab import Lab
 from davylamp.lab.gateway import LabGateway
 from davylamp.lab.service import Line, Service, run_program
@@ -160,8 +162,7 @@ class Pool:
 
     def entries(self) -> list[Line]:
         """Return the record's whole lines."""
-        whole = self.record.read_bytes().rpartition(b"\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
+        return whole_lines(self.record)
 
     def requests(self) -> list[Line]:
         """Return a line for every complete mining request that the pool received."""

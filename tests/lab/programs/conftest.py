@@ -1,6 +1,5 @@
 """Starts the lab's programs as the processes they are, and network namespaces for some."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lines import whole_lines
 
 DEADLINE = 30.0
 
@@ -25,9 +25,7 @@ class Program:
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return the complete JSON lines said so far."""
-        whole = self.output.read_text().rpartition("\n")[0]
-        said = [json.loads(line) for line in whole.splitlines()]
-        return [one for one in said if name is None or one.get("event") == name]
+        return [one for one in whole_lines(self.output) if name is None or one.get("event") == name]
 
     def ports(self, service: str | None = None) -> list[int]:
         """Return the ports it listens on, in the order they were asked for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lines import whole_lines
 
 SUBSCRIBE = b'{"id":1,"method":"mining.subscribe","params":["cgminer/4.12.1"]}\n'
 LOGIN = b'{"id":1,"jsonrpc":"2.0","method":"login","params":{"login":"4","pass":"x"}}\n'
@@ -38,7 +39,7 @@ class Pool:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the record's complete lines."""
-        return [json.loads(line) for line in self.record.read_text().splitlines()]
+        return whole_lines(self.record)
 
     def bytes_of(self, direction: str, layer: str = "wire") -> bytes:
         """Return every recorded byte of a direction, joined."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lines import whole_lines
 
 pytestmark = pytest.mark.lab
 
@@ -49,7 +50,7 @@ class Lab:
 
     def received(self) -> bytes:
         """Return the stream that the far kernel's TCP handed to the pool."""
-        lines = [json.loads(line) for line in self.record.read_text().splitlines()]
+        lines = whole_lines(self.record)
         pieces = [one["base64"] for one in lines if one.get("direction") == "received"]
         return b"".join(base64.b64decode(piece) for piece in pieces)
 
