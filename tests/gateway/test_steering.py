@@ -258,16 +258,17 @@ def test_a_name_told_over_tcp_goes_straight(world: World, site: Authority) -> No
 
 
 @pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="no dnsmasq; run `make deps`")
-def test_a_resolver_on_the_gateway_is_heard_too(build: Build, site: Authority) -> None:
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+def test_a_resolver_on_the_gateway_is_heard_too(build: Build, site: Authority, kind: str) -> None:
     """What dnsmasq there answers binds as any answer does; what is asked of it is judged."""
     own = GATEWAY_INSIDE[0]
     world = steering(build, resolvers=[own])
     serve(world, site)
     client = Client(world, site)
     known = ("--resolve", f"www.example:443:{WEB[4]}")
-    mining = [*_ASKER, "https", "udp", own, POOL_NAME]
+    mining = [*_ASKER, "https", kind, own, POOL_NAME]
     with dnsmasq(world, own):
-        assert wait_until(lambda: ask(world, "udp", own, "53") == "answered")
+        assert wait_until(lambda: ask(world, kind, own, "53") == "answered")
         assert client.straight("https://www.example/bytes/1000", *known) == 0
         assert world.counter("proxied") == 0
         assert world.lab.run("sandbox-1", mining, capture_output=True).returncode

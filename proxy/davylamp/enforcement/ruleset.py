@@ -182,8 +182,8 @@ def _chains(
     yield "forward", tuple(_forward(spec))
     yield "save", tuple(_save(spec))
     yield "after", tuple(_after(spec))
-    yield "asked", tuple(local.asked(spec))
-    yield "answered", tuple(local.answered(spec))
+    yield "asked", tuple(local.asked(spec, features))
+    yield "answered", tuple(local.answered(spec, features))
 
 
 def _chain(name: str, *rules: str) -> str:
