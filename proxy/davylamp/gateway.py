@@ -54,6 +54,7 @@ from davylamp.takeover.seat import beside, seat_of
 from davylamp.takeover.taking import TakingOver
 from davylamp.takeover.words import Here
 from davylamp.wiring import lineage_url, place_of, ruleset_of, source_of, store_of, with_inside
+from davylamp.workers.forked import Zygote
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
 from davylamp.workers.supervised import Supervised
@@ -118,11 +119,12 @@ class Gateway:
             else:
                 relay.from_worker(worker, event)
 
-        workers = self._workers(on_event)
+        zygote = Zygote(self._brief)
+        workers = self._workers(zygote, on_event)
         interception = self._interception(on_event)
         members: list[Member] = [*workers, *(interception.workers if interception else ())]
         switchover = Switchover(members)
-        processes = (*workers, *(interception.workers if interception else ()))
+        processes = (zygote, *workers, *(interception.workers if interception else ()))
         health = Health(
             self._config, self._packs, self._kernel, self._table, self._routes, processes
         )
@@ -135,8 +137,8 @@ class Gateway:
                 stack.callback(self._elder.close)
             _attended(stack, self._keep_lineage())
             _attended(stack, relay.run())
-            tasks = [asyncio.create_task(worker.run()) for worker in workers]
-            stack.push_async_callback(self._stop_workers, workers, tasks)
+            tasks = [asyncio.create_task(one.run()) for one in (zygote, *workers)]
+            stack.push_async_callback(self._stop_workers, zygote, workers, tasks)
             if interception is not None:
                 tasks.append(_attended(stack, self._keep_leading()))
                 tasks.append(asyncio.create_task(interception.run()))
@@ -226,14 +228,12 @@ class Gateway:
         )
 
     def _workers(
-        self, on_event: Callable[[str, AnyEvent | PackReply], None]
+        self, zygote: Zygote, on_event: Callable[[str, AnyEvent | PackReply], None]
     ) -> list[WorkerProcess]:
         queues = self._config.queues
-        numbers = range(queues.first, queues.first + queues.workers)
-        return [
-            *(WorkerProcess("queue", number, self._brief, on_event) for number in numbers),
-            WorkerProcess("sample", self._config.rules.sample_group, self._brief, on_event),
-        ]
+        roles = [("queue", queues.first + number) for number in range(queues.workers)]
+        roles.append(("sample", self._config.rules.sample_group))
+        return [WorkerProcess(*role, self._brief, zygote, on_event) for role in roles]
 
     def _interception(
         self, on_event: Callable[[str, AnyEvent | PackReply], None]
@@ -324,11 +324,12 @@ class Gateway:
             task.result()
 
     async def _stop_workers(
-        self, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
+        self, zygote: Zygote, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
     ) -> None:
         """End all workers, at once or, where others have what comes now, after what waits."""
         taken = self._handing.taken
         await asyncio.gather(*(one.drain() if taken else one.stop() for one in workers))
+        await zygote.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stop_proxies(self, interception: Interception) -> None:

@@ -64,7 +64,8 @@ def test_from_a_bind_over_http_to_the_incident(build: Build) -> None:
     assert (flow["action"], flow["incident_id"]) == ("reject", incident["id"])
     health = ask(world, "GET", "/api/v1/health", token="read.token")
     assert health["ok"], health
-    assert {one["name"] for one in health["workers"]} == {"queue-40", "queue-41", "sample-40"}
+    names = {one["name"] for one in health["workers"]}
+    assert names == {"zygote", "queue-40", "queue-41", "sample-40"}
     assert [one["name"] for one in health["sources"]] == ["api"]
     assert health["rules"]["age_seconds"] > 0
     assert wait_until(lambda: ask(world, "GET", "/api/v1/stats")["packets"] > 0)

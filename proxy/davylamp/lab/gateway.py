@@ -112,10 +112,9 @@ class LabGateway:
         main = self.process.pid
         found = {}
         for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if "davylamp.workers" in words:
-                at = words.index("davylamp.workers")
-                found[f"{words[at + 1]}-{words[at + 2]}"] = int(pid)
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            if name.startswith(("queue-", "sample-")):
+                found[name] = int(pid)
         return found
 
     def log(self) -> str:

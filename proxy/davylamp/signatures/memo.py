@@ -12,14 +12,21 @@ from typing import cast
 class Memo:
     """Remembers what each file came to, while packs have it. Not for two packs at once."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_whole")
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[bytes, object]] = {}
+        self._whole: tuple[str, object] | None = None
 
     def keep(self, files: Collection[str]) -> None:
         """Forget all files but these."""
         self._known = {file: known for file, known in self._known.items() if file in files}
+
+    def whole[T](self, digest: str, build: Callable[[], T]) -> T:
+        """Return what all files of this digest came to; build it where the last had another."""
+        if self._whole is None or self._whole[0] != digest:
+            self._whole = digest, build()
+        return cast("T", self._whole[1])
 
     def result[T](self, data: bytes, file: str, parse: Callable[[bytes, str], T]) -> T:
         """Return what a file comes to; raise what parsing it raises.

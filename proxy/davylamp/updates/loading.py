@@ -65,8 +65,9 @@ def compile_files(
     own = {name: data for name, data in files.items() if not name.startswith(VECTORS)}
     local = read_files(Path(source.local)) if source.local and Path(source.local).is_dir() else {}
     merged = _merge(own, local)
-    pack = _adjusted(load(merged, memo), source, changed=bool(local))
-    return Loaded(pack=pack, digest=_digest(merged, source), manifest=manifest, vectors=vectors)
+    memo, digest = memo or Memo(), _digest(merged, source)
+    pack = memo.whole(digest, lambda: _adjusted(load(merged, memo), source, changed=bool(local)))
+    return Loaded(pack=pack, digest=digest, manifest=manifest, vectors=vectors)
 
 
 def _read(source: PackSource) -> tuple[Manifest | None, dict[str, bytes]]:

@@ -9,6 +9,7 @@ from davylamp.capture.nfqueue import NfQueue, QueuedPacket
 from davylamp.decision import ACCEPT, DROP, Decision
 from davylamp.marks import MarkField
 from davylamp.pipeline import Vantage
+from davylamp.signatures.memo import Memo
 from davylamp.workers.loop import Worker
 from davylamp.workers.orders import Brief
 
@@ -20,8 +21,8 @@ logger = logging.getLogger(__name__)
 class InlineWorker(Worker):
     """Judges one queue."""
 
-    def __init__(self, number: int, brief: Brief, end: socket.socket) -> None:
-        super().__init__(f"queue-{number}", brief, end, Vantage.INLINE)
+    def __init__(self, number: int, brief: Brief, end: socket.socket, memo: Memo) -> None:
+        super().__init__(f"queue-{number}", brief, end, Vantage.INLINE, memo)
         config = brief.config
         marks = MarkField(config.rules.mark_shift)
         self._triggered = marks.triggered

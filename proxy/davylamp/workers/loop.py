@@ -54,14 +54,15 @@ class WorkerCounters:
 class Worker:
     """Decisions carried out; subclasses bring the packets."""
 
-    def __init__(self, name: str, brief: Brief, end: socket.socket, vantage: Vantage) -> None:
+    def __init__(
+        self, name: str, brief: Brief, end: socket.socket, vantage: Vantage, memo: Memo
+    ) -> None:
         self.name = name
         self.config = config = brief.config
         self.counters = WorkerCounters()
         self.link = EventLink(end)
         self._enforcing = Mode(config.mode) is Mode.ENFORCE
         self._sets = KernelSets(config.rules.table)
-        memo = Memo()
         self.pipeline = Pipeline(
             load_source(brief.pack, memo).pack,
             policy_of(config),
@@ -213,13 +214,18 @@ class Worker:
         self._resets.close()
 
 
-def settle_in(worker: Worker, parent: int) -> None:
-    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it.
+def tie_to(parent: int) -> bool:
+    """Have this process end with its parent; False where that is gone already.
 
     The parent's number is given: 1 is that of a container's first process too.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we were tied to it
+    return os.getppid() == parent
+
+
+def settle_in(worker: Worker, parent: int) -> None:
+    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it."""
+    if not tie_to(parent):
         worker.stop()
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -26,6 +26,13 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     pack: PackSource
 
 
+class ForkOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """To the zygote, with a descriptor: become this worker, and talk over that."""
+
+    kind: str
+    number: int
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """Base of what follows; a pack is known by ``number`` between the gateway and its workers."""
 

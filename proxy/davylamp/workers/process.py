@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 
@@ -13,12 +12,14 @@ import msgspec
 
 from davylamp.events import AnyEvent
 from davylamp.updates.loading import PackSource
+from davylamp.workers.forked import Zygote
 from davylamp.workers.link import LINE_LIMIT
 from davylamp.workers.orders import Brief, DrainOrder, PackOrder, PackReply, decode_said
 from davylamp.workers.supervised import Supervised
 
 _DRAIN_SECONDS = 10.0
 """A worker judges twenty thousand packets a second, and a queue holds 8,192."""
+_NOT_STARTED = os.EX_OSERR
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ class WorkerProcess(Supervised):
         kind: str,
         number: int,
         brief: Brief,
+        zygote: Zygote,
         on_event: Callable[[str, AnyEvent | PackReply], None],
     ) -> None:
         super().__init__(f"{kind}-{number}")
-        self._arguments = (kind, str(number))
+        self._role = kind, number
+        self._zygote = zygote
         self._brief = brief
         self._writer: asyncio.StreamWriter | None = None
         self._on_event = on_event
@@ -48,6 +51,7 @@ class WorkerProcess(Supervised):
 
     def use(self, source: PackSource) -> None:
         """Begin with this pack from the next start on."""
+        self._zygote.use(source)
         self._brief = msgspec.structs.replace(self._brief, pack=source)
 
     async def drain(self) -> None:
@@ -63,17 +67,15 @@ class WorkerProcess(Supervised):
 
     async def _once(self) -> int:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "davylamp.workers",
-                *self._arguments,
-                str(theirs.fileno()),
-                str(os.getpid()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        with contextlib.ExitStack() as unused:
+            unused.enter_context(ours)
+            with theirs:
+                process = self._process = await self._zygote.fork(*self._role, theirs)
+            if process is None:
+                return _NOT_STARTED
+            unused.pop_all()
+        if self._stopping:  # told so while there was nobody to end
+            process.terminate()
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
         self._writer = writer
         writer.write(msgspec.json.encode(self._brief) + b"\n")

@@ -11,6 +11,7 @@ import time
 
 from davylamp.capture.nflog import NfLog
 from davylamp.pipeline import Vantage
+from davylamp.signatures.memo import Memo
 from davylamp.workers.loop import Worker
 from davylamp.workers.orders import Brief
 
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Sampler(Worker):
     """Looks at one NFLOG group."""
 
-    def __init__(self, brief: Brief, end: socket.socket) -> None:
-        super().__init__("sample", brief, end, Vantage.SAMPLE)
+    def __init__(self, brief: Brief, end: socket.socket, memo: Memo) -> None:
+        super().__init__("sample", brief, end, Vantage.SAMPLE, memo)
         self._log = NfLog(brief.config.rules.sample_group)
 
     def run(self) -> None:

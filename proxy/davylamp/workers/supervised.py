@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from typing import Protocol
 
 from davylamp.errors import KernelError
 
@@ -14,6 +15,24 @@ _STEADY_SECONDS = 60.0
 """One that ran for so long and died is no reason to wait long before the next."""
 
 logger = logging.getLogger(__name__)
+
+
+class Process(Protocol):
+    """What is used of a child process, whoever has started it."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status once it has ended."""
+
+    async def wait(self) -> int:
+        """Wait until it has ended; return its exit status."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to end; raise ProcessLookupError where it has."""
+
+    def kill(self) -> None:
+        """End it; raise ProcessLookupError where it has ended."""
 
 
 class Supervised:
@@ -28,7 +47,7 @@ class Supervised:
         self.heard = 0.0
         """When it last reported, on the monotonic clock; stays 0 for one that need not."""
         self.ready = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._stopping = False
 
     @property

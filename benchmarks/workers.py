@@ -1,0 +1,93 @@
+"""What a gateway's workers take: seconds until it is ready, memory, and until a killed one is back.
+
+    .venv/bin/python benchmarks/workers.py [--workers 2] [--signatures 10000]
+
+Of memory it prints what each process has to itself and its share of what several have (Pss). With
+``--signatures`` the pack has so many more than the core pack, and twenty times as many names.
+"""
+
+# ruff: noqa: INP001, T201 - a script, whose output is its purpose
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
+from pack_size import write_pack  # type: ignore[import-not-found] # beside this file
+
+from davylamp.errors import KernelError
+from davylamp.lab import Lab, LabSpec
+from davylamp.lab.gateway import LabGateway
+from davylamp.lab.topology import GATEWAY
+
+_PATIENCE = 120.0
+_QUEUES = "/proc/net/netfilter/nfnetlink_queue"
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--workers", type=at_least_one, default=2)
+    parser.add_argument("--signatures", type=at_least_one, default=0, help="more than the core's")
+    arguments = parser.parse_args()
+    changes: dict[str, object] = {"queues": {"workers": arguments.workers}}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Lab.create(LabSpec(f"workers-{os.getpid()}")) as lab,
+    ):
+        if arguments.signatures:
+            pack = Path(folder) / "pack"
+            write_pack(pack, 20 * arguments.signatures, arguments.signatures, arguments.signatures)
+            changes["signatures"] = str(pack)
+        gateway = LabGateway(lab, Path(folder) / "gateway", **changes)
+        began = time.monotonic()
+        gateway.start()
+        print(f"ready after        {time.monotonic() - began:>7.2f} s")
+        _tell_memory(gateway)
+        _tell_restart(lab, gateway)
+        gateway.stop()
+    return 0
+
+
+def _tell_memory(gateway: LabGateway) -> None:
+    assert gateway.process is not None
+    main = gateway.process.pid
+    children = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
+    for pid in (main, *map(int, children)):
+        name = "gateway" if pid == main else Path(f"/proc/{pid}/comm").read_text("ascii").strip()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]
+        sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+        own = sizes["Private_Clean"] + sizes["Private_Dirty"]
+        print(f"{name:<18} {own:>7.1f} MB own {sizes['Pss']:>7.1f} MB with its share")
+
+
+def _tell_restart(lab: Lab, gateway: LabGateway) -> None:
+    """Kill a queue's worker; print how long nobody has its queue."""
+    name, pid = next(one for one in gateway.workers().items() if one[0].startswith("queue-"))
+    queue = name.removeprefix("queue-")
+    before = _holder(lab, queue)
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    while _holder(lab, queue) in {"", before}:
+        if time.monotonic() - began > _PATIENCE:
+            raise KernelError(f"{name} is not back after {_PATIENCE:.0f} s:\n{gateway.log()}")
+        time.sleep(0.002)
+    print(f"a killed worker is back after {time.monotonic() - began:.2f} s")
+
+
+def _holder(lab: Lab, queue: str) -> str:
+    """Return the netlink port of who reads a queue, nothing where nobody does."""
+    table = Path(f"/proc/{lab.host(GATEWAY).pid}{_QUEUES.removeprefix('/proc')}").read_text("ascii")
+    rows = (line.split() for line in table.splitlines())
+    return next((row[1] for row in rows if row[0] == queue), "")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KernelError as error:
+        sys.exit(f"workers: {error}")

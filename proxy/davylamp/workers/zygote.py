@@ -1,0 +1,87 @@
+"""The process that queue workers and samplers are forked from.
+
+A worker's modules and the pack take most of a second to load, and many times that for a large
+pack. This process loads them once; a worker is then there in milliseconds, at the start as when one
+has died, and all share the memory that they do not write to. It touches no packet and holds
+nothing but what its brief says, so that workers inherit no secret of the gateway's.
+
+A worker is forked twice: the process between ends at once, so that its child falls to the gateway
+(prctl(2), PR_SET_CHILD_SUBREAPER), lives on where this process dies, and is reaped by who hears it.
+"""
+
+import ctypes
+import gc
+import os
+import socket
+from dataclasses import dataclass
+
+import msgspec
+
+from davylamp.workers.orders import ForkOrder
+
+_ORDER_BYTES = 4096
+_PR_SET_NAME = 15  # prctl(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a forked process is to be, and its end of the line to the gateway."""
+
+    kind: str
+    number: int
+    end: socket.socket
+
+
+def hatch(gateway: socket.socket) -> Assignment | None:
+    """Fork whenever the gateway asks; return in each new process, and None once it is gone.
+
+    The answer is the new process's number, and 0 where the kernel allows no more processes.
+    """
+    gc.collect()
+    gc.freeze()  # a collection would write to every page of what is shared
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(gateway, _ORDER_BYTES, 1)
+        if not message:
+            return None
+        order = msgspec.json.decode(message, type=ForkOrder)
+        end = socket.socket(fileno=descriptors[0])
+        pid = _fork_twice()
+        if pid is None:
+            gateway.close()
+            name_process(f"{order.kind}-{order.number}")
+            return Assignment(order.kind, order.number, end)
+        end.close()
+        gateway.sendall(b"%d\n" % pid)
+
+
+def name_process(name: str) -> None:
+    """Give this process a name for ``ps`` and ``top``: their command lines are all the same."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
+
+
+def _fork_twice() -> int | None:
+    """Return the number of the new process, 0 if there is none; None in the new process."""
+    reading, writing = os.pipe()
+    try:
+        between = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        return 0
+    if between == 0:
+        os.close(reading)
+        try:
+            pid = os.fork()
+        except OSError:
+            os._exit(1)
+        if pid == 0:
+            os.close(writing)
+            return None
+        os.write(writing, b"%d" % pid)
+        os._exit(0)
+    os.close(writing)
+    said = os.read(reading, 32)
+    os.close(reading)
+    # Once it has ended, the new process is the gateway's child.
+    os.waitpid(between, 0)
+    return int(said or b"0")
