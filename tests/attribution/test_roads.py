@@ -31,7 +31,7 @@ from davylamp.outputs.spool import Spool
 type World = SentinelWorld | ClusterWorld
 
 RATE = 1_000
-COUNTS = [pytest.param(1_500), pytest.param(20_000, marks=pytest.mark.slow)]
+COUNTS = [pytest.param(1_500), pytest.param(6_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Strategy: an event is on disk before anything else happens to it, and one task hands the oldest
 over, again and again until it is taken. So Redis being slow, gone or restarted is never seen by
-the gateway. A line may be handed over twice (the gateway was killed in between, or the answer was
+the gateway. Lines may be handed over twice (the gateway was killed in between, or the answer was
 lost), so the receiver must take a repeat as done: the lineage store knows events by their content.
 """
 
@@ -24,6 +24,8 @@ Deliver = Callable[[bytes], Awaitable[object]]
 FIRST_RETRY = 0.1
 LAST_RETRY = 5.0
 ATTEMPTS = 5
+_LINES = 16
+"""How many are read from disk at once, and so how many may be handed over twice."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +108,9 @@ class RedisStream:
             await self._arrived.wait()
 
     async def _drain_spool(self) -> None:
-        while (line := await asyncio.to_thread(self._peek)) is not None:
-            await self._hand_over(line)
+        while lines := await asyncio.to_thread(self._peek):
+            for line in lines:
+                await self._hand_over(line)
             await asyncio.to_thread(self._ack)
 
     async def _hand_over(self, line: bytes) -> None:
@@ -142,9 +145,9 @@ class RedisStream:
         with self._lock:
             self._spool.append(line)
 
-    def _peek(self) -> bytes | None:
+    def _peek(self) -> list[bytes]:
         with self._lock:
-            return self._spool.peek()
+            return self._spool.peek(_LINES)
 
     def _ack(self) -> None:
         with self._lock:

@@ -42,7 +42,7 @@ class _Segment:
 class Spool:
     """A bounded first-in, first-out queue of lines in a directory of its own (created 0700).
 
-    ``peek`` shows the oldest line, ``peek_many`` several, and ``ack`` forgets those shown last.
+    ``peek`` shows the oldest lines, and ``ack`` forgets those shown last.
     Counters: ``dropped`` lines lost to the bound, ``damaged`` records that were torn or altered on
     disk. Not safe for several threads at once; one process at a time holds the directory, a second
     gets ConfigError.
@@ -101,11 +101,7 @@ class Spool:
             self._drop_second_oldest()
         self._write(record)
 
-    def peek(self) -> bytes | None:
-        """Return the oldest line without forgetting it, or None when there is none."""
-        return next(iter(self.peek_many(1)), None)
-
-    def peek_many(self, count: int, max_bytes: int = DEFAULT_MAX_BYTES) -> list[bytes]:
+    def peek(self, count: int, max_bytes: int = DEFAULT_MAX_BYTES) -> list[bytes]:
         """Return at most ``count`` oldest lines, in order; one, and more within ``max_bytes``.
 
         They are of one segment, so there may be more than were returned.

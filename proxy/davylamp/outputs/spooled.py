@@ -194,7 +194,7 @@ class SpooledSink:
     def _peek(self) -> list[bytes]:
         with self._lock:
             count = 1 if self._alone else self._pace.batch
-            return self._spool.peek_many(count, self._pace.batch_bytes)
+            return self._spool.peek(count, self._pace.batch_bytes)
 
     def _ack(self) -> None:
         with self._lock:
