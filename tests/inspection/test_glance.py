@@ -14,6 +14,7 @@ from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.glance import settled_as
 from davylamp.inspection.inspector import Inspector
+from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.pack import Pack
 
 CORE = core_pack()
@@ -128,14 +129,16 @@ def openings(draw: st.DrawFn) -> bytes:
 
 
 def agrees(pack: Pack, data: bytes) -> AppProto | None:
-    """Hold a glance to an inspector; return what it said."""
-    seen = settled_as(pack, data)
+    """Hold a glance to an inspector; return what it said the flow is."""
+    settled = settled_as(pack, data)
+    seen = AppProto.TLS if isinstance(settled, ClientHello) else settled
     if seen is not None:
         inspector = Inspector(pack)
         assert inspector.receive(Direction.ORIGINATOR, data, 0.0) == ()
         assert inspector.settled
         assert not inspector.partial
         assert inspector.app_proto is seen
+        assert inspector.hello == (settled if seen is AppProto.TLS else None)
         assert inspector.http_body_left == (0 if seen is AppProto.HTTP else None)
     return seen
 
@@ -186,7 +189,8 @@ def test_what_may_tell_is_left_to_an_inspector(pack: Pack, data: bytes) -> None:
     assert settled_as(pack, data) is None
 
 
-def test_hellos_can_be_left_to_an_inspector() -> None:
-    """Where names given out are bound, a hello is more than what the pack says of it."""
-    assert settled_as(CORE, client_hello("pypi.org"), hellos=False) is None
-    assert settled_as(CORE, GET, hellos=False) is AppProto.HTTP
+def test_a_hello_is_given_as_it_was_read() -> None:
+    """Where names given out are bound, who steers need not read it again."""
+    hello = settled_as(CORE, client_hello("pypi.org"))
+    assert isinstance(hello, ClientHello)
+    assert hello.server_names == ("pypi.org",)

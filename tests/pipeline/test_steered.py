@@ -170,15 +170,17 @@ BOUND = (bytes((10, 88, 0, 5)), bytes((203, 0, 113, 9)), "pypi.org")
         ("evil.example", 8443, "203.0.113.200", ""),
     ],
 )
+@pytest.mark.parametrize("size", [50, 1000], ids=["cut", "whole"])
 def test_a_hello_must_ask_for_the_name_that_was_bound(
-    core: Pack, name: str, port: int, dst: str, reason: str
+    core: Pack, name: str, port: int, dst: str, reason: str, size: int
 ) -> None:
     """All other TLS is refused before its ClientHello is delivered, and diverted."""
     pipeline = steered(core, BOUND)
     connection = Connection(dst=dst, dport=port)
     hello = client_hello(name, record=40)
     decisions = [
-        pipeline.packet(connection.client(hello[at : at + 50]), 1.0) for at in (0, 50, 100)
+        pipeline.packet(connection.client(hello[at : at + size]), 1.0)
+        for at in range(0, len(hello), size)
     ]
     if not reason:
         assert Fate.DROP not in {one.fate for one in decisions}

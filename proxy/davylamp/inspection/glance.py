@@ -7,6 +7,8 @@ opinion: of whatever is settled here an inspector finds the same, which is nothi
 (tests/inspection/test_glance.py), and all that is not as plain as that goes to one.
 """
 
+from typing import Literal
+
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httphead import NO_FIELD, path_of, told_by
 from davylamp.inspection.wire.http_head import simple_request
@@ -16,17 +18,19 @@ from davylamp.signatures.pack import Pack
 _HANDSHAKE = 0x16  # a TLS record's first byte
 
 
-def settled_as(pack: Pack, data: bytes, *, hellos: bool = True) -> AppProto | None:
-    """Return what an originator speaks whose first bytes settle its flow and tell nothing.
+type Settled = Literal[AppProto.HTTP] | ClientHello
+"""One whole request without a body; or a ClientHello, after which the pack asks for nothing."""
 
-    HTTP: they are one request, which has no body. TLS: they hold a whole ClientHello, and the pack
-    asks for nothing that may follow; with ``hellos`` false that is left to an inspector. None: the
-    bytes (not empty) have to be read.
+
+def settled_as(pack: Pack, data: bytes) -> Settled | None:
+    """Return what an originator says first, where that settles its flow and tells nothing.
+
+    None: the bytes (not empty) have to be read by an inspector.
     """
     if pack.starts is not None and pack.starts.may_begin(data):
         return None
     if data[0] == _HANDSHAKE:
-        return AppProto.TLS if hellos and _is_plain_hello(pack, data) else None
+        return _plain_hello(pack, data)
     return AppProto.HTTP if _is_plain_request(pack, data) else None
 
 
@@ -40,10 +44,11 @@ def _is_plain_request(pack: Pack, data: bytes) -> bool:
     return not pack.match_names("http.host", head.host) and not any(told_by(head))
 
 
-def _is_plain_hello(pack: Pack, data: bytes) -> bool:
+def _plain_hello(pack: Pack, data: bytes) -> ClientHello | None:
     hello = whole_hello(data)
     if not isinstance(hello, ClientHello) or pack.certificates is not None:
-        return False
+        return None
     if pack.hellos is not None and pack.hellos.match(hello):
-        return False
-    return not any(pack.match_names("tls.sni", name) for name in hello.server_names)
+        return None
+    told = any(pack.match_names("tls.sni", name) for name in hello.server_names)
+    return None if told else hello

@@ -1,8 +1,7 @@
 """A new flow's inspector: of the pack in force, and of one on trial beside it."""
 
 from davylamp.inspection.beside import Trial, asked
-from davylamp.inspection.finding import AppProto
-from davylamp.inspection.glance import settled_as
+from davylamp.inspection.glance import Settled, settled_as
 from davylamp.inspection.inspector import InspectionLimits, Inspector
 from davylamp.signatures.pack import Pack
 
@@ -41,14 +40,14 @@ class Inspectors:
             inspector.unmeasured()
         return inspector
 
-    def settled_as(self, data: bytes, *, hellos: bool) -> AppProto | None:
+    def settled_as(self, data: bytes) -> Settled | None:
         """Return what the first bytes of a flow make needless to inspect; see `glance`.
 
         While a pack is on trial nothing is, for both packs have to be asked.
         """
         if self._trial is not None:
             return None
-        return settled_as(self._pack, data, hellos=hellos)
+        return settled_as(self._pack, data)
 
     def _note(self) -> None:
         packs = asked(self._pack, self._trial)

@@ -60,6 +60,10 @@ class Steering:
             return decision
         return replace(decision, replacement=with_payload(ip, changed))
 
+    def vouches(self, key: FlowKey, hello: ClientHello) -> bool:
+        """Tell whether a flow asks for a trusted name where that was said to be."""
+        return self.policy.vouches(key, hello, self.bindings)
+
     def steer(self, flow: Flow, hello: ClientHello, now: float) -> Diversion | None:
         """Note what a flow's hello says of it; return where its next attempt goes, if it must end.
 
@@ -68,7 +72,7 @@ class Steering:
         """
         key = flow.key
         flow.steered = True
-        vouched = self.policy.vouches(key, hello, self.bindings)
+        vouched = self.vouches(key, hello)
         flow.trusted = vouched and flow.inspector.is_tls
         why = "" if vouched or not self.enforcing else self.policy.objection(key, hello)
         if not why:

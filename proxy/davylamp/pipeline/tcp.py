@@ -152,9 +152,14 @@ class TcpJudge:
         first = self._inline and outward and payload and not packet.missing
         if first and not (triggered or listed or older):
             # The common case: one packet tells at a glance, and hardly anything is kept.
-            seen = self._inspectors.settled_as(payload, hellos=self._steering is None)
-            if seen is not None:
-                return self._clear(packet, now, direction, 0 if seen is AppProto.HTTP else None)
+            seen, steering = self._inspectors.settled_as(payload), self._steering
+            if seen is AppProto.HTTP:
+                return self._clear(packet, now, direction, 0)
+            if seen is not None and steering is None:
+                return self._clear(packet, now, direction, None)
+            if seen is not None and steering and steering.vouches(packet.flow_key, seen):
+                self._clear(packet, now, direction, None)
+                return TRUST
         return self._open(packet, now, direction, triggered=triggered, older=older, listed=listed)
 
     def _open(  # noqa: PLR0913 - a packet, what is known of its flow, and when

@@ -98,7 +98,9 @@ class Zygote(Supervised):
             if not answer.endswith(b"\n"):
                 return None
             self.ready.set()
-            return Forked(int(answer)) if int(answer) else None
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and is not ours to reap
+                return Forked(int(answer)) if int(answer) else None
+            return None
 
     async def stop(self) -> None:
         """End it, and leave nobody waiting for it."""
