@@ -9,7 +9,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 MARKERS ?= not slow
 FUZZ_SECONDS ?= 60
 DEMO_ARGS ?=
-# Two tests at a time, of which one may have a gateway (OneGateway in tests/conftest.py).
+# Two tests at a time; GatewaysFirst in tests/conftest.py says which.
 TEST_JOBS ?= 2
 TEST_ARGS ?=
 BENCH_ARGS ?=

@@ -22,7 +22,15 @@ from davylamp.lab.state import LabDirectory, directories
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
-_GATEWAY_ROOMS = ("tests/gateway/", "tests/demo/", "tests/bench/")
+_GATEWAY, _OPENING = "gateway", "opening"
+_GROUPS = {
+    "tests/gateway/test_interception": _OPENING,
+    "tests/gateway/test_steering": _OPENING,
+    "tests/gateway/": _GATEWAY,
+    "tests/demo/": _GATEWAY,
+    "tests/bench/": _GATEWAY,
+}
+"""Of the tests whose path begins so; the first that fits."""
 
 
 def pytest_configure() -> None:
@@ -34,21 +42,27 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
-    """Has one worker run every test with a gateway, one after the other; all else a file at a time.
+class GatewaysFirst(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
+    """Has one worker run tests with a gateway, one after the other; all else a file at a time.
 
     What two gateways say of one machine's time, side by side, is about the machine; and a file's
-    tests share servers that take seconds to start.
+    tests share servers that take seconds to start. Those that are about what a gateway opens, and
+    not about when, may be another worker's. Together they take longest, so they are begun first.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "gateway" if file.startswith(_GATEWAY_ROOMS) else file
+        return next((group for path, group in _GROUPS.items() if file.startswith(path)), file)
+
+    def _assign_work_unit(self, node: object) -> None:
+        if _GATEWAY in self.workqueue:
+            self.workqueue.move_to_end(_GATEWAY, last=False)
+        super()._assign_work_unit(node)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneGateway:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GatewaysFirst:
     """Say how tests are spread over workers."""
-    return OneGateway(config, log)
+    return GatewaysFirst(config, log)
 
 
 @pytest.fixture(scope="session")
