@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from davylamp import events
-from davylamp.attribution.operation import Argument, Operation
+from davylamp.attribution.operation import Argument, Command, Operation
 from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import text
 from davylamp.errors import LineageUnavailable
@@ -47,6 +47,9 @@ for i = 8, #KEYS do
 end
 return 1
 """
+
+type Known = list[tuple[Trait, tuple[Earlier, ...]]]
+"""Who had each trait of an alert before."""
 
 _ATTEMPTS = 32
 _BATCH = 256
@@ -102,10 +105,9 @@ class IncidentOperations:
         if not alert.incident_id:
             return ""
         line = events.encode(alert)
+        found = traits(alert)
         for _ in range(_ATTEMPTS):
-            held = yield from self._home(alert)
-            found = traits(alert)
-            known = yield from self._known(found)
+            held, known = yield from self._home(alert, found)
             folded = folding.fold(held.incident, alert, line, known, self.bounds)
             alias = alert.incident_id if alert.incident_id != folded.id else ""
             grown = folded.chain_length > held.incident.chain_length
@@ -113,7 +115,6 @@ class IncidentOperations:
                 held.version, folded, line if grown else b"", line, alias, found
             )
             if done:
-                yield from self._trim()
                 return folded.id
         raise _contended(alert.incident_id)
 
@@ -224,8 +225,8 @@ class IncidentOperations:
 
     def held(self, incident_id: str) -> Operation[Held | None]:
         """Return an incident by its id or by one that was folded into it."""
-        [alias] = yield (("GET", self.keys.alias(incident_id)),)
-        return (yield from self._read(text(alias) if alias else incident_id))
+        alias, own = yield self._by_id(incident_id)
+        return (yield from self._followed(alias, own))
 
     def look_up(self, incident_id: str) -> Operation[Record | None]:
         """Return an incident with its events."""
@@ -249,17 +250,28 @@ class IncidentOperations:
 
     # -- parts ------------------------------------------------------------------------------
 
-    def _home(self, alert: events.AlertEvent) -> Operation[Held]:
-        """Return the incident that an alert goes to, a new one where there is none."""
-        own = yield from self.held(alert.incident_id)
-        if own is not None:
-            return own
-        [current] = yield (("GET", self.keys.current(folding.subject_of(alert))),)
-        if current:
+    def _home(
+        self, alert: events.AlertEvent, found: Sequence[Trait]
+    ) -> Operation[tuple[Held, Known]]:
+        """Return the incident that an alert goes to, and who had its traits before.
+
+        All that may be asked for is asked at once: an alert mostly goes to its own incident, or
+        begins one, and the way to Redis costs more than the answers.
+        """
+        alias, own, current, *earlier = yield (
+            *self._by_id(alert.incident_id),
+            ("GET", self.keys.current(folding.subject_of(alert))),
+            *(("ZRANGE", self.keys.trait(one), 0, -1) for one in found),
+        )
+        known = [
+            (trait, tuple(_earlier(members))) for trait, members in zip(found, earlier, strict=True)
+        ]
+        held = yield from self._followed(alias, own)
+        if held is None and current:
             held = yield from self._read(text(current))
-            if held is not None and folding.goes_on(held.incident, alert, self.bounds.window):
-                return held
-        return Held(folding.opened(alert))
+            if held is not None and not folding.goes_on(held.incident, alert, self.bounds.window):
+                held = None
+        return held or Held(folding.opened(alert)), known
 
     def _about(
         self, incident_id: str, event: events.LineageEvent
@@ -276,17 +288,20 @@ class IncidentOperations:
                 found.append(msgspec.structs.replace(alert, lineage=event.lineage))
         return found
 
-    def _known(self, found: Sequence[Trait]) -> Operation[list[tuple[Trait, tuple[Earlier, ...]]]]:
-        replies = yield [("ZRANGE", self.keys.trait(one), 0, -1) for one in found]
-        return [
-            (trait, tuple(_earlier(members))) for trait, members in zip(found, replies, strict=True)
-        ]
+    def _by_id(self, incident_id: str) -> tuple[Command, Command]:
+        """Return what asks for the incident that this one was folded into, and for itself."""
+        return ("GET", self.keys.alias(incident_id)), self._whole(incident_id)
+
+    def _followed(self, alias: bytes | None, own: Any) -> Operation[Held | None]:
+        """Return the incident that both answers lead to."""
+        return (yield from self._read(text(alias))) if alias else _held(own)
 
     def _read(self, incident_id: str) -> Operation[Held | None]:
-        [reply] = yield (("HMGET", self.keys.incident(incident_id), "version", "json"),)
-        version, raw = reply
-        incident = _readable(raw)
-        return None if incident is None else Held(incident, int(version or 0))
+        [reply] = yield (self._whole(incident_id),)
+        return _held(reply)
+
+    def _whole(self, incident_id: str) -> Command:
+        return ("HMGET", self.keys.incident(incident_id), "version", "json")
 
     def _commit(  # noqa: PLR0913, PLR0917 - a commit is all of these
         self,
@@ -326,15 +341,16 @@ class IncidentOperations:
             repr(_epoch(incident.first_seen)),
             model.encode(entry(incident)),
         )
-        [done] = yield (("EVAL", COMMIT, len(names), *names, *arguments),)
+        done, count = yield (
+            ("EVAL", COMMIT, len(names), *names, *arguments),
+            ("ZCARD", keys.index),
+        )
+        if int(count) > keep.incidents:
+            yield from self._trim(int(count) - keep.incidents)
         return bool(done)
 
-    def _trim(self) -> Operation[None]:
-        """Forget the incidents that have been silent longest, where there are too many."""
-        [count] = yield (("ZCARD", self.keys.index),)
-        excess = int(count) - self.keep.incidents
-        if excess <= 0:
-            return
+    def _trim(self, excess: int) -> Operation[None]:
+        """Forget so many of the incidents that have been silent longest."""
         [ids] = yield (("ZRANGE", self.keys.index, 0, excess - 1),)
         keys = self.keys
         for name in map(text, ids):
@@ -344,6 +360,12 @@ class IncidentOperations:
 
 def _contended(incident_id: str) -> LineageUnavailable:
     return LineageUnavailable(f"{incident_id} is being changed by too many writers; try again")
+
+
+def _held(reply: Any) -> Held | None:
+    version, raw = reply
+    incident = _readable(raw)
+    return None if incident is None else Held(incident, int(version or 0))
 
 
 def _readable(raw: Any) -> Incident | None:
