@@ -108,10 +108,11 @@ class RedisStream:
             await self._arrived.wait()
 
     async def _drain_spool(self) -> None:
-        while lines := await asyncio.to_thread(self._peek):
+        lines = await asyncio.to_thread(self._peek)
+        while lines:
             for line in lines:
                 await self._hand_over(line)
-            await asyncio.to_thread(self._ack)
+            lines = await asyncio.to_thread(self._next)
 
     async def _hand_over(self, line: bytes) -> None:
         """Return when ``line`` was taken or given up."""
@@ -149,9 +150,10 @@ class RedisStream:
         with self._lock:
             return self._spool.peek(_LINES)
 
-    def _ack(self) -> None:
+    def _next(self) -> list[bytes]:
         with self._lock:
             self._spool.ack()
+            return self._spool.peek(_LINES)
 
     def _close(self) -> None:
         with self._lock:
