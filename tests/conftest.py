@@ -1,5 +1,6 @@
 """Fixtures that every room shares: a lab on real namespaces, and the real-traffic corpora."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -116,9 +117,12 @@ class Traces:
     def of(cls, path: Path) -> "Traces":
         """Note the lab whose directory this is, whoever built it."""
         directory = LabDirectory(path)
-        found = directory.processes()
+        found: list[ProcessRef] = []
+        for pid in directory.processes():
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                found.append(ProcessRef.of(pid))
         assert found, "the lab has no process at all"
-        return cls(path, directory.files.name, tuple(map(ProcessRef.of, found)))
+        return cls(path, directory.files.name, tuple(found))
 
     def left(self) -> list[str]:
         """Return what is still there, in words; empty once the lab is gone whole."""

@@ -1,6 +1,7 @@
 """Workers forked from a zygote: real processes, up to where one would touch the kernel."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -60,23 +61,24 @@ def test_what_is_forked_is_our_child_and_named() -> None:
 
     async def play() -> list[int]:
         async with running() as zygote:
-            made = [await fork(zygote, number) for number in range(4)]
-            for number, (one, _) in enumerate(made):
-                assert _name_and_parent(one.pid) == (f"queue-{number}", os.getpid())
-            (killed, _), (ended, _), (left, line), (told, end) = made
-            killed.kill()
-            ended.terminate()
-            line.close()  # the gateway is gone before it said a word
-            end.sendall(b"{}\n")  # and this is no brief
-            codes = [await one.wait() for one in (killed, ended, left, told)]
-            with pytest.raises(ProcessLookupError):
+            with contextlib.ExitStack() as stack:
+                made = [await fork(zygote, number) for number in range(4)]
+                for _, each in made:
+                    stack.enter_context(each)
+                for number, (one, _) in enumerate(made):
+                    assert _name_and_parent(one.pid) == (f"queue-{number}", os.getpid())
+                (killed, _), (ended, _), (left, line), (told, end) = made
                 killed.kill()
-            for one, _ in made:
+                ended.terminate()
+                line.close()  # the gateway is gone before it said a word
+                end.sendall(b"{}\n")  # and this is no brief
+                codes = [await one.wait() for one in (killed, ended, left, told)]
                 with pytest.raises(ProcessLookupError):
-                    os.kill(one.pid, 0)
-            for _, each in made:
-                each.close()
-            return codes
+                    killed.kill()
+                for one, _ in made:
+                    with pytest.raises(ProcessLookupError):
+                        os.kill(one.pid, 0)
+                return codes
 
     assert asyncio.run(play()) == [-signal.SIGKILL, -signal.SIGTERM, 2, 1]
 

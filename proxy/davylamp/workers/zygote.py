@@ -45,10 +45,9 @@ def hatch(gateway: socket.socket) -> Assignment | None:
             return None
         order = msgspec.json.decode(message, type=ForkOrder)
         end = socket.socket(fileno=descriptors[0])
-        pid = _fork_twice()
+        pid = _fork_twice(f"{order.kind}-{order.number}")
         if pid is None:
             gateway.close()
-            name_process(f"{order.kind}-{order.number}")
             return Assignment(order.kind, order.number, end)
         end.close()
         gateway.sendall(b"%d\n" % pid)
@@ -59,8 +58,11 @@ def name_process(name: str) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
 
 
-def _fork_twice() -> int | None:
-    """Return the number of the new process, 0 if there is none; None in the new process."""
+def _fork_twice(name: str) -> int | None:
+    """Return the number of the new process, 0 if there is none; None in the new process.
+
+    It has its name before anybody knows its number.
+    """
     reading, writing = os.pipe()
     try:
         between = os.fork()
@@ -70,6 +72,7 @@ def _fork_twice() -> int | None:
         return 0
     if between == 0:
         os.close(reading)
+        name_process(name)  # which the next one inherits
         try:
             pid = os.fork()
         except OSError:
