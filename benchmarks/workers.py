@@ -25,7 +25,7 @@ from davylamp.lab.gateway import LabGateway
 from davylamp.lab.topology import GATEWAY
 
 _PATIENCE = 120.0
-_QUEUES = "/proc/net/netfilter/nfnetlink_queue"
+_QUEUES = "net/netfilter/nfnetlink_queue"
 
 
 def main() -> int:
@@ -55,10 +55,7 @@ def main() -> int:
 
 def _tell_memory(gateway: LabGateway) -> None:
     assert gateway.process is not None
-    main = gateway.process.pid
-    children = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
-    for pid in (main, *map(int, children)):
-        name = "gateway" if pid == main else Path(f"/proc/{pid}/comm").read_text("ascii").strip()
+    for pid, name in {gateway.process.pid: "gateway", **gateway.children()}.items():
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]
         sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
         own = sizes["Private_Clean"] + sizes["Private_Dirty"]
@@ -81,7 +78,7 @@ def _tell_restart(lab: Lab, gateway: LabGateway) -> None:
 
 def _holder(lab: Lab, queue: str) -> str:
     """Return the netlink port of who reads a queue, nothing where nobody does."""
-    table = Path(f"/proc/{lab.host(GATEWAY).pid}{_QUEUES.removeprefix('/proc')}").read_text("ascii")
+    table = Path(f"/proc/{lab.host(GATEWAY).pid}/{_QUEUES}").read_text("ascii")
     rows = (line.split() for line in table.splitlines())
     return next((row[1] for row in rows if row[0] == queue), "")
 

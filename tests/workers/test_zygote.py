@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -18,9 +17,9 @@ from davylamp.paths import SIGNATURES
 from davylamp.updates.loading import PackSource
 from davylamp.workers.forked import Forked, Zygote
 from davylamp.workers.orders import Brief
+from davylamp.workers.prctl import adopt_orphans
 from davylamp.workers.process import WorkerProcess
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 CORE = Brief(config=GatewayConfig(), pack=PackSource(path=str(SIGNATURES / "core")))
 
 
@@ -28,7 +27,7 @@ CORE = Brief(config=GatewayConfig(), pack=PackSource(path=str(SIGNATURES / "core
 def reaper() -> Iterator[None]:
     """Have orphans of what other tests run go where they went before."""
     yield
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0)
+    adopt_orphans(now=False)
 
 
 @asynccontextmanager
@@ -45,15 +44,9 @@ async def running(brief: Brief = CORE) -> AsyncIterator[Zygote]:
 
 async def fork(zygote: Zygote, number: int = 40) -> tuple[Forked, socket.socket]:
     """Fork a worker that waits for its brief; return it and our end of its line."""
-    ours, theirs = socket.socketpair()
-    try:
-        with theirs:
-            forked = await zygote.fork("queue", number, theirs)
-        assert forked is not None
-    except BaseException:
-        ours.close()
-        raise
-    return forked, ours
+    forked = await zygote.fork("queue", number)
+    assert forked is not None
+    return forked
 
 
 def test_what_is_forked_is_our_child_and_named() -> None:
@@ -140,15 +133,13 @@ def test_no_worker_is_made_twice_over_one_line() -> None:
         async with running() as zygote:
             one, line = await fork(zygote)
             os.kill(_zygote_pid(), signal.SIGSTOP)
-            ours, theirs = socket.socketpair()
-            asked = asyncio.create_task(zygote.fork("queue", 41, theirs))
+            asked = asyncio.create_task(zygote.fork("queue", 41))
             await asyncio.sleep(0.05)
             os.kill(_zygote_pid(), signal.SIGKILL)
             assert await asked is None
             one.kill()
             await one.wait()
-            for each in (line, ours, theirs):
-                each.close()
+            line.close()
 
     asyncio.run(play())
 

@@ -5,25 +5,21 @@ FOLDER where the authority is. What it does is the addons' business: this only s
 way the gateway wants it, tied to the gateway's life.
 """
 
-import ctypes
-import os
 import resource
-import signal
 import ssl
 import sys
 from pathlib import Path
 
 from davylamp.paths import ADDONS
+from davylamp.workers.prctl import tie_to
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _EXIT_CANNOT = 2
 
 
 def main(arguments: list[str]) -> int:
     """Run the worker until SIGTERM, or until the gateway is gone."""
     port, descriptor, parent, folder = arguments
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before we were tied to it
+    if not tie_to(int(parent)):
         return _EXIT_CANNOT
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

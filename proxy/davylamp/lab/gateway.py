@@ -108,14 +108,18 @@ class LabGateway:
 
     def workers(self) -> dict[str, int]:
         """Return the pids of the gateway's workers by name."""
+        return {
+            name: pid
+            for pid, name in self.children().items()
+            if name.startswith(("queue-", "sample-"))
+        }
+
+    def children(self) -> dict[int, str]:
+        """Return the names of the gateway's own children by pid."""
         assert self.process is not None
         main = self.process.pid
-        found = {}
-        for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split():
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
-            if name.startswith(("queue-", "sample-")):
-                found[name] = int(pid)
-        return found
+        pids = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
 
     def log(self) -> str:
         """Return the end of the gateway's log."""

@@ -16,9 +16,10 @@ from davylamp.signatures.memo import Memo
 from davylamp.updates.loading import load_source
 from davylamp.workers.inline import InlineWorker
 from davylamp.workers.link import read_brief
-from davylamp.workers.loop import Worker, settle_in, tie_to
+from davylamp.workers.loop import Worker, settle_in
+from davylamp.workers.prctl import name_process, tie_to
 from davylamp.workers.sampler import Sampler
-from davylamp.workers.zygote import Assignment, hatch, name_process
+from davylamp.workers.zygote import Assignment, hatch
 
 _EXIT_CANNOT = 2
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     descriptor, parent = map(int, arguments)
     set_up_as_told()
     name_process("zygote")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the gateway's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gateway's, in workers too
     if not tie_to(parent):
         return _EXIT_CANNOT
     memo = Memo()

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
-import logging
 import os
 import signal
 import socket
@@ -14,13 +12,11 @@ import msgspec
 from davylamp.errors import KernelError
 from davylamp.updates.loading import PackSource
 from davylamp.workers.orders import Brief, ForkOrder
+from davylamp.workers.prctl import adopt_orphans
 from davylamp.workers.supervised import Supervised
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _UNKNOWN_STATUS = 255
 """What asyncio gives a child that somebody else has reaped."""
-
-logger = logging.getLogger(__name__)
 
 
 class Forked:
@@ -78,22 +74,32 @@ class Zygote(Supervised):
         """Load this pack from the next start on."""
         self._brief = msgspec.structs.replace(self._brief, pack=source)
 
-    async def fork(self, kind: str, number: int, end: socket.socket) -> Forked | None:
-        """Return a new process that is this worker, with ``end`` as its line to us.
+    async def fork(self, kind: str, number: int) -> tuple[Forked, socket.socket] | None:
+        """Return a new process that is this worker, and our end of the line to it.
 
         Waits while there is no zygote. None where this one ended over it, or the system allows no
-        more processes: then ``end`` may be somebody's, and is for no second attempt. Raises
-        KernelError where there will be no zygote any more.
+        more processes; a process that is there all the same finds its line closed, and ends.
+        Raises KernelError where there will be no zygote any more.
         """
-        order = msgspec.json.encode(ForkOrder(kind=kind, number=number))
+        ours, theirs = socket.socketpair()
+        forked = None
+        try:
+            with theirs:
+                forked = await self._forked(ForkOrder(kind=kind, number=number), theirs)
+        finally:
+            if forked is None:
+                ours.close()
+        return None if forked is None else (forked, ours)
+
+    async def _forked(self, order: ForkOrder, end: socket.socket) -> Forked | None:
         async with self._changed:
             await self._changed.wait_for(lambda: self._line is not None or self._stopping)
             if self._line is None:
-                raise KernelError(f"{kind}-{number} is not started: the gateway ends")
-            ours, reader = self._line
+                raise KernelError(f"{order.kind}-{order.number} is not started: the gateway ends")
+            zygote, reader = self._line
             answer = b""
             with contextlib.suppress(OSError):
-                socket.send_fds(ours, [order], [end.fileno()])
+                socket.send_fds(zygote, [msgspec.json.encode(order)], [end.fileno()])
                 answer = await reader.readline()
             if not answer.endswith(b"\n"):
                 return None
@@ -109,8 +115,7 @@ class Zygote(Supervised):
             self._changed.notify_all()
 
     async def _once(self) -> int:
-        # What it forks twice becomes our child.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt_orphans()  # which what it forks twice is
         ours, theirs = socket.socketpair()
         with theirs:
             process = self._process = await asyncio.create_subprocess_exec(

@@ -4,10 +4,8 @@ A worker is a process with one thread. It takes packets, decides, carries the de
 kernel, and tells its supervisor; it never waits for anything but packets.
 """
 
-import ctypes
 import gc
 import logging
-import os
 import signal
 import socket
 import time
@@ -30,11 +28,11 @@ from davylamp.workers.changing import PackChange
 from davylamp.workers.evidence import EvidenceFolder
 from davylamp.workers.link import EventLink
 from davylamp.workers.orders import AnswerRecord, Brief, DrainOrder
+from davylamp.workers.prctl import tie_to
 
 _SUSPECT_SECONDS = 60.0
 _HOUSEKEEPING_SECONDS = 1.0
 _ORDERS_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger(__name__)
 
@@ -214,21 +212,11 @@ class Worker:
         self._resets.close()
 
 
-def tie_to(parent: int) -> bool:
-    """Have this process end with its parent; False where that is gone already.
-
-    The parent's number is given: 1 is that of a container's first process too.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    return os.getppid() == parent
-
-
 def settle_in(worker: Worker, parent: int) -> None:
-    """Make this process a worker: dies with its parent, ends on SIGTERM, leaves Ctrl-C to it."""
+    """Make this process a worker: dies with its parent, ends on SIGTERM."""
     if not tie_to(parent):
         worker.stop()
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pack is large and lives as long as the process: the collector need not walk it again.
     gc.collect()
     gc.freeze()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 
@@ -66,17 +65,14 @@ class WorkerProcess(Supervised):
         await self.stop()
 
     async def _once(self) -> int:
-        ours, theirs = socket.socketpair()
-        with contextlib.ExitStack() as unused:
-            unused.enter_context(ours)
-            with theirs:
-                process = self._process = await self._zygote.fork(*self._role, theirs)
-            if process is None:
-                return _NOT_STARTED
-            unused.pop_all()
+        forked = await self._zygote.fork(*self._role)
+        if forked is None:
+            return _NOT_STARTED
+        process, line = forked
+        self._process = process
         if self._stopping:  # told so while there was nobody to end
             process.terminate()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+        reader, writer = await asyncio.open_connection(sock=line, limit=LINE_LIMIT)
         self._writer = writer
         writer.write(msgspec.json.encode(self._brief) + b"\n")
         try:

@@ -9,7 +9,6 @@ A worker is forked twice: the process between ends at once, so that its child fa
 (prctl(2), PR_SET_CHILD_SUBREAPER), lives on where this process dies, and is reaped by who hears it.
 """
 
-import ctypes
 import gc
 import os
 import socket
@@ -18,9 +17,9 @@ from dataclasses import dataclass
 import msgspec
 
 from davylamp.workers.orders import ForkOrder
+from davylamp.workers.prctl import name_process
 
 _ORDER_BYTES = 4096
-_PR_SET_NAME = 15  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,6 @@ def hatch(gateway: socket.socket) -> Assignment | None:
         gateway.sendall(b"%d\n" % pid)
 
 
-def name_process(name: str) -> None:
-    """Give this process a name for ``ps`` and ``top``: their command lines are all the same."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
-
-
 def _fork_twice(name: str) -> int | None:
     """Return the number of the new process, 0 if there is none; None in the new process.
 
@@ -72,7 +66,7 @@ def _fork_twice(name: str) -> int | None:
         return 0
     if between == 0:
         os.close(reading)
-        name_process(name)  # which the next one inherits
+        name_process(name)  # which the next one inherits: all command lines are the same
         try:
             pid = os.fork()
         except OSError:
