@@ -328,8 +328,8 @@ class Gateway:
     ) -> None:
         """End all workers, at once or, where others have what comes now, after what waits."""
         taken = self._handing.taken
-        await asyncio.gather(*(one.drain() if taken else one.stop() for one in workers))
-        await zygote.stop()
+        ended = (one.drain() if taken else one.stop() for one in workers)
+        await asyncio.gather(zygote.stop(), *ended)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stop_proxies(self, interception: Interception) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_a_dead_zygote_takes_no_worker_with_it() -> None:
                 assert await one.wait() == -signal.SIGKILL
                 each.close()
             assert zygote.restarts == 1
+
+    asyncio.run(play())
+
+
+def test_a_signal_to_all_ends_no_zygote_before_the_gateway_does() -> None:
+    """Who ends all of a gateway's processes at once reads of no error; its workers do end."""
+
+    async def play() -> None:
+        async with running() as zygote:
+            one, line = await fork(zygote)
+            os.kill(_zygote_pid(), signal.SIGTERM)
+            other, another = await fork(zygote)
+            for each, end in ((one, line), (other, another)):
+                each.terminate()
+                assert await each.wait() == -signal.SIGTERM
+                end.close()
+            began = time.monotonic()
+            await zygote.stop()
+            assert time.monotonic() - began < 4  # it was not waited for and killed
+            assert zygote.restarts == 0
 
     asyncio.run(play())
 

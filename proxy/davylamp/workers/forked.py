@@ -110,6 +110,10 @@ class Zygote(Supervised):
 
     async def stop(self) -> None:
         """End it, and leave nobody waiting for it."""
+        self._stopping = True
+        if self._line is not None:
+            with contextlib.suppress(OSError):
+                self._line[0].shutdown(socket.SHUT_RDWR)
         await super().stop()
         async with self._changed:
             self._changed.notify_all()

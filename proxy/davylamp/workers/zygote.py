@@ -11,6 +11,7 @@ A worker is forked twice: the process between ends at once, so that its child fa
 
 import gc
 import os
+import signal
 import socket
 from dataclasses import dataclass
 
@@ -34,8 +35,11 @@ class Assignment:
 def hatch(gateway: socket.socket) -> Assignment | None:
     """Fork whenever the gateway asks; return in each new process, and None once it is gone.
 
-    The answer is the new process's number, and 0 where the kernel allows no more processes.
+    The answer is the new process's number, and 0 where the kernel allows no more processes. A
+    SIGTERM is for the gateway to obey, who ends the line; a new process hears even one that came
+    before it was ready for it.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     gc.collect()
     gc.freeze()  # a collection would write to every page of what is shared
     while True:
@@ -47,6 +51,7 @@ def hatch(gateway: socket.socket) -> Assignment | None:
         pid = _fork_twice(f"{order.kind}-{order.number}")
         if pid is None:
             gateway.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             return Assignment(order.kind, order.number, end)
         end.close()
         gateway.sendall(b"%d\n" % pid)
