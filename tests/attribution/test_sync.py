@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 
+import pytest
 import redis
 
 from davylamp.attribution.model import Binding, Change, Grade, ToolCall
@@ -172,6 +173,29 @@ def test_it_waits_for_a_redis_that_is_not_there_yet(server: EmbeddedRedis) -> No
             assert await sync.wait_loaded(20)
 
     asyncio.run(scenario())
+
+
+def test_a_lasting_outage_is_logged_once(
+    server: EmbeddedRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the log learns of Redis being away, and of its return, in a line each."""
+    server.stop()
+
+    async def scenario() -> None:
+        async with following(server.url) as (_, sync):
+            await until(lambda: bool(caplog.messages))
+            assert not sync.loaded.is_set()
+            await asyncio.sleep(1)
+            assert "does not answer" in caplog.messages[0]
+            await asyncio.to_thread(server.start)
+            assert await sync.wait_loaded(20)
+            assert [one.split(": ")[0] for one in caplog.messages] == [
+                "lineage is not kept fresh, alerts name nobody for sure",
+                "lineage is loaded and kept fresh again",
+            ]
+
+    with caplog.at_level("WARNING", "davylamp.lineage"):
+        asyncio.run(scenario())
 
 
 def test_many_addresses_are_loaded_in_batches(server: EmbeddedRedis, store: Store) -> None:

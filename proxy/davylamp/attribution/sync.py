@@ -7,6 +7,7 @@ connection, or a pause so long that the stream may have been trimmed, all of it 
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -25,6 +26,10 @@ _LOAD_BATCH = 64
 _RELOAD_AFTER = 30.0
 _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
+_QUIET = 2.0
+"""Seconds without Redis that are no news: a private one is still starting, or being handed over."""
+
+_log = logging.getLogger("davylamp.lineage")
 
 
 class LineageSync:
@@ -49,6 +54,8 @@ class LineageSync:
         self.loaded = asyncio.Event()
         self.reloads = 0
         self.error = ""
+        self._lost_at: float | None = None
+        self._told = False
 
     @property
     def connected(self) -> bool:
@@ -64,8 +71,7 @@ class LineageSync:
                 try:
                     await self._follow()
                 except LineageUnavailable as error:
-                    self._table.lose()
-                    self.error = str(error)
+                    self._lose(str(error))
                 pause = _BACKOFF_FIRST if self.reloads > before else min(pause * 2, _BACKOFF_LAST)
                 # Jitter, so that the workers of a gateway do not all come back at one instant.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
@@ -77,6 +83,23 @@ class LineageSync:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.loaded.wait(), seconds)
         return self.loaded.is_set()
+
+    def _lose(self, why: str) -> None:
+        """Note that Redis failed; log it once for each outage that lasts."""
+        self._table.lose()
+        self.error = why
+        now = self._clock()
+        if self._lost_at is None:
+            self._lost_at = now
+        elif not self._told and now - self._lost_at >= _QUIET:
+            self._told = True
+            _log.warning("lineage is not kept fresh, alerts name nobody for sure: %s", why)
+
+    def _regain(self) -> None:
+        self.error = ""
+        if self._told:
+            _log.warning("lineage is loaded and kept fresh again")
+        self._lost_at, self._told = None, False
 
     async def _follow(self) -> None:
         """Load, then follow the stream until a reload is due."""
@@ -115,6 +138,6 @@ class LineageSync:
         self._table.adopt(shadow)
         self._table.confirm(asked)
         self.reloads += 1
-        self.error = ""
+        self._regain()
         self.loaded.set()
         return position.last_id
