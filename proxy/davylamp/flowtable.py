@@ -12,6 +12,7 @@ from davylamp.events import Action
 from davylamp.flow import Direction, FlowKey
 from davylamp.fusion import Suspicion
 from davylamp.inspection.inspector import Inspector
+from davylamp.keyless import KeylessAnswers
 from davylamp.packet import TCP, flow_key, reverse_key
 from davylamp.reassembly import Stream
 
@@ -37,7 +38,7 @@ class Flow:
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
     ``suspicion`` is what was found on it so far. ``steered`` says that its ClientHello was looked
     at for where it is to go, ``trusted`` that it asked for a name its address was given out for,
-    ``asks`` that it asks one of the site's resolvers. ``older`` is a connection between the same
+    ``answers`` is there where it asks one of the site's resolvers. ``older`` is a connection between the same
     ports that ended, or seems to have ended, with half a message.
     """
 
@@ -49,7 +50,7 @@ class Flow:
     blocked: Action | None = None
     steered: bool = False
     trusted: bool = False
-    asks: bool = False
+    answers: KeylessAnswers | None = None
     originator: Stream | None = None
     responder: Stream | None = None
     suspicion: Suspicion = field(default_factory=Suspicion)
@@ -83,7 +84,7 @@ class Flow:
     def held(self) -> int:
         """Bytes of memory that the flow takes."""
         total = FLOW_OVERHEAD + self.inspector.held + self.suspicion.held
-        for part in (self.originator, self.responder, self.older):
+        for part in (self.originator, self.responder, self.answers, self.older):
             if part is not None:
                 total += part.held
         return total

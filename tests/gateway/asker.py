@@ -40,7 +40,11 @@ def https(kind: str, address: str, name: str) -> str:
         client.settimeout(3.0)
         client.connect((address, 53))
         client.send(question if kind == "udp" else over_tcp(question))
-        message = parse_message(client.recv(4096)[0 if kind == "udp" else 2 :])
+        if kind == "udp":
+            message = parse_message(client.recv(4096))
+        else:
+            size = int.from_bytes(client.recv(2, socket.MSG_WAITALL), "big")
+            message = parse_message(client.recv(size, socket.MSG_WAITALL))
     assert isinstance(message, DnsMessage)
     value = message.answers[0].value
     assert isinstance(value, ServiceBinding)

@@ -97,7 +97,9 @@ class Pipeline:
             return self._datagram(ip, packet, now)
         decision = self._tcp.packet(packet, now, triggered=triggered)
         if self._steering is not None and packet.src_port == DNS_PORT and packet.payload:
-            return self._steering.keyless(decision, ip, packet)
+            known = self._tcp.table.find(packet.tuple_key)
+            answers = known[0].answers if known is not None else None
+            return self._steering.keyless(decision, ip, packet, answers)
         return decision
 
     def sweep(self, now: float) -> None:

@@ -7,8 +7,9 @@ from davylamp.flow import FlowKey
 from davylamp.flowtable import Flow
 from davylamp.incident import tls_event
 from davylamp.inspection.wire.dns import DNS_PORT, DnsMessage, RecordType
-from davylamp.inspection.wire.dns_ech import without_ech, without_ech_over_tcp
+from davylamp.inspection.wire.dns_ech import without_ech
 from davylamp.inspection.wire.tls import ClientHello
+from davylamp.keyless import KeylessAnswers
 from davylamp.packet import Packet
 from davylamp.rewriting import with_payload
 from davylamp.steering import Bindings, SteeringPolicy
@@ -48,14 +49,16 @@ class Steering:
         messages = flow.inspector.take_answers()
         return tuple(one for each in messages for one in self.policy.bindings(each, flow.key))
 
-    def keyless(self, decision: Decision, ip: bytes, packet: Packet) -> Decision:
+    def keyless(
+        self, decision: Decision, ip: bytes, packet: Packet, answers: KeylessAnswers | None
+    ) -> Decision:
         """Decide on a segment from port 53 as was decided, but without ECH keys in it.
 
-        Each segment is looked at alone: one that is sent again is changed again.
+        ``answers`` is what passed before it, where that is known.
         """
         if not self.enforcing or decision.fate is Fate.DROP or not self.asks(packet.source):
             return decision
-        changed = without_ech_over_tcp(packet.payload)
+        changed = (answers or KeylessAnswers()).change(packet.start, packet.payload)
         if changed is None:
             return decision
         return replace(decision, replacement=with_payload(ip, changed))

@@ -10,6 +10,7 @@ from davylamp.incident import Reporter, Sighting
 from davylamp.inspection.beside import Trial
 from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.dns import DNS_PORT
+from davylamp.keyless import KeylessAnswers
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
 from davylamp.pipeline.cleared import ClearedFlows, Standing
 from davylamp.pipeline.inspectors import Inspectors
@@ -201,7 +202,7 @@ class TcpJudge:
             now,
             inspector,
             recalled=triggered,
-            asks=asks,
+            answers=KeylessAnswers() if asks else None,
             older=older,
         )
         stream = Stream.begun(
@@ -348,7 +349,8 @@ class TcpJudge:
                 resets = resets_for(flow, direction, packet, expected, delivered=False)
                 return Decision(Fate.DROP, alerts, resets, diversion=diversion)
         plain = DROP if conflict and self._refuses else self._standing(flow, direction, packet, now)
-        bindings = self._steering.bound(flow) if self._steering is not None and flow.asks else ()
+        steering = self._steering if flow.answers is not None else None
+        bindings = steering.bound(flow) if steering is not None else ()
         if not alerts and not bindings:
             return plain
         return Decision(plain.fate, alerts, suspect=plain.suspect, bindings=bindings)
@@ -365,7 +367,7 @@ class TcpJudge:
             # this one was already waiting in the queue.
             return REARM
         # Answers of a resolver's are read to the last: one that nobody reads would bind nothing.
-        answers = flow.asks and flow.inspector.app_proto is AppProto.DNS
+        answers = flow.answers is not None and flow.inspector.app_proto is AppProto.DNS
         if answers or not (flow.recalled or flow.inspector.settled):
             return ACCEPT
         if flow.older is not None and flow.older.unfinished:

@@ -7,6 +7,10 @@ before but that parameter, so no compression pointer changes its meaning; keys s
 9460 section 2.2). A record that says ``ech`` is mandatory lists a key that it does not have any
 more: clients drop it, as is right, for it would have them use what was taken away.
 
+Where a record's beginning has passed already, in an earlier segment of TCP, nothing can be moved.
+Then its keys get a version that no client knows and every client passes over (RFC 9849 section 4):
+the second byte of the version is changed, which works wherever segments are cut.
+
 A signed answer fails its signature afterwards (docs/interception.md).
 """
 
@@ -18,39 +22,45 @@ from davylamp.inspection.wire.reader import Cursor
 _SERVICES = frozenset({64, 65})
 _ECH = 5
 _NO_KEY = 65280
+_NO_VERSION = 0xFF
+"""With the 0xFE before it 0xFEFF, which is nobody's."""
 _MAX_MESSAGES = 64
 
 
-def without_ech(message: bytes) -> bytes | None:
+def without_ech(message: bytes, passed: int = 0) -> bytes | None:
     """Return a DNS message without ECH keys, as long as before; None where it has none.
 
-    A message that cannot be read to its end is changed as far as it can be read.
+    The first ``passed`` bytes stay as they are. A message that cannot be read to its end is changed
+    as far as it can be read.
     """
     changed = bytearray(message)
     with contextlib.suppress(EOFError):
-        _change(Cursor(message), changed)
+        _change(Cursor(message), changed, passed)
     return bytes(changed) if changed != message else None
 
 
-def without_ech_over_tcp(payload: bytes) -> bytes | None:
+def without_ech_over_tcp(begun: bytes, segment: bytes) -> tuple[bytes, bytes]:
     """Return a segment of DNS messages (RFC 1035 section 4.2.2) without ECH keys, as long as ever.
 
-    None where there are none to be found. It must begin with a message's length, and a message may
-    end in another segment; of more than `_MAX_MESSAGES` the rest stays as it is.
+    ``begun`` is the unfinished message before it, with its length; the second value is the one
+    behind it. Of more than `_MAX_MESSAGES` the rest stays as it is, and nothing is said of it.
     """
-    changed = bytearray(payload)
-    at = 0
+    stream = begun + segment
+    changed = bytearray(stream)
+    at, passed = 0, len(begun)
     for _ in range(_MAX_MESSAGES):
-        if at >= len(payload):
-            break
-        end = at + 2 + int.from_bytes(payload[at : at + 2], "big")
-        message = payload[at + 2 : end]
-        changed[at + 2 : at + 2 + len(message)] = without_ech(message) or message
+        end = at + 2 + int.from_bytes(stream[at : at + 2], "big")
+        message = stream[at + 2 : end]
+        bare = without_ech(message, max(0, passed - at - 2))
+        if bare is not None:
+            changed[at + 2 : at + 2 + len(message)] = bare
+        if end > len(stream) or len(stream) < at + 2:
+            return bytes(changed[passed:]), stream[at:]
         at = end
-    return bytes(changed) if changed != payload else None
+    return bytes(changed[passed:]), b""
 
 
-def _change(cursor: Cursor, changed: bytearray) -> None:
+def _change(cursor: Cursor, changed: bytearray, passed: int) -> None:
     cursor.take(4)
     questions, *others = (cursor.u16() for _ in range(4))
     for _ in range(min(questions, MAX_QUESTIONS)):
@@ -62,15 +72,27 @@ def _change(cursor: Cursor, changed: bytearray) -> None:
         _skip_name(cursor)
         kind = cursor.u16()
         cursor.take(6)
-        body = cursor.sub(cursor.u16())
-        if kind in _SERVICES:
-            _change_record(body, changed)
+        size = cursor.u16()
+        if kind not in _SERVICES:
+            cursor.take(size)
+        elif size <= cursor.left:
+            _change_record(cursor.sub(size), changed, passed)
+        else:
+            _spoil_keys(_parameters(cursor), changed, passed)
 
 
-def _change_record(body: Cursor, changed: bytearray) -> None:
+def _parameters(body: Cursor) -> Cursor:
+    """Step to a record's parameters, behind its priority and target."""
     body.take(2)
     _skip_name(body)
-    begin = body.at
+    return body
+
+
+def _change_record(body: Cursor, changed: bytearray, passed: int) -> None:
+    begin = _parameters(body).at
+    if begin < passed:
+        _spoil_keys(body, changed, passed)
+        return
     kept, keys = b"", b""
     while body.left:
         at = body.at
@@ -83,6 +105,22 @@ def _change_record(body: Cursor, changed: bytearray) -> None:
             kept += parameter
     if keys:
         changed[begin : body.end] = kept + keys
+
+
+def _spoil_keys(body: Cursor, changed: bytearray, passed: int) -> None:
+    """Change the version of every ECHConfig (RFC 9849 section 4) among parameters, in its place."""
+    while body.left:
+        key, size = body.u16(), body.u16()
+        value = body.sub(min(size, body.left))
+        if key != _ECH:
+            continue
+        value.take(2)
+        while value.left:
+            version = value.at + 1
+            value.take(2)
+            if version >= passed:
+                changed[version] = _NO_VERSION
+            value.take(value.u16())
 
 
 def _skip_name(cursor: Cursor) -> None:

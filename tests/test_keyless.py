@@ -1,0 +1,98 @@
+"""ECH keys are gone from answers over TCP wherever segments are cut, and come again as they were."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.inspection.wire.test_dns_ech import ALPN, ECH, HINT6, message, parsed
+from tests.streams import over_tcp
+
+from davylamp.inspection.wire.dns import ServiceBinding
+from davylamp.keyless import KeylessAnswers
+
+FIRST = 0xFFFFFFF0
+"""Sequence numbers go round within the first segments."""
+VERSION = b"\xfe\x0d"
+KEYED = over_tcp(message(ALPN, ECH, HINT6))
+
+
+class Road:
+    """A connection's segments on their way to whoever asked."""
+
+    def __init__(self) -> None:
+        self.answers = KeylessAnswers()
+
+    def carry(self, at: int, segment: bytes) -> bytes:
+        """Return what arrives of a segment that begins so many bytes into the stream."""
+        changed = self.answers.change((FIRST + at) & 0xFFFFFFFF, segment)
+        assert changed is None or (len(changed) == len(segment) and changed != segment)
+        return segment if changed is None else changed
+
+
+def usable(stream: bytes) -> bool:
+    """Tell whether a client finds a key that it knows."""
+    value = parsed(stream[2:]).answers[0].value
+    assert isinstance(value, ServiceBinding)
+    assert value.alpn == ("h2", "h3")
+    return value.ech and VERSION in stream
+
+
+def test_a_length_by_itself_hides_nothing() -> None:
+    """Some resolvers write it first: the record is changed as in one segment."""
+    road = Road()
+    arrived = road.carry(0, KEYED[:2]) + road.carry(2, KEYED[2:])
+    assert arrived == Road().carry(0, KEYED)
+    assert not usable(arrived)
+    assert usable(KEYED)
+
+
+@pytest.mark.parametrize("cut", range(1, len(KEYED)))
+def test_no_cut_saves_a_key(cut: int) -> None:
+    """In the record, in the key's number, in its version: none is usable, and the rest stays."""
+    road = Road()
+    arrived = road.carry(0, KEYED[:cut]) + road.carry(cut, KEYED[cut:])
+    assert not usable(arrived)
+    assert parsed(arrived[2:]).answers[1:] == parsed(KEYED[2:]).answers[1:]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1), st.lists(st.integers(0, 600), max_size=20))
+def test_segments_come_again_as_they_were(sizes: list[int], again: list[int]) -> None:
+    """Several messages in any pieces; whatever is sent again, in other pieces, is the same."""
+    stream = KEYED + over_tcp(message(ALPN)) + KEYED + KEYED
+    road, arrived = Road(), b""
+    while len(arrived) < len(stream):
+        size = sizes[len(arrived) % len(sizes)]
+        arrived += road.carry(len(arrived), stream[len(arrived) : len(arrived) + size])
+        for at in again[:3]:
+            piece = slice(at % len(arrived), len(arrived))
+            assert road.carry(piece.start, stream[piece]) == arrived[piece]
+    assert len(arrived) == len(stream)
+    at = 0
+    for whole in (KEYED, over_tcp(message(ALPN)), KEYED, KEYED):
+        assert not usable(arrived[at : at + len(whole)])
+        at += len(whole)
+
+
+def test_a_piece_sent_again_may_bring_more() -> None:
+    """What passed comes as it passed, and what is new behind it is changed as well."""
+    road = Road()
+    road.carry(0, KEYED[:60])
+    assert not usable(road.carry(0, KEYED))
+
+
+def test_behind_a_hole_a_segment_is_taken_for_a_beginning() -> None:
+    """A segment overtook another, or the gateway was not there: each is looked at by itself."""
+    road = Road()
+    road.carry(0, KEYED[:60])
+    assert not usable(road.carry(2 * len(KEYED), KEYED))
+    assert not usable(road.carry(len(KEYED), KEYED))
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """However long a connection lasts, and however large a message says it is."""
+    road = Road()
+    for number in range(200):
+        road.carry(number * 4_000, over_tcp(bytes(3_998)))
+    assert road.answers.held <= 16_384
+    for number in range(200, 400):
+        road.carry(number * 1_000 + 600_000, b"\xff" * 1_000)
+        assert road.answers.held <= 16_384 + 65_537
