@@ -37,9 +37,9 @@ class Flow:
     seconds since the epoch. ``recalled`` says that the kernel had it cleared and brought it back,
     so that bytes of it may have passed unseen. ``blocked`` is what was done to it, if it was.
     ``suspicion`` is what was found on it so far. ``steered`` says that its ClientHello was looked
-    at for where it is to go, ``trusted`` that it asked for a name its address was given out for,
-    ``answers`` is there where it asks one of the site's resolvers. ``older`` is a connection between the same
-    ports that ended, or seems to have ended, with half a message.
+    at for where it is to go, ``trusted`` that it asked for a name its address was given out for;
+    ``answers`` is there where it asks one of the site's resolvers. ``older`` is a connection
+    between the same ports that ended, or seems to have ended, with half a message.
     """
 
     tuple_key: bytes

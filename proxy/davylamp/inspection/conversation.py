@@ -11,103 +11,22 @@ read in place, by the same readers.
     inside                the inner conversation, for good (a refused CONNECT excepted)
 """
 
-from collections.abc import Callable
-
 from davylamp.flow import Direction
-from davylamp.inspection.armoured import ArmouredLines, may_be_armoured
 from davylamp.inspection.context import Context
-from davylamp.inspection.declared.beanstalkd import BEANSTALKD
-from davylamp.inspection.declared.elements import Protocol
 from davylamp.inspection.declared.exchange import DeclaredExchange, DeclaredValues, Trust
-from davylamp.inspection.declared.mqtt import MQTT
-from davylamp.inspection.declared.nats import NATS
-from davylamp.inspection.declared.resp import RESP
-from davylamp.inspection.dns import DnsMessages
 from davylamp.inspection.http import HttpExchange, HttpRequests, HttpResponses
 from davylamp.inspection.identify import Opening, identify
 from davylamp.inspection.jsonlines import JsonLines
-from davylamp.inspection.peers import PeerGreeting
-from davylamp.inspection.proxyheader import ProxyPrefix
 from davylamp.inspection.reader import Inner, Place, Reader
+from davylamp.inspection.readers import DECLARED, LINES, OPAQUE, READERS, lines
+from davylamp.inspection.side import Side
 from davylamp.inspection.socks import SocksClient, SocksServer
-from davylamp.inspection.ssh import SshIdentification
-from davylamp.inspection.start import Start
 from davylamp.inspection.tls import TlsClient
 from davylamp.inspection.tlsserver import TlsServer
-from davylamp.inspection.trial import Trial
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
 
 MAX_NESTING = 8
-
-_DECLARED: dict[Opening, tuple[Protocol, Direction]] = {
-    Opening.REDIS: (RESP, Direction.ORIGINATOR),
-    Opening.BEANSTALKD: (BEANSTALKD, Direction.ORIGINATOR),
-    Opening.MQTT: (MQTT, Direction.ORIGINATOR),
-    Opening.NATS: (NATS, Direction.RESPONDER),
-}
-"""Protocols whose values declare their length, and which side speaks first."""
-
-_READERS: dict[tuple[Opening, Direction], Callable[[Place], Reader]] = {
-    (Opening.TLS_CLIENT, Direction.ORIGINATOR): TlsClient,
-    (Opening.PROXY_HEADER, Direction.ORIGINATOR): ProxyPrefix,
-    (Opening.SOCKS, Direction.ORIGINATOR): SocksClient,
-    (Opening.SOCKS, Direction.RESPONDER): SocksServer,
-    (Opening.SSH, Direction.ORIGINATOR): SshIdentification,
-    (Opening.SSH, Direction.RESPONDER): SshIdentification,
-    (Opening.DNS, Direction.ORIGINATOR): DnsMessages,
-    (Opening.DNS, Direction.RESPONDER): DnsMessages,
-    (Opening.PEER, Direction.ORIGINATOR): PeerGreeting,
-    (Opening.PEER, Direction.RESPONDER): PeerGreeting,
-    (Opening.BINARY, Direction.ORIGINATOR): Trial,
-    (Opening.BINARY, Direction.RESPONDER): Trial,
-}
-"""Who reads what, by who says it; of what is missing here lines are read."""
-
-_LINES = (JsonLines, ArmouredLines)
-_OPAQUE = frozenset({JsonLines, ArmouredLines, Trial, SocksClient, SocksServer, PeerGreeting})
-"""Readers of what may as well be opaque, so that both directions are watched beside them."""
-
-_PLAIN = frozenset({b'{"', b"{ ", b"{\n", b"{}", b"[{", b"[]"})
-"""How JSON begins that nothing can be armour of: the common case."""
-
-
-class _Side:
-    """One direction: its reader and where that began, or the first bytes until there is one."""
-
-    __slots__ = ("began", "first", "fresh", "inside", "reader", "start")
-
-    def __init__(self, *, fresh: bool) -> None:
-        self.reader: Reader | None = None
-        self.began = 0
-        self.first = b""
-        self.inside = False
-        self.fresh = fresh  # nothing was received yet, and the first bytes are worth a look
-        self.start: Start | None = None
-
-    @property
-    def silent(self) -> bool:
-        return self.reader is None and not self.first and not self.inside
-
-    @property
-    def partial(self) -> bool:
-        return self.reader.partial if self.reader is not None else bool(self.first)
-
-    @property
-    def settled(self) -> bool:
-        return self.reader is not None and self.reader.settled
-
-    @property
-    def held(self) -> int:
-        held = self.reader.held if self.reader is not None else len(self.first)
-        return held if self.start is None else held + self.start.held
-
-    @property
-    def half_json(self) -> bool:
-        reader = self.reader
-        if type(reader) is DeclaredValues:
-            return reader.half_json
-        return isinstance(reader, _LINES) and reader.partial
 
 
 class Conversation:
@@ -156,12 +75,8 @@ class Conversation:
         self._kind = Inner.NONE  # of the layer that the inner conversation is in
         self._messages: CarriedStream | None = None
         self._starts = context.pack.starts
-        fresh = self._starts is not None
-        self._originator = _Side(fresh=fresh)
-        self._responder = _Side(fresh=fresh)
-
-    def _anew(self) -> _Side:
-        return _Side(fresh=self._starts is not None)
+        self._originator = Side(self._starts)
+        self._responder = Side(self._starts)
 
     @property
     def settled(self) -> bool:
@@ -226,8 +141,10 @@ class Conversation:
         if side.inside and self._inner is not None:
             self._inner.receive(direction, data, offset)
             return
-        if side.fresh or side.start is not None or self._watch is not None:
-            self._observe(side, direction, data, offset)
+        if self._watch is not None:
+            self._watch.observe(direction, data, offset)
+        if side.looking:
+            side.look(self._place(direction), data, offset)
         reader = side.reader
         if reader is None:
             if side.first:
@@ -237,7 +154,7 @@ class Conversation:
             if reader is None:
                 side.first = data
                 return
-            if type(reader) in _OPAQUE:
+            if type(reader) in OPAQUE:
                 self._begin_watch(direction, reader, data, offset)
             side.first = b""
             side.began = offset
@@ -279,13 +196,13 @@ class Conversation:
             declared.give_up()
             self._declared = None
         if direction is Direction.ORIGINATOR:
-            self._originator = self._anew()
+            self._originator = Side(self._starts)
         else:
-            self._responder = self._anew()
+            self._responder = Side(self._starts)
 
     # --- from one reader to the next ----------------------------------------------------------
 
-    def _read_on(self, side: _Side, direction: Direction, rest: bytes, offset: int) -> None:
+    def _read_on(self, side: Side, direction: Direction, rest: bytes, offset: int) -> None:
         """Read what a reader handed back as what it opens; at worst as lines, which keep all."""
         left: bytes | None = rest
         while left is not None:
@@ -305,7 +222,7 @@ class Conversation:
                     return
                 reader = opened
                 if type(reader) is before and not moved:
-                    reader = self._lines(left, direction)
+                    reader = lines(left, self._place(direction))
                     if type(reader) is before:
                         reader = JsonLines(self._place(direction))
             side.reader, side.began = reader, offset
@@ -313,7 +230,7 @@ class Conversation:
             left = reader.receive(left, offset) if left else None
             offset += size - len(left or b"")
 
-    def _enter(self, side: _Side, kind: Inner) -> None:
+    def _enter(self, side: Side, kind: Inner) -> None:
         """Lead a direction into the tunnel that it has opened."""
         if self._inner is None:
             self._kind = kind
@@ -335,7 +252,7 @@ class Conversation:
         inner = self._inner
         if inner is not None and not inner.partial and self._kind is Inner.HTTP_CONNECT:
             self._inner = None
-            self._originator = self._anew()
+            self._originator = Side(self._starts)
 
     def _frames(self, direction: Direction) -> WebSocketFrames:
         """Return what reads a direction's WebSocket frames."""
@@ -350,7 +267,7 @@ class Conversation:
         """Watch both directions, from these first bytes of one on, if they may be worth it."""
         from_originator = direction is Direction.ORIGINATOR
         noise = from_originator and self._responder.silent
-        duino = not self._duino and isinstance(reader, _LINES) and data[0] in DUINO_STARTS
+        duino = not self._duino and isinstance(reader, LINES) and data[0] in DUINO_STARTS
         if not noise and not duino:
             return
         watch = self._watch or Watch(self._context, self._layers)
@@ -361,22 +278,9 @@ class Conversation:
             self._duino = True
         self._watch = watch if watch.watching else None
 
-    def _observe(self, side: _Side, direction: Direction, data: bytes, offset: int) -> None:
-        """Show bytes to those who look beside the reader."""
-        if self._watch is not None:
-            self._watch.observe(direction, data, offset)
-        if side.fresh:
-            side.fresh = False
-            starts = self._starts
-            if starts is not None and starts.may_begin(data):
-                start = Start(self._context, starts, direction, self._layers)
-                side.start = start if start.observe(data, offset) else None
-        elif side.start is not None and not side.start.observe(data, offset):
-            side.start = None
-
     # --- what reads what ----------------------------------------------------------------------
 
-    def _side(self, direction: Direction) -> _Side:
+    def _side(self, direction: Direction) -> Side:
         return self._originator if direction is Direction.ORIGINATOR else self._responder
 
     def _place(self, direction: Direction) -> Place:
@@ -397,10 +301,10 @@ class Conversation:
         opening = identify(data)
         if opening is None:
             return None
-        if opening in _DECLARED and self._may_declare(opening, direction):
-            self._declared = DeclaredExchange(_DECLARED[opening][0])
+        if opening in DECLARED and self._may_declare(opening, direction):
+            self._declared = DeclaredExchange(DECLARED[opening][0])
             return DeclaredValues(self._place(direction), self._declared)
-        return self._reader(opening, direction) or self._lines(data, direction)
+        return self._reader(opening, direction) or lines(data, self._place(direction))
 
     def _asked_socks(self) -> bool:
         """Tell whether the originator has begun to ask, or has asked, a proxy for a tunnel."""
@@ -411,12 +315,7 @@ class Conversation:
     def _may_declare(self, opening: Opening, direction: Direction) -> bool:
         """Tell whether this is the side that speaks first, and nothing else was said before."""
         other = self._responder if direction is Direction.ORIGINATOR else self._originator
-        return direction is _DECLARED[opening][1] and other.reader is None
-
-    def _lines(self, data: bytes, direction: Direction) -> Reader:
-        place = self._place(direction)
-        armoured = data[:2] not in _PLAIN and may_be_armoured(data)
-        return ArmouredLines(place) if armoured else JsonLines(place)
+        return direction is DECLARED[opening][1] and other.reader is None
 
     def _reader(self, opening: Opening, direction: Direction) -> Reader | None:
         """Return the reader of a protocol, or None where this direction does not speak it."""
@@ -434,7 +333,7 @@ class Conversation:
                     return TlsServer(place, client)
                 return None
             case _:
-                make = _READERS.get((opening, direction))
+                make = READERS.get((opening, direction))
                 return None if make is None else make(place)
 
 

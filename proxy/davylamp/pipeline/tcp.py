@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, TRUST, Block, Decision, Fate
+from davylamp.decision import ACCEPT, CLEAR, DROP, REARM, TRUST, Decision, Fate
 from davylamp.events import Action, AlertEvent
 from davylamp.flow import Direction
 from davylamp.flowtable import Flow, FlowTable
@@ -12,7 +12,9 @@ from davylamp.inspection.finding import AppProto, Finding
 from davylamp.inspection.wire.dns import DNS_PORT
 from davylamp.keyless import KeylessAnswers
 from davylamp.packet import ACK, FIN, RST, SYN, Packet, reverse_key
+from davylamp.pipeline.blocked import blocked, further
 from davylamp.pipeline.cleared import ClearedFlows, Standing
+from davylamp.pipeline.incarnations import Incarnations
 from davylamp.pipeline.inspectors import Inspectors
 from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
@@ -20,7 +22,7 @@ from davylamp.pipeline.slices import has_messages, is_document, is_slice, is_tex
 from davylamp.pipeline.steered import Steering
 from davylamp.policy import Mode, Verdict
 from davylamp.reassembly import Stream
-from davylamp.resets import reset_to_sender, resets_for
+from davylamp.resets import resets_for
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
@@ -54,6 +56,8 @@ class TcpJudge:
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+        far = self._stream.window if self._inline else _ANOTHER_CONNECTION
+        self._incarnations = Incarnations(far, sampled=self._sampled)
         self._cleared = ClearedFlows()
         self._steering = steering
 
@@ -96,29 +100,6 @@ class TcpJudge:
         return tuple(alerts)
 
     # --- which flow a packet belongs to -------------------------------------------------------
-
-    def _belongs(self, packet: Packet, flow: Flow, direction: Direction) -> bool:
-        """Tell whether a packet can be of this connection, or only of another on its ports."""
-        stream = flow.stream(direction)
-        if stream is None or self._sampled:
-            return True
-        if packet.flags & SYN:
-            return packet.start == stream.first_seq
-        far = self._stream.window if self._inline else _ANOTHER_CONNECTION
-        return abs(stream.distance(packet.start)) <= far
-
-    def _incarnation(
-        self, packet: Packet, flow: Flow, direction: Direction
-    ) -> tuple[Flow, Direction] | None:
-        """Return which of the connections on these ports a packet belongs to, and its direction."""
-        if self._belongs(packet, flow, direction):
-            return flow, direction
-        older = flow.older
-        if older is None:
-            return None
-        if older.tuple_key != flow.tuple_key:  # it was opened from the other end
-            direction = direction.opposite
-        return (older, direction) if self._belongs(packet, older, direction) else None
 
     def _another(self, packet: Packet, now: float, flow: Flow, *, triggered: bool) -> Decision:
         """Handle a packet of neither connection known on its ports: they are used again.
@@ -221,14 +202,15 @@ class TcpJudge:
         self, packet: Packet, now: float, flow: Flow, direction: Direction, *, triggered: bool
     ) -> Decision:
         """Handle a packet of a flow in the table."""
-        if flow.older is not None or not self._belongs(packet, flow, direction):
-            chosen = self._incarnation(packet, flow, direction)
+        if flow.older is not None or not self._incarnations.belongs(packet, flow, direction):
+            chosen = self._incarnations.of(packet, flow, direction)
             if chosen is None:
                 return self._another(packet, now, flow, triggered=triggered)
             flow, direction = chosen
         flow.last = now
         if flow.blocked is not None:
-            return self._of_blocked(packet, flow, direction)
+            self.table.touch(flow)
+            return further(packet, flow, direction, sampled=self._sampled)
         if triggered:
             flow.recalled = True
         decision = ACCEPT
@@ -341,7 +323,9 @@ class TcpJudge:
         if found:
             alerts, verdict = self._report(flow, found, now)
             if verdict.blocks:
-                return self._block(flow, direction, packet, expected, alerts, verdict)
+                self._stats.blocked += 1
+                resets = resets_for(flow, direction, packet, expected, delivered=self._sampled)
+                return blocked(flow, alerts, verdict, resets, sampled=self._sampled)
         if self._steering is not None and flow.inspector.hello is not None and not flow.steered:
             diversion = self._steering.steer(flow, flow.inspector.hello, now)
             if diversion is not None:
@@ -414,38 +398,6 @@ class TcpJudge:
         flow.originator = flow.responder = flow.older = None
         flow.inspector = self._inspectors.new(begun=True)
         self.table.touch(flow)
-
-    def _block(  # noqa: PLR0913, PLR0917 - a block is all of these
-        self,
-        flow: Flow,
-        direction: Direction,
-        packet: Packet,
-        expected: int,
-        alerts: tuple[AlertEvent, ...],
-        verdict: Verdict,
-    ) -> Decision:
-        flow.blocked = verdict.action
-        self._stats.blocked += 1
-        key = flow.key
-        return Decision(
-            Fate.ACCEPT if self._sampled else Fate.DROP,
-            alerts,
-            resets_for(flow, direction, packet, expected, delivered=self._sampled)
-            if verdict.action is Action.REJECT
-            else (),
-            Block(key.proto, key.orig_addr, key.resp_addr, key.resp_port)
-            if verdict.block_endpoint
-            else None,
-        )
-
-    def _of_blocked(self, packet: Packet, flow: Flow, direction: Direction) -> Decision:
-        """Refuse what a blocked flow still sends; whoever sends it has not heard of its end."""
-        self.table.touch(flow)
-        if self._sampled:
-            return ACCEPT
-        if flow.blocked is Action.REJECT and packet.payload and not packet.flags & (SYN | RST):
-            return Decision(Fate.DROP, resets=(reset_to_sender(flow, direction, packet),))
-        return DROP
 
     def _end(self, packet: Packet, flow: Flow, direction: Direction) -> None:
         """Forget a flow that was reset, or that both ends have finished with nothing missing."""
