@@ -12,7 +12,7 @@ from davylamp.outputs.console import ConsoleSink
 from davylamp.outputs.http import HttpPost, checked_url
 from davylamp.outputs.jsonl import JsonLinesFile, JsonLinesStream
 from davylamp.outputs.otlp import ANSWER_BYTES, BATCH, Otlp, checked_token
-from davylamp.outputs.redis_stream import Deliver, RedisStream
+from davylamp.outputs.redis_stream import Take, redis_stream
 from davylamp.outputs.renderings.render import Format, renderer
 from davylamp.outputs.select import Only
 from davylamp.outputs.sink import Sink
@@ -31,10 +31,10 @@ _TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent, PackEvent)
 """What receivers elsewhere are told of."""
 
 
-def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, Sink]:
+def sinks_of(config: OutputConfig, spool: Path, take: Take) -> dict[str, Sink]:
     """Return the sinks by name, from within a running loop.
 
-    ``spool`` is the folder of what waits for Redis, ``deliver`` hands a line to it. Raises
+    ``spool`` is the folder of what waits for Redis, ``take`` hands a line to it. Raises
     ConfigError where one cannot be what is asked.
     """
     sinks: dict[str, Sink] = {}
@@ -43,7 +43,7 @@ def sinks_of(config: OutputConfig, spool: Path, deliver: Deliver) -> dict[str, S
     if config.file:
         sinks["file"] = _file_of(config)
     if config.redis:
-        stream = RedisStream(Spool(spool, max_bytes=config.spool_bytes), deliver)
+        stream = redis_stream(Spool(spool, max_bytes=config.spool_bytes), take)
         stream.start()
         sinks["redis"] = Only(stream, AlertEvent, LineageEvent, ActionEvent)
     if config.syslog.address:

@@ -1,6 +1,7 @@
 """Sentinel and Cluster, failed over and resharded while events arrive: none lost, none doubled."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import time
@@ -25,8 +26,9 @@ from davylamp.attribution.sync import LineageSync
 from davylamp.attribution.table import LineageTable
 from davylamp.errors import LineageUnavailable
 from davylamp.events import decode
-from davylamp.outputs.redis_stream import RedisStream
+from davylamp.outputs.redis_stream import PACE, redis_stream
 from davylamp.outputs.spool import Spool
+from davylamp.outputs.spooled import SpooledSink
 
 type World = SentinelWorld | ClusterWorld
 
@@ -48,14 +50,15 @@ def cluster(tmp_path: Path) -> Iterator[ClusterWorld]:
 
 async def _stream_through(
     world: World, spool: Path, make_alert: MakeAlert, count: int, disturb: Callable[[], None]
-) -> RedisStream:
+) -> SpooledSink:
     """Write events at the rate, disturb Redis after a third, and wait until all are taken."""
     store = AsyncStore(world.url)
 
     async def deliver(line: bytes) -> None:
         await store.record(decode(line))
 
-    stream = RedisStream(Spool(spool), deliver, last_retry=0.5, drain_seconds=120)
+    pace = dataclasses.replace(PACE, last_retry=0.5, drain=120)
+    stream = redis_stream(Spool(spool), deliver, pace)
     began = time.monotonic()
     trouble: asyncio.Task[None] | None = None
     for number in range(count):

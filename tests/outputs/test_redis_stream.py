@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import redis.asyncio
 from tests.outputs.redis_peer import RedisServer, connect, deliver_to
 
 from davylamp.events import AlertEvent, decode, encode
-from davylamp.outputs.redis_stream import ATTEMPTS, RedisStream
+from davylamp.outputs.redis_stream import PACE, redis_stream
 from davylamp.outputs.spool import Spool
+from davylamp.outputs.spooled import ATTEMPTS
 
 MakeAlert = Callable[..., AlertEvent]
 
@@ -47,7 +49,7 @@ def test_outage_loses_repeats_and_reorders_nothing(
 
     async def scenario() -> None:
         client = connect(redis_server.socket)
-        sink = RedisStream(Spool(tmp_path), deliver_to(client), last_retry=0.1)
+        sink = redis_stream(Spool(tmp_path), deliver_to(client), replace(PACE, last_retry=0.1))
         for flow_id in range(10):
             await sink.write(make_alert(flow_id))
         await until(lambda: sink.delivered == 10)
@@ -77,12 +79,12 @@ def test_restarted_gateway_hands_over_what_the_last_one_kept(
     async def scenario() -> None:
         redis_server.kill()
         client = connect(redis_server.socket)
-        first = RedisStream(Spool(tmp_path), deliver_to(client), drain_seconds=0.05)
+        first = redis_stream(Spool(tmp_path), deliver_to(client), replace(PACE, drain=0.05))
         for flow_id in range(5):
             await first.write(make_alert(flow_id))
         await first.close()
         redis_server.start()
-        second = RedisStream(Spool(tmp_path), deliver_to(client))
+        second = redis_stream(Spool(tmp_path), deliver_to(client))
         second.start()
         await until(lambda: second.delivered == 5)
         await second.write(make_alert(5))
@@ -102,13 +104,13 @@ def test_gateway_killed_while_handing_over_repeats_nothing(
         from pathlib import Path
         import msgspec
         from davylamp.events import decode
-        from davylamp.outputs.redis_stream import RedisStream
+        from davylamp.outputs.redis_stream import redis_stream
         from davylamp.outputs.spool import Spool
         sys.path.insert(0, sys.argv[3])
         from tests.outputs.redis_peer import connect, deliver_to
 
         async def main():
-            sink = RedisStream(Spool(Path(sys.argv[1])), deliver_to(connect(sys.argv[2])))
+            sink = redis_stream(Spool(Path(sys.argv[1])), deliver_to(connect(sys.argv[2])))
             event = decode(sys.argv[4])
             for flow_id in range(int(sys.argv[5]), 10**9):
                 await sink.write(msgspec.structs.replace(event, flow_id=flow_id))
@@ -131,7 +133,7 @@ def test_gateway_killed_while_handing_over_repeats_nothing(
 
     async def rest() -> list[int]:
         client = connect(redis_server.socket)
-        sink = RedisStream(Spool(spool), deliver_to(client), drain_seconds=30)
+        sink = redis_stream(Spool(spool), deliver_to(client), replace(PACE, drain=30))
         sink.start()
         await sink.close()
         found = await arrived(client)
@@ -161,7 +163,9 @@ def test_refused_event_does_not_hold_up_the_rest(
                 await client.xadd("events", {"event": line}, id="0-1")
             await good(line)
 
-        sink = RedisStream(Spool(tmp_path), deliver, first_retry=0.001, last_retry=0.001)
+        sink = redis_stream(
+            Spool(tmp_path), deliver, replace(PACE, first_retry=0.001, last_retry=0.001)
+        )
         for flow_id in range(3):
             await sink.write(make_alert(flow_id))
         await until(lambda: sink.delivered == 2)
@@ -182,7 +186,7 @@ def test_endless_outage_stays_within_the_bound(
         redis_server.kill()
         client = connect(redis_server.socket)
         spool = Spool(tmp_path, max_bytes=16 * (len(encode(make_alert(100))) + 10))
-        sink = RedisStream(spool, deliver_to(client), last_retry=0.05)
+        sink = redis_stream(spool, deliver_to(client), replace(PACE, last_retry=0.05))
         for flow_id in range(100, 150):
             await sink.write(make_alert(flow_id))
         counters = sink.counters()

@@ -1,9 +1,9 @@
 """Events to a receiver by way of the spool: none lost while it is away, and in order.
 
-Strategy: as in ``redis_stream``, an event is on disk before anything else happens to it, and one
-task hands the oldest over until they are taken. A delivery may be repeated (the process was killed
-in between, or the answer was lost), so each event carries its id and the receiver passes over one
-that it has had.
+Strategy: an event is on disk before anything else happens to it, and one task hands the oldest over
+until they are taken. So a receiver that is slow, gone or restarted is never seen by the gateway. A
+delivery may be repeated (the process was killed in between, or the answer was lost), so the
+receiver must pass over an event that it has had: each carries its id.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import batched
 from typing import assert_never
 
 from davylamp import events
@@ -54,9 +55,13 @@ Deliver = Callable[[Sequence[bytes]], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many lines and bytes go together, and how long to wait between attempts, in seconds."""
+    """How many lines and bytes go together, and how long to wait between attempts, in seconds.
+
+    ``ahead`` is how many more are read from disk at once, and so may be handed over twice.
+    """
 
     batch: int = 1
+    ahead: int = 0
     batch_bytes: int = 1 << 20
     first_retry: float = 0.25
     last_retry: float = 60.0
@@ -86,7 +91,6 @@ class SpooledSink:
         self._deliver = deliver
         self._pace = pace
         self._release = release
-        self._alone = 0
         self._lock = threading.Lock()
         self._arrived = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -134,9 +138,7 @@ class SpooledSink:
         while True:
             self._arrived.clear()
             try:
-                while lines := await asyncio.to_thread(self._peek):
-                    if await self._hand_over(lines):
-                        await asyncio.to_thread(self._ack)
+                await self._drain_spool()
             except OSError:
                 logger.exception("the spool of %s cannot be read; trying again", self._name)
                 await asyncio.sleep(self._pace.last_retry)
@@ -145,8 +147,15 @@ class SpooledSink:
                 self._emptied.set()
             await self._arrived.wait()
 
-    async def _hand_over(self, lines: Sequence[bytes]) -> bool:
-        """Return True when the lines were taken or given up, False to try them one by one."""
+    async def _drain_spool(self) -> None:
+        lines = await asyncio.to_thread(self._peek)
+        while lines:
+            for some in batched(lines, self._pace.batch):
+                await self._hand_over(some)
+            lines = await asyncio.to_thread(self._next)
+
+    async def _hand_over(self, lines: Sequence[bytes]) -> None:
+        """Return when the lines were taken or given up."""
         delay, refusals, away = self._pace.first_retry, 0, False
         while True:
             outcome = await self._attempt(lines)
@@ -155,20 +164,20 @@ class SpooledSink:
                     if away:
                         logger.warning("%s is back, %d to hand over", self._name, len(self._spool))
                     self.delivered += len(lines)
-                    self._alone = max(self._alone - len(lines), 0)
-                    return True
+                    return
                 case Fate.AWAY:
                     if not away:
                         logger.warning("%s is away, kept on disk: %s", self._name, outcome.why)
                     away = True
                 case Fate.REFUSED:
                     if len(lines) > 1:
-                        self._alone = len(lines)
-                        return False
+                        for line in lines:
+                            await self._hand_over((line,))
+                        return
                     refusals += 1
                     if refusals == ATTEMPTS:
                         self._give_up(outcome.why)
-                        return True
+                        return
                 case _ as never:
                     assert_never(never)
             await asyncio.sleep(max(delay, min(outcome.retry_after, self._pace.last_retry)))
@@ -182,7 +191,6 @@ class SpooledSink:
 
     def _give_up(self, why: str) -> None:
         self.refused += 1
-        self._alone = max(self._alone - 1, 0)
         logger.error("%s refused an event %d times, given up: %s", self._name, ATTEMPTS, why)
 
     # The spool's methods touch the disk, so they run in threads, one at a time.
@@ -193,12 +201,12 @@ class SpooledSink:
 
     def _peek(self) -> list[bytes]:
         with self._lock:
-            count = 1 if self._alone else self._pace.batch
-            return self._spool.peek(count, self._pace.batch_bytes)
+            return self._spool.peek(self._pace.batch + self._pace.ahead, self._pace.batch_bytes)
 
-    def _ack(self) -> None:
+    def _next(self) -> list[bytes]:
         with self._lock:
             self._spool.ack()
+        return self._peek()
 
     def _close(self) -> None:
         with self._lock:
