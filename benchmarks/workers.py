@@ -17,14 +17,17 @@ import time
 from pathlib import Path
 
 from arguments import at_least_one  # type: ignore[import-not-found] # beside this file
-from pack_size import write_pack  # type: ignore[import-not-found] # beside this file
+from pack_size import HEAD, write_pack  # type: ignore[import-not-found] # beside this file
 
 from davylamp.errors import KernelError
+from davylamp.events import PackEvent
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.gateway import LabGateway
 from davylamp.lab.topology import GATEWAY
 
 _PATIENCE = 120.0
+_SETTLE = 10.0
+"""Seconds after a change of packs, in which processes have done what follows from it."""
 _QUEUES = "net/netfilter/nfnetlink_queue"
 
 
@@ -49,6 +52,8 @@ def main() -> int:
         print(f"ready after        {time.monotonic() - began:>7.2f} s")
         _tell_memory(gateway)
         _tell_restart(lab, gateway)
+        _change_pack(gateway, str(changes.get("signatures", "")))
+        _tell_restart(lab, gateway, " after a change of packs")
         gateway.stop()
     return 0
 
@@ -62,7 +67,27 @@ def _tell_memory(gateway: LabGateway) -> None:
         print(f"{name:<18} {own:>7.1f} MB own {sizes['Pss']:>7.1f} MB with its share")
 
 
-def _tell_restart(lab: Lab, gateway: LabGateway) -> None:
+def _change_pack(gateway: LabGateway, folder: str) -> None:
+    """Add a signature, to the site's own or in the pack's folder; wait until it is in force."""
+    local = Path(folder) if folder else gateway.directory / "state" / "packs" / "local" / "toys"
+    local.mkdir(parents=True, exist_ok=True)
+    when = "  json: {method: toy.method, members: {params: [string]}}\n"
+    (local / "toy.yaml").write_text(HEAD.format(identity="toy") + when)
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGHUP)
+    began = time.monotonic()
+    while not any(one.change == "switched" for one in _packs(gateway)):
+        if time.monotonic() - began > _PATIENCE:
+            raise KernelError(f"the pack was not changed:\n{gateway.log()}")
+        time.sleep(0.05)
+    time.sleep(_SETTLE)
+
+
+def _packs(gateway: LabGateway) -> list[PackEvent]:
+    return [one for one in gateway.events() if isinstance(one, PackEvent)]
+
+
+def _tell_restart(lab: Lab, gateway: LabGateway, when: str = "") -> None:
     """Kill a queue's worker; print how long nobody has its queue."""
     name, pid = next(one for one in gateway.workers().items() if one[0].startswith("queue-"))
     queue = name.removeprefix("queue-")
@@ -73,7 +98,7 @@ def _tell_restart(lab: Lab, gateway: LabGateway) -> None:
         if time.monotonic() - began > _PATIENCE:
             raise KernelError(f"{name} is not back after {_PATIENCE:.0f} s:\n{gateway.log()}")
         time.sleep(0.002)
-    print(f"a killed worker is back after {time.monotonic() - began:.2f} s")
+    print(f"a killed worker is back after {time.monotonic() - began:.2f} s{when}")
 
 
 def _holder(lab: Lab, queue: str) -> str:

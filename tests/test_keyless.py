@@ -1,4 +1,4 @@
-"""ECH keys are gone from answers over TCP wherever segments are cut, and come again as they were."""
+"""ECH keys are gone from answers over TCP wherever it is cut, and come again as they were."""
 
 import pytest
 from hypothesis import given

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from davylamp.config import GatewayConfig
@@ -17,9 +20,10 @@ from davylamp.errors import KernelError
 from davylamp.paths import SIGNATURES
 from davylamp.updates.loading import PackSource
 from davylamp.workers.forked import Forked, Zygote
-from davylamp.workers.orders import Brief
+from davylamp.workers.orders import Brief, LoadOrder
 from davylamp.workers.prctl import adopt_orphans
 from davylamp.workers.process import WorkerProcess
+from davylamp.workers.zygote import hatch
 
 CORE = Brief(config=GatewayConfig(), pack=PackSource(path=str(SIGNATURES / "core")))
 
@@ -163,6 +167,43 @@ def test_no_worker_is_made_twice_over_one_line() -> None:
             line.close()
 
     asyncio.run(play())
+
+
+def test_it_loads_what_it_is_told_and_goes_on_where_it_cannot() -> None:
+    """Packs change while it waits; of one that cannot be read the next worker will complain."""
+
+    async def play() -> None:
+        async with running() as zygote:
+            for path in ("/nowhere", CORE.pack.path):
+                zygote.use(PackSource(path=path, disabled=tuple(map(str, range(50_000)))))
+                zygote.use(PackSource(path=path))
+                await asyncio.sleep(0)
+                one, line = await fork(zygote)
+                one.kill()
+                await one.wait()
+                line.close()
+            assert zygote.restarts == 0
+
+    asyncio.run(play())
+
+
+def test_an_order_may_come_in_pieces() -> None:
+    """What a site has switched off can be longer than a socket takes at once."""
+    ours, theirs = socket.socketpair()
+    loaded: list[PackSource] = []
+    source = PackSource(path="/nowhere", disabled=tuple(map(str, range(100_000))))
+    waiting = threading.Thread(target=hatch, args=(theirs, loaded.append))
+    waiting.start()
+    try:
+        with ours, ours.makefile("rb") as answers:
+            for _ in range(2):
+                ours.sendall(msgspec.json.encode(LoadOrder(pack=source)) + b"\n")
+                assert answers.readline() == b"0\n"
+    finally:
+        waiting.join(10)
+        gc.unfreeze()
+        theirs.close()
+    assert loaded == [source, source]
 
 
 async def _insist[T](attempt: Callable[[], Awaitable[T]]) -> T:

@@ -13,7 +13,7 @@ import sys
 from davylamp.errors import DavylampError
 from davylamp.logs import set_up_as_told
 from davylamp.signatures.memo import Memo
-from davylamp.updates.loading import load_source
+from davylamp.updates.loading import PackSource, load_source
 from davylamp.workers.inline import InlineWorker
 from davylamp.workers.link import read_brief
 from davylamp.workers.loop import Worker, settle_in
@@ -38,9 +38,13 @@ def main(arguments: list[str]) -> int:
         brief = read_brief(gateway)
     except EOFError:
         return _EXIT_CANNOT
-    with contextlib.suppress(DavylampError):  # a worker that is to judge by it says what is wrong
-        load_source(brief.pack, memo)
-    assignment = hatch(gateway)
+
+    def load(source: PackSource) -> None:
+        with contextlib.suppress(DavylampError):  # a worker that is to judge by it will say why
+            load_source(source, memo)
+
+    load(brief.pack)
+    assignment = hatch(gateway, load)
     return 0 if assignment is None else _work(assignment, parent, memo)
 
 

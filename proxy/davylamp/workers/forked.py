@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 
 import msgspec
 
 from davylamp.errors import KernelError
 from davylamp.updates.loading import PackSource
-from davylamp.workers.orders import Brief, ForkOrder
+from davylamp.workers.orders import Brief, ForkOrder, LoadOrder
 from davylamp.workers.prctl import adopt_orphans
 from davylamp.workers.supervised import Supervised
 
@@ -61,18 +62,42 @@ class Forked:
         self._ended.set()
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The line to a zygote: one order at a time, whose answer is nothing where it has ended."""
+
+    end: socket.socket
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def fork(self, order: ForkOrder, end: socket.socket) -> bytes:
+        with contextlib.suppress(OSError):
+            socket.send_fds(self.end, [msgspec.json.encode(order) + b"\n"], [end.fileno()])
+            return await self.reader.readline()
+        return b""
+
+    async def load(self, order: LoadOrder) -> bytes:
+        with contextlib.suppress(OSError):
+            self.writer.write(msgspec.json.encode(order) + b"\n")
+            await self.writer.drain()
+            return await self.reader.readline()
+        return b""
+
+
 class Zygote(Supervised):
     """Starts the process that workers are forked from, and asks it for them."""
 
     def __init__(self, brief: Brief) -> None:
         super().__init__("zygote")
         self._brief = brief
-        self._line: tuple[socket.socket, asyncio.StreamReader] | None = None
+        self._line: _Line | None = None
         self._changed = asyncio.Condition()
+        self._load_due = asyncio.Event()
 
     def use(self, source: PackSource) -> None:
-        """Load this pack from the next start on."""
+        """Load this pack, or what has become of it, for workers that are forked from now on."""
         self._brief = msgspec.structs.replace(self._brief, pack=source)
+        self._load_due.set()
 
     async def fork(self, kind: str, number: int) -> tuple[Forked, socket.socket] | None:
         """Return a new process that is this worker, and our end of the line to it.
@@ -96,11 +121,7 @@ class Zygote(Supervised):
             await self._changed.wait_for(lambda: self._line is not None or self._stopping)
             if self._line is None:
                 raise KernelError(f"{order.kind}-{order.number} is not started: the gateway ends")
-            zygote, reader = self._line
-            answer = b""
-            with contextlib.suppress(OSError):
-                socket.send_fds(zygote, [msgspec.json.encode(order)], [end.fileno()])
-                answer = await reader.readline()
+            answer = await self._line.fork(order, end)
             if not answer.endswith(b"\n"):
                 return None
             self.ready.set()
@@ -108,12 +129,20 @@ class Zygote(Supervised):
                 return Forked(int(answer)) if int(answer) else None
             return None
 
+    async def _keep_loaded(self, line: _Line) -> None:
+        """Have the zygote load what has changed since it was started."""
+        while True:
+            await self._load_due.wait()
+            async with self._changed:
+                self._load_due.clear()
+                await line.load(LoadOrder(pack=self._brief.pack))
+
     async def stop(self) -> None:
         """End it, and leave nobody waiting for it."""
         self._stopping = True
         if self._line is not None:
             with contextlib.suppress(OSError):
-                self._line[0].shutdown(socket.SHUT_RDWR)
+                self._line.end.shutdown(socket.SHUT_RDWR)
         await super().stop()
         async with self._changed:
             self._changed.notify_all()
@@ -131,17 +160,17 @@ class Zygote(Supervised):
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
-        reader, writer = await asyncio.open_connection(sock=ours)
-        writer.write(msgspec.json.encode(self._brief) + b"\n")
+        line = _Line(ours, *await asyncio.open_connection(sock=ours))
+        self._load_due.clear()
+        line.writer.write(msgspec.json.encode(self._brief) + b"\n")
+        loading = asyncio.create_task(self._keep_loaded(line))
         try:
-            await writer.drain()
-            await self._offer(ours, reader)
+            await line.writer.drain()
+            async with self._changed:
+                self._line = line
+                self._changed.notify_all()
             return await process.wait()
         finally:
             self._line = None
-            writer.close()
-
-    async def _offer(self, ours: socket.socket, reader: asyncio.StreamReader) -> None:
-        async with self._changed:
-            self._line = ours, reader
-            self._changed.notify_all()
+            loading.cancel()
+            line.writer.close()

@@ -26,11 +26,20 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     pack: PackSource
 
 
-class ForkOrder(msgspec.Struct, frozen=True, kw_only=True):
+class ForkOrder(msgspec.Struct, frozen=True, kw_only=True, tag="fork"):
     """To the zygote, with a descriptor: become this worker, and talk over that."""
 
     kind: str
     number: int
+
+
+class LoadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """To the zygote: this is the pack of workers that are forked from now on."""
+
+    pack: PackSource
+
+
+type ZygoteOrder = ForkOrder | LoadOrder
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):

@@ -13,14 +13,19 @@ import gc
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
-from davylamp.workers.orders import ForkOrder
+from davylamp.updates.loading import PackSource
+from davylamp.workers.orders import ForkOrder, LoadOrder, ZygoteOrder
 from davylamp.workers.prctl import name_process
 
-_ORDER_BYTES = 4096
+_PIECE = 65_536
+
+
+_orders = msgspec.json.Decoder(ForkOrder | LoadOrder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +37,28 @@ class Assignment:
     end: socket.socket
 
 
-def hatch(gateway: socket.socket) -> Assignment | None:
+def hatch(gateway: socket.socket, load: Callable[[PackSource], None]) -> Assignment | None:
     """Fork whenever the gateway asks; return in each new process, and None once it is gone.
 
-    The answer is the new process's number, and 0 where the kernel allows no more processes. A
+    The answer is the new process's number, and 0 where the kernel allows no more processes. Asked
+    to ``load`` a pack, it does and answers 0. A
     SIGTERM is for the gateway to obey, who ends the line; a new process hears even one that came
     before it was ready for it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    gc.collect()
-    gc.freeze()  # a collection would write to every page of what is shared
+    _settle()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(gateway, _ORDER_BYTES, 1)
-        if not message:
-            return None
-        order = msgspec.json.decode(message, type=ForkOrder)
-        end = socket.socket(fileno=descriptors[0])
+        order, descriptors = _next_order(gateway)
+        match order:
+            case None:
+                return None
+            case LoadOrder():
+                load(order.pack)
+                _settle()
+                gateway.sendall(b"0\n")
+                continue
+            case ForkOrder():
+                end = socket.socket(fileno=descriptors[0])
         pid = _fork_twice(f"{order.kind}-{order.number}")
         if pid is None:
             gateway.close()
@@ -55,6 +66,28 @@ def hatch(gateway: socket.socket) -> Assignment | None:
             return Assignment(order.kind, order.number, end)
         end.close()
         gateway.sendall(b"%d\n" % pid)
+
+
+def _settle() -> None:
+    """Leave what is there now out of collections: one would write to every page that is shared."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _next_order(gateway: socket.socket) -> tuple[ZygoteOrder | None, list[int]]:
+    """Return what the gateway wants, and the descriptor that came with it; None at its end.
+
+    There is one order at a time, for each is answered before the next.
+    """
+    message, descriptors, _, _ = socket.recv_fds(gateway, _PIECE, 1)
+    while not message.endswith(b"\n"):
+        piece = gateway.recv(_PIECE)
+        if not piece:
+            return None, descriptors
+        message += piece
+    order: ZygoteOrder = _orders.decode(message)
+    return order, descriptors
 
 
 def _fork_twice(name: str) -> int | None:
