@@ -45,6 +45,7 @@ from davylamp.packs import PackKeeper
 from davylamp.relay import Relay
 from davylamp.response import Response
 from davylamp.routes import RouteWatch
+from davylamp.rulewatch import RuleWatch
 from davylamp.sinks import sinks_of, try_file
 from davylamp.sources import sources_of
 from davylamp.systemd import Notifier
@@ -89,6 +90,7 @@ class Gateway:
         self._sources = SupervisedSources(sources_of(config), StoreLedger(self._store))
         self._board = Board(time.time)
         self._routes = RouteWatch(self._kernel)
+        self._rules = RuleWatch(self._kernel, self._rules_restored)
         self._sync = LineageSync(self._store, self._table, on_change=self._learn)
         namer = HostNamer(self._table, self._store, time.time)
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
@@ -126,7 +128,13 @@ class Gateway:
         switchover = Switchover(members)
         processes = (zygote, *workers, *(interception.workers if interception else ()))
         health = Health(
-            self._config, self._packs, self._kernel, self._table, self._routes, processes
+            self._config,
+            self._packs,
+            self._kernel,
+            self._table,
+            self._rules,
+            self._routes,
+            processes,
         )
         async with contextlib.AsyncExitStack() as outlets, contextlib.AsyncExitStack() as stack:
             outlets.push_async_callback(self._store.close)
@@ -154,6 +162,7 @@ class Gateway:
             assert self._response is not None
             tasks.append(_attended(stack, self._response.run()))
             tasks.append(_attended(stack, self._routes.run()))
+            tasks.append(_attended(stack, self._rules.run()))
             logger.info("ready: %s", self._summary())
             tasks.append(_attended(stack, self._packs.watch(switchover, relay.publish)))
             await stack.enter_async_context(self._handing.listening())
@@ -168,6 +177,10 @@ class Gateway:
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._packs.look_again)
         loop.add_signal_handler(signal.SIGUSR2, Launch().begin)
+
+    def _rules_restored(self) -> None:
+        if self._response is not None:
+            self._response.forgotten()
 
     async def _take_over(self, elder: TakingOver) -> None:
         """Put our rules over the other's, and wait until it has let go of all that was its."""

@@ -13,6 +13,7 @@ from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
 from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
 from davylamp.routes import RouteWatch
+from davylamp.rulewatch import RuleWatch
 from davylamp.systemd import Notifier
 from davylamp.workers.supervised import Supervised
 
@@ -30,6 +31,7 @@ class Health:
         packs: Packs,
         kernel: Kernel,
         table: LineageTable,
+        rules: RuleWatch,
         routes: RouteWatch,
         processes: Sequence[Supervised],
     ) -> None:
@@ -37,6 +39,7 @@ class Health:
         self._packs = packs
         self._kernel = kernel
         self._table = table
+        self._rules = rules
         self._routes = routes
         self.processes = processes
 
@@ -53,13 +56,14 @@ class Health:
             lineage_live=self._table.live,
             lineage_fresh_at=max(self._table.fresh_at, 0.0),
             rules_applied_at=self._kernel.applied_at,
+            rules_restored=self._rules.restored,
             connections=asdict(self._routes.total),
         )
 
     def wrong(self) -> str:
         """Say what keeps the gateway from being well now, its start included; else nothing."""
         if not self._kernel.applied_at:
-            return "the rules are not in force yet"
+            return self._rules.problem or "the rules are not in force yet"
         return self.unfit(time.monotonic())
 
     def noted(self) -> str:

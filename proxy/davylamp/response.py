@@ -123,6 +123,11 @@ class Response:
         self._warden.heard(change)
         self._succession.heard(change)
 
+    def forgotten(self) -> None:
+        """Have the kernel told again what it refuses: its sets were lost."""
+        self._warden.begin()
+        self._follower.start_over()
+
     async def about(self, incident_id: str) -> None:
         """Have done what policy says about an incident; raise LineageUnavailable."""
         if self._policy.idle:

@@ -48,8 +48,13 @@ class BlockFollower:
         self._clock = clock
         self._on_undo = on_undo
         self._reported = 0.0
+        self._again = False
         self.loaded = asyncio.Event()
         self.error = ""
+
+    def start_over(self) -> None:
+        """Load everything again soon, because the kernel has forgotten it."""
+        self._again = True
 
     async def run(self) -> None:
         """Follow until cancelled; no failure of Redis ends it."""
@@ -64,6 +69,7 @@ class BlockFollower:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _follow(self) -> None:
+        self._again = False
         position = await self._store.run(self._operations.position())
         await self._take(await self._store.run(self._operations.load()))
         self.loaded.set()
@@ -73,7 +79,7 @@ class BlockFollower:
         while True:
             read = await self._store.run(self._operations.changes(position, _BLOCK, _COUNT))
             now = self._clock()
-            if now - previous > _RELOAD_AFTER:
+            if self._again or now - previous > _RELOAD_AFTER:
                 return
             previous = now
             await self._take(read.changes)

@@ -55,6 +55,12 @@ def remove(family: str, comment: str) -> None:
                 run((program, "-w", *_TABLE, "-D", *rule[1:]))
 
 
+def stand(family: str, rules: int, comment: str) -> bool:
+    """Tell whether at least so many rules with our comment are there."""
+    listed = (rule for program in _programs_in_use(family) for rule in _listed(program))
+    return sum(comment in rule for rule in listed) >= rules
+
+
 def _drop_older(program: str, chain: str, comment: str, new: int) -> None:
     """Delete a chain's rules with our comment, but for the first ``new`` of them."""
     of_chain = (rule for rule in _listed(program) if rule[1] == chain)

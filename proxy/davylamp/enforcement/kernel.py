@@ -6,6 +6,7 @@ what the exception policy says. Taking them out is a decision of the caller's.
 
 import hashlib
 import json
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +45,11 @@ class Kernel:
         """Take the settings; ``features`` are found by trying where they are not given."""
         self.spec = spec
         self.features = features or detect()
+        self._lock = threading.Lock()
         self._listening: frozenset[int] = frozenset()
         self._applied = False
         self.applied_at = 0.0
-        """When the rules were put in force, in seconds since the epoch; 0 before that."""
+        """When the rules were put in force, in seconds since the epoch; 0 while they are not."""
 
     def apply(self) -> None:
         """Put the ruleset in force, in place of an earlier one of the same table name.
@@ -56,6 +58,32 @@ class Kernel:
         hold stays for what was left of its time (:mod:`.memory`). Raises KernelError, and then
         leaves an earlier ruleset as it was.
         """
+        with self._lock:
+            self._apply()
+
+    def restore(self, *, thorough: bool = True) -> bool:
+        """Put the ruleset back if somebody else has taken it out; tell whether that had to be.
+
+        What the sets held is gone then. Asked often, it need not be ``thorough``: iptables' rules
+        are another program's to ask for, and mostly go with the table. Raises KernelError.
+        """
+        with self._lock:
+            if not self._applied or self._stands(thorough=thorough):
+                return False
+            self.applied_at = 0.0
+            self._apply()
+            return True
+
+    def _stands(self, *, thorough: bool) -> bool:
+        with self.sets() as sets:
+            if not sets.stand():
+                return False
+        if self.features.native_queue or not thorough:
+            return True
+        rules, comment = sum(map(len, iptables_rules(self.spec).values())), self.spec.comment
+        return all(iptables.stand(family, rules, comment) for family in self._families())
+
+    def _apply(self) -> None:
         self._put_queues()
         with self.sets() as sets:
             steering = self.spec.steering is not None
@@ -83,7 +111,8 @@ class Kernel:
 
     def leave(self) -> None:
         """Write nothing more into chains that are to be another gateway's."""
-        self._applied = False
+        with self._lock:
+            self._applied = False
 
     def lead_to(self, listening: frozenset[int]) -> None:
         """Lead new connections to these proxies from now on, or as soon as there is a ruleset."""
@@ -99,9 +128,10 @@ class Kernel:
 
     def remove(self) -> None:
         """Take everything out; again does nothing. Conntrack marks stay, and mean nothing."""
-        self._applied = False
-        nft("--file", "-", stdin=removal_text(self.spec))
-        self._remove_iptables()
+        with self._lock:
+            self._applied = False
+            nft("--file", "-", stdin=removal_text(self.spec))
+            self._remove_iptables()
 
     def counters(self) -> dict[str, CounterValue]:
         """Return the table's named counters (:data:`.ruleset.COUNTERS`)."""

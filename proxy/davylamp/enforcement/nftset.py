@@ -22,11 +22,13 @@ from davylamp.enforcement import quarantine
 from davylamp.errors import KernelError
 from davylamp.flow import FlowKey, Proto
 
+_GET_TABLE = netlink.SUBSYSTEM_NFTABLES << 8 | 1
 _ADD = netlink.SUBSYSTEM_NFTABLES << 8 | 12
 _GET = netlink.SUBSYSTEM_NFTABLES << 8 | 13
 _DELETE = netlink.SUBSYSTEM_NFTABLES << 8 | 14
 _FAMILY_INET = 1
 
+_TABLE_NAME = 1
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _ELEMENT = 1
 _KEY, _TIMEOUT, _EXPIRATION = 1, 4, 5
@@ -58,6 +60,20 @@ class KernelSets:
     def __init__(self, table: str) -> None:
         self._table = table
         self._socket = netlink.NetfilterSocket()
+
+    def stand(self) -> bool:
+        """Tell whether the table is there at all."""
+        question = netlink.message(
+            _GET_TABLE,
+            netlink.REQUEST | netlink.ACK,
+            netlink.text(_TABLE_NAME, self._table),
+            family=_FAMILY_INET,
+            sequence=self._socket.next_sequence(),
+        )
+        failure = self._socket.transact(question)
+        if failure and failure != errno.ENOENT:
+            raise KernelError(f"cannot ask for nft table inet {self._table}: {_why(failure)}")
+        return not failure
 
     def block(self, block: Block, seconds: float) -> None:
         """Refuse an endpoint from now on for that long, whether or not it was refused already."""
@@ -274,7 +290,7 @@ def _flow_key(key: FlowKey) -> bytes:
 def _why(failure: int) -> str:
     match failure:
         case errno.ENOENT:
-            return "the table is gone; restart the gateway to put it back"
+            return "the table is gone; the gateway puts it back"
         case errno.ENFILE:
             return "the set is full"
         case errno.EPERM:

@@ -44,6 +44,7 @@ class Vitals:
     lineage_live: bool = False
     lineage_fresh_at: float = 0.0
     rules_applied_at: float = 0.0
+    rules_restored: int = 0
     connections: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -126,6 +127,11 @@ def _times(now: Vitals) -> Iterator[Metric]:
             "Up to when every change of lineage is known.",
             value=now.lineage_fresh_at,
         )
+    yield CounterMetricFamily(
+        "davylamp_rules_restored",
+        "How often the kernel's rules were put back after somebody else had taken them out.",
+        value=now.rules_restored,
+    )
     if now.rules_applied_at > 0:
         yield GaugeMetricFamily(
             "davylamp_rules_applied_timestamp_seconds",
