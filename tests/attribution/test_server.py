@@ -48,6 +48,22 @@ def gone(pid: int, seconds: float = 10.0) -> bool:
     return False
 
 
+def test_records_have_one_server(tmp_path: Path) -> None:
+    """Two places with the same records do not write over each other, as ``state_dir`` may have it.
+
+    The other is joined by its own socket as ever, and the records are free once it has ended.
+    """
+    one, other = (Place(tmp_path / name, tmp_path / "records") for name in ("one", "other"))
+    with EmbeddedRedis(one) as server:
+        bind(server)
+        with pytest.raises(LineageUnavailable, match="a server that runs elsewhere; give its"):
+            EmbeddedRedis(other).__enter__()
+        with EmbeddedRedis(one) as joined:
+            assert not joined.owned
+    with EmbeddedRedis(other) as server:
+        assert known(server) == 1
+
+
 def test_it_is_private_and_has_no_tcp_port(place: Place) -> None:
     """Only the user reaches the socket, and nothing listens on TCP."""
     with EmbeddedRedis(place) as server:

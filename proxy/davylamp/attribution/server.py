@@ -25,6 +25,8 @@ from davylamp.errors import ConfigError, LineageUnavailable
 
 _SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its NUL, unix(7)
 _READY_SECONDS = 15.0
+_LOCK_SECONDS = 1.0
+"""A server that ends lets go of its two locks one after the other."""
 _STOP_SECONDS = 5.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TETHER = Path(__file__).with_name("tether.py")
@@ -59,7 +61,7 @@ class EmbeddedRedis:
         self._persist = persist
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock: int | None = None
+        self._locks: list[int] = []  # of the place, then of the records
 
     @property
     def url(self) -> str:
@@ -105,9 +107,8 @@ class EmbeddedRedis:
                 process.kill()
                 process.wait()
             self.place.socket.unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
 
     def __enter__(self) -> Self:
         try:
@@ -146,16 +147,19 @@ class EmbeddedRedis:
             directory.chmod(0o700)
 
     def _locked(self) -> bool:
-        """Take the place's lock, which its owner holds for life; say whether it is ours."""
-        if self._lock is not None:
-            return True
-        lock = os.open(self.place.runtime / "lineage.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return False
-        self._lock = lock
+        """Take the place's locks, which their owner holds for life; say whether they are ours.
+
+        The records have one of their own, for two places may have them in common.
+        """
+        wanted = (self.place.runtime, self.place.state) if self._persist else (self.place.runtime,)
+        for directory in wanted[len(self._locks) :]:
+            lock = os.open(directory / "lineage.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return False
+            self._locks.append(lock)
         return True
 
     def _spawn(self) -> None:
@@ -172,8 +176,8 @@ class EmbeddedRedis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.place.runtime,
-            # The server holds the lock too: until it is gone, nobody takes its place.
-            pass_fds=() if self._lock is None else (self._lock,),
+            # The server holds the locks too: until it is gone, nobody takes its place.
+            pass_fds=self._locks,
             start_new_session=True,  # a Ctrl-C at the terminal is the gateway's to handle
         )
 
@@ -198,7 +202,7 @@ class EmbeddedRedis:
         return [word for name, value in options.items() for word in (f"--{name}", value)]
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
+        began = time.monotonic()
         client = redis.Redis(
             unix_socket_path=str(self.place.socket),
             socket_timeout=1.0,
@@ -212,7 +216,13 @@ class EmbeddedRedis:
                     client.ping()
                 except (RedisError, OSError) as error:
                     self._check_alive()
-                    if time.monotonic() > deadline:
+                    waited = time.monotonic() - began
+                    if self._locks and self._process is None and waited > _LOCK_SECONDS:
+                        raise LineageUnavailable(
+                            f"the records in {self.place.state} are those of a server that runs "
+                            "elsewhere; give its gateway's --config, or its URL"
+                        ) from error
+                    if waited > _READY_SECONDS:
                         raise LineageUnavailable(
                             f"the redis-server at {self.place.socket} does not answer: {error}"
                         ) from error
