@@ -24,6 +24,7 @@ from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig, parse_config
 from davylamp.events import AnyEvent
 from davylamp.metrics.book import MetricsBook
+from davylamp.signatures.pack import Pack
 from davylamp.updates.loading import load_source
 from davylamp.wiring import source_of
 
@@ -47,6 +48,13 @@ class Rules:
     applied_at: float = field(default_factory=lambda: time.time() - 60)
 
 
+@dataclass(slots=True)
+class Packs:
+    """The pack in force, which may be another one from now on."""
+
+    pack: Pack
+
+
 @dataclass
 class Routes:
     """Roads on which both halves of connections come by."""
@@ -65,6 +73,7 @@ class Site:
         self.workers[1].ready.set()
         self.docker = Health("docker", connected=True)
         self.routes = Routes()
+        self.packs = Packs(load_source(source_of(config)).pack)
         self.board = Board(time.time)
         self.book = MetricsBook(lambda: {"file.written": 3})
         self.table = LineageTable()
@@ -136,7 +145,7 @@ class Site:
             stack.callback(following.cancel)
             sight = Sight(
                 config=self._config,
-                packs=load_source(source_of(self._config)),
+                packs=self.packs,
                 store=store,
                 sync=sync,
                 table=self.table,

@@ -4,6 +4,7 @@ import json
 import re
 import time
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,16 @@ def test_every_route_is_described_and_answers_as_it_says(site: Site) -> None:
         ):
             if refused.status != 200:
                 conforms(document, name, method, refused)
+
+
+def test_the_packs_shown_are_those_in_force_now(site: Site) -> None:
+    """Packs change while the gateway runs."""
+    shown = ask(site, "GET", "/api/v1/packs").json["packs"][0]
+    changed = replace(site.packs.pack, version="2027.01.01")
+    assert shown["version"] != changed.version
+    site.packs.pack = changed
+    later = ask(site, "GET", "/api/v1/packs").json["packs"][0]
+    assert later == {**shown, "version": changed.version}
 
 
 def conforms(document: dict[str, Any], path: str, method: str, answer: Answer) -> None:

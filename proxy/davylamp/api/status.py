@@ -32,6 +32,7 @@ from davylamp.attribution.endpoint import shown_url
 from davylamp.errors import LineageUnavailable
 from davylamp.events import Struct, rfc3339
 from davylamp.metrics.server import CONTENT_TYPE
+from davylamp.signatures.pack import Pack
 
 
 class FlowQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +48,7 @@ class StatusDesk:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._began = sight.clock()
-        self._packs = PackPage(packs=(_pack_view(sight),))
+        self._shown: tuple[Pack, PackPage] | None = None
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the routes."""
@@ -111,6 +112,8 @@ class StatusDesk:
         applied = sight.rules.applied_at
         sources = self._sources()
         found = tuple(_problems(workers, sources, lineage, redis))
+        if not applied:
+            found += ("the kernel's rules are not in force",)
         if sight.routes.problem:
             found += (sight.routes.problem,)
         return Health(
@@ -185,8 +188,11 @@ class StatusDesk:
         return FlowPage(flows=found[: asked.query.limit], kept=len(ring))
 
     async def packs(self, _: Asked[NoQuery, None]) -> PackPage:
-        """Return what is in force; it does not change while the gateway runs."""
-        return self._packs
+        """Return what is in force; its page is made once for each pack."""
+        pack = self._sight.pack
+        if self._shown is None or self._shown[0] is not pack:
+            self._shown = pack, PackPage(packs=(_pack_view(pack),))
+        return self._shown[1]
 
     async def metrics(self, _: Asked[NoQuery, None]) -> web.Response:
         """Return the same exposition as ``metrics.listen``."""
@@ -233,8 +239,7 @@ def _problems(
         yield "lineage is not kept up to date: attributions are stale"
 
 
-def _pack_view(sight: Sight) -> PackView:
-    pack = sight.pack
+def _pack_view(pack: Pack) -> PackView:
     return PackView(
         name=pack.name,
         version=pack.version,
