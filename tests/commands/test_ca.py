@@ -38,6 +38,15 @@ def test_the_gateways_authority_is_shown_and_changed(
     assert "clients of the old one fail" in run("rotate", "--grace-days", "0")
 
 
+def test_a_gateway_elsewhere_is_found_by_its_configuration(tmp_path: Path) -> None:
+    """Its own is shown where it says, never mitmproxy's instead."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"sandboxes: {{interfaces: [br0]}}\nstate_dir: {tmp_path / 'state'}\n")
+    ensure(tmp_path / "state" / "ca", dt.datetime.now(dt.UTC))
+    shown = json.loads(run("show", "--json", "--config", str(config)))
+    assert shown["path"] == str(tmp_path / "state" / "ca" / CERTIFICATE_FILE)
+
+
 def test_where_there_is_none_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 2, and one line that says what to do."""
     with pytest.raises(SystemExit) as ended:

