@@ -146,7 +146,7 @@ def test_a_reset_is_told(lab: Lab, target: str, eventually: Any) -> None:
     port = target.rpartition(":")[2]
     kill = [*lab.pair.far, "ss", "-K", "sport", "=", f":{port}"]
 
-    scenario = {"target": target, "stream": "{", "listen": 20.0}
+    scenario = {"target": target, "stream": "{", "listen": 5.0}
     client = lab.start("rawtcp", stdin=json.dumps(scenario).encode(), prefix=lab.pair.near)
     eventually(lambda: client.events("sent"))
     subprocess.run(kill, check=True, stdout=subprocess.DEVNULL)
