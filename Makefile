@@ -20,6 +20,8 @@ LAB_IMAGE ?= davylamp-lab:dev
 BASE ?= python:3.12-slim-bookworm
 BASE_DIGEST ?=
 BUILD_NETWORK ?= default
+# What the images are to have besides: EXTRA=mitmproxy for intercept.
+EXTRA ?=
 
 .PHONY: help demo test lint bench accuracy fuzz deps near-misses image base-image clean
 .DEFAULT_GOAL := help
@@ -80,7 +82,7 @@ BUILD = docker build --quiet --network $(BUILD_NETWORK) --build-arg BASE=$(BASE)
 	--build-arg BASE_DIGEST=$(BASE_DIGEST) --build-arg REVISION=$$(git rev-parse HEAD)
 
 image: $(STAMP)
-	@tools/wheelhouse
+	@EXTRA="$(EXTRA)" tools/wheelhouse
 	@$(BUILD) --target davylamp --tag $(IMAGE) .
 	@$(BUILD) --target lab --tag $(LAB_IMAGE) .
 
