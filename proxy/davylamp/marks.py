@@ -55,3 +55,8 @@ class MarkField:
     def triggered(self) -> int:
         """Packet mark: queued although its flow is cleared, for its first byte or as a suspect."""
         return 8 << self.shift
+
+    @property
+    def opening(self) -> int:
+        """Packet mark: queued, and has the first byte that its connection's originator sends."""
+        return self.triggered | self.rearm

@@ -189,7 +189,7 @@ def test_a_gone_table_is_an_error_with_a_remedy(wire: Wire) -> None:
         with pytest.raises(KernelError, match="No such file"):
             kernel.counters()
         sandbox, outside = FOUR.packed
-        with kernel.sets() as sets, pytest.raises(KernelError, match="restart the gateway"):
+        with kernel.sets() as sets, pytest.raises(KernelError, match="the gateway puts it back"):
             sets.block(Block(Proto.TCP, sandbox, outside, 1), 1.0)
 
 

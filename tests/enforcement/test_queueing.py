@@ -140,6 +140,24 @@ def test_a_trigger_brings_a_flow_back(wire: Wire, gateway: Gateway, ends: Addres
     assert gateway.packets("rearmed") == 1
 
 
+def test_the_judge_is_told_of_a_connections_first_bytes(wire: Wire, ends: Addresses) -> None:
+    """They alone are marked: another connection on the same ports may follow at once."""
+    made = Gateway(wire, replace(SPEC, drop_invalid=True))
+    marks = made.spec.marks
+    said = []
+    try:
+        flow = wire.connect(wire.listen(ends, 443), ends)
+        for data in (b"first", b"second"):
+            flow.client.sendall(data)
+            (packet,) = made.judge(Fate.ACCEPT)
+            said.append(packet.mark & (marks.mask ^ marks.queue))
+            assert flow.server.recv(100) == data
+        assert made.packets("rearmed") == made.packets("cleared") == 0
+    finally:
+        made.close()
+    assert said == [marks.opening, 0]
+
+
 def test_nothing_overtakes_what_triggered(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
     """While a trigger waits for its verdict all that follows in its flow waits behind it."""
     flow = wire.connect(wire.listen(ends, 443), ends)

@@ -1,8 +1,10 @@
 """Flows that the kernel has: what of them is a slice, what was late, and what is a message."""
 
+import base64
+
 import pytest
 from tests.packets import Connection
-from tests.streams import GET, JOB, LOGIN, RESPONSE, RPC
+from tests.streams import GET, JOB, LOGIN, POOL_NAME, RESPONSE, RPC, client_hello
 
 from davylamp.decision import Fate
 from davylamp.packet import slice_packet
@@ -83,6 +85,31 @@ def test_a_later_connection_on_the_same_ports_is_new(core: Pack) -> None:
     other = Connection(dport=80, isn=3_000_000_000)
     assert pipeline.packet(other.client(RPC[:20]), 1.5).fate is not Fate.CLEAR
     assert pipeline.tracked == 1
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        client_hello(POOL_NAME),
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        f"CONNECT {POOL_NAME}:443 HTTP/1.1\r\nHost: {POOL_NAME}:443\r\n\r\n".encode(),
+        base64.b64encode(LOGIN) + b"\n",
+        b"\0" + LOGIN,
+    ],
+    ids=["hello", "ssh", "connect", "armoured", "odd"],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["known to open", "looks like it"])
+def test_a_connection_that_follows_at_once_is_judged(
+    core: Pack, opening: bytes, *, known: bool
+) -> None:
+    """Its numbers may be near those of the one before (RFC 9293 section 3.4.1 has a clock run)."""
+    pipeline, _ = cleared(core, "get")
+    near = Connection(dport=80, isn=999 + 1_500_000, peer_isn=4999 + 1_500_000)
+    packet = near.client(opening)
+    alone = Pipeline(core, Policy()).packet(packet, 1.1)
+    decision = pipeline.packet(packet, 1.1, opening=known)
+    if known or alone.fate is Fate.DROP:
+        assert decision == alone
 
 
 def test_no_more_flows_are_remembered_than_the_bound() -> None:

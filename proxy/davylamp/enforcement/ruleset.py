@@ -127,13 +127,15 @@ def iptables_rules(spec: RulesetSpec) -> dict[str, tuple[tuple[str, ...], ...]]:
 
     They belong first in these chains of the mangle table, of ``iptables`` and ``ip6tables`` alike.
     """
-    recalled = _iptables_rule(spec, spec.marks.queue | spec.marks.triggered, bypass=True)
-    unjudged = _iptables_rule(spec, spec.marks.queue, bypass=_bypasses(spec))
-    return {"FORWARD": (recalled, unjudged), "INPUT": (unjudged,), "OUTPUT": (unjudged,)}
+    marks = spec.marks
+    recalled = f"{marks.queue | marks.triggered:#x}/{marks.mask:#x}"
+    recall = _iptables_rule(spec, recalled, bypass=True)
+    unjudged = _iptables_rule(spec, f"{marks.queue:#x}/{marks.queue:#x}", bypass=_bypasses(spec))
+    return {"FORWARD": (recall, unjudged), "INPUT": (unjudged,), "OUTPUT": (unjudged,)}
 
 
-def _iptables_rule(spec: RulesetSpec, mark: int, *, bypass: bool) -> tuple[str, ...]:
-    rule = ("-m", "mark", "--mark", f"{mark:#x}/{mark:#x}", "-m", "comment", "--comment")
+def _iptables_rule(spec: RulesetSpec, mark: str, *, bypass: bool) -> tuple[str, ...]:
+    rule = ("-m", "mark", "--mark", mark, "-m", "comment", "--comment")
     if spec.queues > 1:
         queues = ("--queue-balance", f"{spec.first_queue}:{spec.last_queue}")
     else:
@@ -171,7 +173,7 @@ def _chains(
     if spec.steering is not None:
         yield "trusted", tuple(cleared.trusted(features))
     if _knows_starts(spec, features):
-        yield "opening", tuple(_opening())
+        yield "opening", tuple(_opening(spec))
     if halves.countable(features):
         yield "handshake", tuple(halves.handshake())
         yield "strays", (*halves.strays(), *_invalid(spec))
@@ -322,12 +324,15 @@ def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
     yield payload(features, "goto enqueue")
 
 
-def _opening() -> Iterator[str]:
+def _opening(spec: RulesetSpec) -> Iterator[str]:
     # What a receiver would throw away must not be judged as the beginning of what it reads. Bytes
-    # that only overtook the first ones are sent again.
+    # that only overtook the first ones are sent again. The judge is told that a connection begins:
+    # by its ports and numbers it may look like the rest of another.
     yield (
         "ct id . tcp sequence @starts @ih,0,8 >= 0 "
-        "delete @starts { ct id . tcp sequence } delete @openings { ct id } goto enqueue"
+        "delete @starts { ct id . tcp sequence } delete @openings { ct id } "
+        f"meta mark set meta mark & {spec.marks.others:#010x} | {spec.marks.opening:#010x} "
+        "goto enqueue"
     )
     yield "@ih,0,8 >= 0 counter name early drop"
 

@@ -9,12 +9,15 @@ packets come of it, and none of them says which it is:
   requests. While nothing has come back since the body began it is no conversation. What a server
   sends on such a connection is an answer: a pool's part means nothing without a miner's;
 - a packet that was in the queue when the verdict was given, which has no mark: taken for a flow's
-  first bytes, the middle of a body would be read as if it were a conversation.
+  first bytes, the middle of a body would be read as if it were a conversation. Another connection
+  on the same ports may look like it; where the kernel knows how connections begin, it says so.
 """
 
 from collections import OrderedDict
 from enum import StrEnum
 
+from davylamp.inspection.armoured import may_be_armoured
+from davylamp.inspection.identify import Opening, identify
 from davylamp.packet import Packet, reverse_key
 
 CAPACITY = 32_768
@@ -28,6 +31,14 @@ REQUESTS = (b"POST ", b"PUT ", b"PATCH ")
 """What HTTP requests begin with that have a body."""
 
 _BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", *REQUESTS)  # docs/kernel.md, triggers
+
+
+def _may_open(payload: bytes) -> bool:
+    """Tell whether bytes could as well open a connection, or begin a message."""
+    if not payload:
+        return False
+    plain = not payload.startswith(_BEGINNINGS) and identify(payload) is Opening.OTHER
+    return not plain or may_be_armoured(payload)
 
 
 class Standing(StrEnum):
@@ -119,6 +130,10 @@ class ClearedFlows:
             flow.http = True
             flow.body_end, flow.asked = (flow.up + body) & 0xFFFFFFFF, flow.down
 
+    def forget(self, packet: Packet) -> None:
+        """Forget the flow on these ports: this packet opens another."""
+        self._flows.pop(packet.tuple_key, None)
+
     def standing(self, packet: Packet, now: float, *, triggered: bool) -> Standing:
         """Tell how a packet of a flow that is not under inspection stands to it.
 
@@ -135,7 +150,7 @@ class ClearedFlows:
                 if from_originator:
                     del self._flows[packet.tuple_key]  # another connection, on the same ports
                 return Standing.NEW
-            if not packet.payload.startswith(_BEGINNINGS):
+            if not _may_open(packet.payload):
                 return Standing.LATE
         flow.move(packet, now, from_originator=from_originator)
         in_body = flow.in_body(packet, from_originator=from_originator)

@@ -80,10 +80,13 @@ class Pipeline:
         """Have new TCP flows inspected by another pack as well, or no longer; see `Trial`."""
         self._tcp.try_beside(trial)
 
-    def packet(self, ip: bytes, now: float, *, triggered: bool = False) -> Decision:
+    def packet(
+        self, ip: bytes, now: float, *, triggered: bool = False, opening: bool = False
+    ) -> Decision:
         """Judge one IP packet; ``now`` is its time in seconds since the epoch.
 
-        ``triggered`` says that the kernel had cleared the flow and queued this packet all the same.
+        ``triggered`` says that the kernel had cleared the flow and queued this packet all the same,
+        ``opening`` that it has the first byte that the originator of its connection sends.
         """
         stats = self.stats
         stats.packets += 1
@@ -95,7 +98,7 @@ class Pipeline:
             return ACCEPT
         if packet.proto == UDP:
             return self._datagram(ip, packet, now)
-        decision = self._tcp.packet(packet, now, triggered=triggered)
+        decision = self._tcp.packet(packet, now, triggered=triggered, opening=opening)
         if self._steering is not None and packet.src_port == DNS_PORT and packet.payload:
             known = self._tcp.table.find(packet.tuple_key)
             answers = known[0].answers if known is not None else None

@@ -69,10 +69,12 @@ class TcpJudge:
         """Have new flows inspected by another pack as well, or no longer."""
         self._inspectors.try_beside(trial)
 
-    def packet(self, packet: Packet, now: float, *, triggered: bool) -> Decision:
-        """Judge one packet seen at ``now``; ``triggered`` as in `Pipeline.packet`."""
+    def packet(self, packet: Packet, now: float, *, triggered: bool, opening: bool) -> Decision:
+        """Judge one packet seen at ``now``; ``triggered`` and ``opening`` as in `Pipeline`."""
         known = self.table.find(packet.tuple_key)
         if self._inline and (known is None or known[0].at_rest):
+            if opening:
+                self._cleared.forget(packet)
             standing = self._cleared.standing(packet, now, triggered=triggered)
             if standing is Standing.LATE:
                 return ACCEPT

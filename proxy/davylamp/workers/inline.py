@@ -25,7 +25,7 @@ class InlineWorker(Worker):
         super().__init__(f"queue-{number}", brief, end, Vantage.INLINE, memo)
         config = brief.config
         marks = MarkField(config.rules.mark_shift)
-        self._triggered = marks.triggered
+        self._marks = marks
         self._on_exception = ACCEPT if config.exception_policy == "fail-open" else DROP
         self._queue = NfQueue(
             number,
@@ -73,9 +73,14 @@ class InlineWorker(Worker):
         }
 
     def _judge(self, packet: QueuedPacket, now: float) -> Decision:
+        marks = self._marks
+        said = packet.mark & (marks.mask ^ marks.queue)
         try:
             return self.pipeline.packet(
-                packet.captured, now, triggered=bool(packet.mark & self._triggered)
+                packet.captured,
+                now,
+                triggered=said == marks.triggered,
+                opening=said == marks.opening,
             )
         except Exception:
             # Our mistake, not the packet's: what follows is the site's exception policy.
