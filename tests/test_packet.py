@@ -114,6 +114,21 @@ def test_any_number_of_extension_headers_is_passed(count: int) -> None:
     assert packet.payload == b"hello"
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_fragment_that_is_whole_is_a_packet(count: int) -> None:
+    """A kernel that joins fragments takes one such header away, and the receiver the next."""
+    plain = Connection(SANDBOX6, OUTSIDE6).client(b"hello")
+    headers = b"\x2c\0\0\0\0\0\0\1" * (count - 1) + b"\x06\0\0\0\0\0\0\1"
+    size = len(plain) - 40 + len(headers)
+    made = plain[:4] + struct.pack(">HB", size, 44) + plain[7:40] + headers + plain[40:]
+    packet = slice_packet(made)
+    assert packet is not None
+    assert packet.payload == b"hello"
+    for offset in (b"\0\1", b"\0\x08"):  # more to come; and a later part
+        parted = made[:42] + offset + made[44:]
+        assert slice_packet(parted) is None
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from davylamp.reassembly import Stream, StreamLimits
+from davylamp.reassembly import Delivery, Stream, StreamLimits
 
 LIMITS = StreamLimits()
 
@@ -105,6 +105,27 @@ def test_skipping_a_hole_says_how_large_it_was() -> None:
     assert stream.next_offset == 15
     assert stream.skip(120) == (5, b"")
     assert stream.receive(120, b"x").offset == 20
+
+
+def test_bytes_far_before_are_read_although_what_was_held_is_gone() -> None:
+    """The receiver may wait for them still: they fill a hole that nobody has seen filled."""
+    stream = Stream.begun(StreamLimits(history=100), 500_000, b"x" * 150, anchored=False)
+    delivery = stream.receive(400_000, b"login")
+    assert (delivery.data, delivery.rewound, stream.next_seq) == (b"login", True, 400_005)
+    assert stream.receive(400_005, b" more").data == b" more"
+    anchored = Stream.begun(StreamLimits(history=100), 500_000, b"x" * 150, anchored=True)
+    assert anchored.receive(400_000, b"login") == Delivery()
+
+
+def test_a_stream_that_is_rewound_again_and_again_stays_within_bounds() -> None:
+    """Each segment lies before all others, with a hole between."""
+    limits = StreamLimits()
+    stream = Stream.begun(limits, 900_000, b"y" * 500, anchored=False)
+    refused = 0
+    for number in range(1, 1500):
+        refused += stream.receive(900_000 - 502 * number, b"z" * 501).refused
+        assert stream.held <= limits.pending + limits.history + 128 * (limits.pending_segments + 1)
+    assert refused > 1000
 
 
 def test_bytes_older_than_the_history_are_not_compared() -> None:

@@ -16,7 +16,7 @@ _TCP = Struct(">HHIIBB").unpack_from
 _PORTS = Struct(">HH").unpack_from
 _U16 = Struct(">H").unpack_from
 
-_IPV6_EXTENSIONS = frozenset({0, 43, 51, 60, 135})
+_IPV6_EXTENSIONS = frozenset({0, 43, 44, 51, 60, 135})
 
 # Plain numbers, because arithmetic with an IntFlag costs as much as slicing the packet.
 FIN, SYN, RST, ACK = (int(flag) for flag in (TcpFlag.FIN, TcpFlag.SYN, TcpFlag.RST, TcpFlag.ACK))
@@ -176,10 +176,22 @@ def _udp(ip: bytes, addresses: bytes, start: int, end: int) -> Packet | None:
 
 
 def _upper_layer(ip: bytes) -> tuple[int, int]:
-    """Return the transport protocol of an IPv6 packet and where its header starts."""
+    """Return the transport protocol of an IPv6 packet and where its header starts.
+
+    A fragment header of a packet that is whole (RFC 8200 section 4.5, RFC 6946) is one like others:
+    of several a kernel may take one away, and the receiver the next.
+    """
     kind, at = ip[6], 40
     # No bound but the packet's own: what stops at ten headers, the eleventh gets past.
-    while kind in _IPV6_EXTENSIONS and at + 2 <= len(ip):
-        size = (ip[at + 1] + 2) * 4 if kind == 51 else (ip[at + 1] + 1) * 8
+    while kind in _IPV6_EXTENSIONS and at + 4 <= len(ip):
+        match kind:
+            case 44:
+                if _U16(ip, at + 2)[0] & 0xFFF9:  # an offset, or more to come
+                    break
+                size = 8
+            case 51:
+                size = (ip[at + 1] + 2) * 4
+            case _:
+                size = (ip[at + 1] + 1) * 8
         kind, at = ip[at], at + size
     return kind, at

@@ -28,13 +28,14 @@ class StreamLimits:
     """Bounds for one direction, in bytes and segments.
 
     ``history`` covers the longest message that keeps a flow under inspection, so that no byte of
-    it can be replaced after it was inspected.
+    it can be replaced after it was inspected. ``rewind`` is how far before the first byte seen a
+    segment may be and still be of the stream.
     """
 
     history: int = 144 * 1024
     pending: int = 256 * 1024
     pending_segments: int = 256
-    rewind: int = 64 * 1024
+    rewind: int = 1024 * 1024
 
     @property
     def window(self) -> int:
@@ -217,11 +218,19 @@ class Stream:
         """Handle bytes before the first one held: a rewind if they touch the held beginning."""
         begins_held = len(self._history) == self.next_offset - self._start
         before = self._start - start
-        if self.anchored or before > self._limits.rewind or not begins_held:
+        if self.anchored or before > self._limits.rewind:
             return NOTHING  # older than anything the receiver still waits for
+        if not begins_held:
+            # What we held is forgotten in part: a hole before it may be filled all the same.
+            self._pending, self.pending_bytes = [], 0
+            return self._begin_at(start, payload)
         held = bytes(self._history)
         if before > len(payload):
             # Still a hole between: start anew at the lower segment, what we held is ahead of it.
+            limits, more = self._limits, len(self._pending) + 1
+            full = self.pending_bytes + len(held) > limits.pending
+            if self._pending and (full or more > limits.pending_segments):
+                return REFUSED
             lead, ahead = payload, [(self._start, held)] if held else []
         else:
             overlap = payload[before:]
@@ -229,9 +238,13 @@ class Stream:
             if overlap[:shared] != held[:shared] or self._conflicts_pending(start, payload):
                 return CONFLICT
             lead, ahead = payload + held[shared:], []
-        self._move_to(start)
         self._pending = ahead + self._pending
         self.pending_bytes += sum(len(part) for _, part in ahead)
+        return self._begin_at(start, lead)
+
+    def _begin_at(self, start: int, lead: bytes) -> Delivery:
+        """Begin anew with ``lead`` at a lower offset; what is pending may follow it."""
+        self._move_to(start)
         if start < 0:  # offsets count from the first byte seen, which is now this one
             self.next_offset = self._start = 0
             self._pending = [(offset - start, part) for offset, part in self._pending]

@@ -384,6 +384,25 @@ def test_an_invalid_packet_is_judged_or_dropped(wire: Wire, dropped: bool) -> No
         made.close()
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["unjudged", "cleared"])
+def test_urgent_data_reaches_nobody(wire: Wire, ends: Addresses, first: bool) -> None:
+    """Its receiver would read another message than the judge; a large one is no way round."""
+    made = Gateway(wire, replace(SPEC, drop_invalid=True))
+    try:
+        flow = wire.connect(wire.listen(ends, 443), ends)
+        if not first:
+            made.clear(flow)
+        for number, data in enumerate((b"{X", b"X" + bytes(1000)), 1):
+            flow.client.send(data, socket.MSG_OOB)
+            assert made.idle()
+            assert made.packets("urgent") >= number
+        flow.server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            flow.server.recv(100)
+    finally:
+        made.close()
+
+
 def test_dns_is_judged_both_ways(wire: Wire, gateway: Gateway, ends: Addresses) -> None:
     """Queries and answers on UDP port 53 are queued; other UDP is not."""
     servers = [wire.datagrams("o", ends, port) for port in (53, 123)]

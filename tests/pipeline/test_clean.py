@@ -108,8 +108,9 @@ def test_only_a_packet_that_waits_for_its_fate_is_cleared(core: Pack, vantage: V
         bytes.fromhex("45000028000020000006") + bytes(30),  # a fragment
     ],
 )
-def test_what_is_no_packet_of_ours_is_accepted(packet: bytes) -> None:
-    """Other protocols, fragments and bytes that are no IP packet are not judged here."""
-    pipeline = Pipeline(core_pack(), Policy())
-    assert pipeline.packet(packet, 1.0).fate is Fate.ACCEPT
-    assert pipeline.tracked == 0
+def test_what_is_no_packet_of_ours_passes_only_where_nothing_is_stopped(packet: bytes) -> None:
+    """The kernel saw TCP or DNS in it, and so may its receiver."""
+    for mode, fate in ((Mode.OBSERVE, Fate.ACCEPT), (Mode.ENFORCE, Fate.DROP)):
+        pipeline = Pipeline(core_pack(), Policy(mode=mode))
+        assert pipeline.packet(packet, 1.0).fate is fate
+        assert pipeline.tracked == 0

@@ -1,6 +1,7 @@
 """Flows that the kernel has: what of them is a slice, what was late, and what is a message."""
 
 import base64
+import json
 
 import pytest
 from tests.packets import Connection
@@ -85,6 +86,35 @@ def test_a_later_connection_on_the_same_ports_is_new(core: Pack) -> None:
     other = Connection(dport=80, isn=3_000_000_000)
     assert pipeline.packet(other.client(RPC[:20]), 1.5).fate is not Fate.CLEAR
     assert pipeline.tracked == 1
+
+
+def test_bytes_before_a_body_are_none_of_it(core: Pack) -> None:
+    """A request that never reached the server makes no body of what does, in its place."""
+    pipeline = Pipeline(core, Policy())
+    never, reached = Connection(), Connection()
+    assert pipeline.packet(never.client(HEAD + TEXT), 1.0).fate is Fate.CLEAR
+    assert pipeline.packet(reached.client(LOGIN), 4.0, triggered=True).fate is Fate.DROP
+
+
+def test_an_answer_ends_a_body_whatever_its_sender_acknowledges(core: Pack) -> None:
+    """Who sends packets of his own making may say that he has heard nothing."""
+    pipeline, connection = cleared(core, "upload")
+    deaf = connection.client(LOGIN, ack=5000)
+    assert pipeline.packet(connection.server(JOB), 4.0, triggered=True).fate is Fate.CLEAR
+    assert pipeline.packet(deaf, 4.5, triggered=True).fate is Fate.DROP
+
+
+def test_a_value_over_many_lines_is_no_document(core: Pack) -> None:
+    """Pools that read values take it; a document's slice has more than one value's lines."""
+    pipeline, connection = cleared(core, "get")
+    lines = json.dumps(json.loads(LOGIN), indent=1).replace("\n", "\n" + 200 * " ").encode()
+    assert len(lines) > 1400
+    other = Connection(dport=5555)
+    for _ in range(12):
+        pipeline.packet(other.client(b" \n" * 700), 1.0)
+    assert pipeline.packet(other.client(lines), 9.0, triggered=True).fate is Fate.DROP
+    quoting = b'{"a": 1},\n' + lines
+    assert pipeline.packet(connection.client(quoting), 9.0, triggered=True).fate is Fate.CLEAR
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,14 @@ docs/kernel.md explains each chain and what it was measured to cost.
 from collections.abc import Iterable, Iterator, Sequence
 
 from davylamp.enforcement import cleared, halves, local, quarantine, steering
-from davylamp.enforcement.phrases import FAMILIES, from_sandboxes, over, payload, scope
+from davylamp.enforcement.phrases import (
+    FAMILIES,
+    from_sandboxes,
+    over,
+    payload,
+    scope,
+    urgent,
+)
 from davylamp.enforcement.spec import ExceptionPolicy, Features, RulesetSpec
 
 COUNTERS = (
@@ -46,13 +53,15 @@ COUNTERS = (
     "rearmed",
     "invalid",
     "early",
+    "urgent",
     quarantine.COUNTER,
     *halves.COUNTERS,
 )
 """The table's named counters of packets: queued for a verdict; refused by a blocked endpoint's
 rule; queued because their flow is a suspect; queued for their first bytes; logged; verdicts that
 cleared a flow; verdicts that re-armed one; dropped as invalid; dropped as none of its stream;
-sent from quarantine; and connections seen whole and by halves (:mod:`.halves`)."""
+dropped for urgent data; sent from quarantine; and connections seen whole and by halves
+(:mod:`.halves`)."""
 
 _PORT_PAIR = "inet_service . inet_service"
 _HEAD = "type "
@@ -165,11 +174,11 @@ def _chains(
     yield "refuse", tuple(_refuse())
     yield "barred", tuple(_barred())
     yield "sample", tuple(_sample(spec, features))
-    yield "look", tuple(_look(spec))
+    yield "look", (*urgent(spec), *_look(spec))
     yield "carrying", tuple(cleared.carrying(features))
     if _has_triggers(features):
-        yield "beginning", tuple(cleared.beginning(spec))
-    yield "cleared", tuple(cleared.cleared(features))
+        yield "beginning", (*urgent(spec), *cleared.beginning(spec))
+    yield "cleared", tuple(cleared.cleared(spec, features))
     if spec.steering is not None:
         yield "trusted", tuple(cleared.trusted(features))
     if _knows_starts(spec, features):
@@ -312,6 +321,7 @@ def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
         yield "tcp flags & syn == syn ct state != invalid jump handshake"
     else:
         yield from _invalid(spec)
+    yield from urgent(spec)
     yield "jump barred"
     if _knows_starts(spec, features):
         # Once the originator was heard the connection is assured, and a SYN-ACK that is sent again

@@ -57,15 +57,17 @@ class Standing(StrEnum):
 class _Cleared:
     """Where a flow stood when it was cleared; sequence numbers, modulo 2**32.
 
-    ``up`` and ``down`` are the originator's and the responder's next bytes. ``body_end`` is where
-    the HTTP body ends that the originator is sending, ``asked`` where the responder stood then.
+    ``up`` and ``down`` are the originator's and the responder's next bytes. ``body`` and
+    ``body_end`` are where the part of the originator's HTTP body begins and ends that was to come
+    when the flow was cleared, ``asked`` where the responder stood then.
     """
 
-    __slots__ = ("asked", "at", "body_end", "down", "http", "up")
+    __slots__ = ("asked", "at", "body", "body_end", "down", "http", "up")
 
     def __init__(self, packet: Packet, now: float, *, from_originator: bool) -> None:
-        self.asked = self.body_end = 0
+        self.asked = self.body = self.body_end = 0
         self.http = False
+        self.down = packet.ack
         self.move(packet, now, from_originator=from_originator)
 
     def move(self, packet: Packet, now: float, *, from_originator: bool) -> None:
@@ -73,7 +75,9 @@ class _Cleared:
         self.at = now
         end = (packet.start + len(packet.payload)) & 0xFFFFFFFF
         if from_originator:
-            self.up, self.down = end, packet.ack
+            self.up = end
+            if (packet.ack - self.down) & 0xFFFFFFFF < _HALF:  # else it says less than was seen
+                self.down = packet.ack
         else:
             self.up, self.down = packet.ack, end
 
@@ -89,9 +93,12 @@ class _Cleared:
         """Tell whether a packet is a slice of an HTTP message that nobody has answered yet."""
         if not self.http or not from_originator:
             return self.http
-        before_end = 0 < (self.body_end - packet.start) & 0xFFFFFFFF < _HALF
-        answered = 0 < (packet.ack - self.asked) & 0xFFFFFFFF < _HALF
-        return before_end and not answered
+        size = (self.body_end - self.body) & 0xFFFFFFFF
+        inside = (packet.start - self.body) & 0xFFFFFFFF < min(size, _HALF)
+        # Its sender says what was answered, and what came back of the answer says so too.
+        answers = (packet.ack, self.down)
+        answered = any(0 < (one - self.asked) & 0xFFFFFFFF < _HALF for one in answers)
+        return inside and not answered
 
 
 class ClearedFlows:
@@ -128,7 +135,8 @@ class ClearedFlows:
             flow.up = up
         if body is not None:
             flow.http = True
-            flow.body_end, flow.asked = (flow.up + body) & 0xFFFFFFFF, flow.down
+            flow.body, flow.asked = flow.up, flow.down
+            flow.body_end = (flow.up + min(body, _HALF)) & 0xFFFFFFFF
 
     def forget(self, packet: Packet) -> None:
         """Forget the flow on these ports: this packet opens another."""

@@ -2,6 +2,7 @@
 
 import re
 
+from davylamp.inspection.framing import Framer
 from davylamp.packet import Packet
 from davylamp.pipeline.cleared import REQUESTS
 
@@ -17,10 +18,13 @@ def is_document(packet: Packet) -> bool:
     """Tell whether a large packet has lines that are no JSON, which no pool would put up with.
 
     A large packet amid a flow may begin with any line of a document, and documents quote Stratum;
-    what miners and pools say to each other is far smaller.
+    what miners and pools say to each other is far smaller. One value over many lines is none: some
+    pools read values and not lines.
     """
     payload = packet.payload
-    return _is_bulk(packet) and not payload.startswith(REQUESTS) and not _is_json(payload)
+    if not _is_bulk(packet) or payload.startswith(REQUESTS) or _is_json(payload):
+        return False
+    return not _is_value(payload)
 
 
 def is_slice(packet: Packet) -> bool:
@@ -49,6 +53,13 @@ def is_text(payload: bytes, start: int = 0) -> bool:
 
 def _is_bulk(packet: Packet) -> bool:
     return len(packet.payload) + packet.missing >= _BULK
+
+
+def _is_value(text: bytes) -> bool:
+    """Tell whether a text is JSON values, whole ones or the beginning of one, and nothing else."""
+    framer = Framer(strict=True)
+    found = framer.receive(text, 0)
+    return bool(found or framer.partial) and not framer.lost
 
 
 def _is_json(text: bytes) -> bool:

@@ -26,6 +26,7 @@ from davylamp.resets import resets_for
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
+_SHORT_REWIND = 64 * 1024
 _ANOTHER_CONNECTION = 1 << 30  # bytes between two packets that no hole in a capture explains
 
 
@@ -55,7 +56,8 @@ class TcpJudge:
         self._refuses = self._inline and mode is Mode.ENFORCE
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
-        self._stream = limits.stream if self._inline else replace(limits.stream, history=history)
+        short = replace(limits.stream, history=history, rewind=_SHORT_REWIND)
+        self._stream = limits.stream if self._inline else short
         far = self._stream.window if self._inline else _ANOTHER_CONNECTION
         self._incarnations = Incarnations(far, sampled=self._sampled)
         self._cleared = ClearedFlows()
@@ -85,7 +87,7 @@ class TcpJudge:
         elif self._sampled and not (known and known[0].unfinished) and is_slice(packet):
             return self._glimpse(packet)
         if known is None:
-            return self._first(packet, now, triggered=triggered)
+            return self._first(packet, now, triggered=triggered, opening=opening)
         return self._next(packet, now, *known, triggered=triggered)
 
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
@@ -122,7 +124,13 @@ class TcpJudge:
         return self._first(packet, now, triggered=triggered, older=keep)
 
     def _first(
-        self, packet: Packet, now: float, *, triggered: bool, older: Flow | None = None
+        self,
+        packet: Packet,
+        now: float,
+        *,
+        triggered: bool,
+        opening: bool = False,
+        older: Flow | None = None,
     ) -> Decision:
         """Handle the first packet of a flow that is not in the table."""
         payload = packet.payload
@@ -144,7 +152,15 @@ class TcpJudge:
             if seen is not None and steering and steering.vouches(packet.flow_key, seen):
                 self._clear(packet, now, direction, None)
                 return TRUST
-        return self._open(packet, now, direction, triggered=triggered, older=older, listed=listed)
+        return self._open(
+            packet,
+            now,
+            direction,
+            triggered=triggered,
+            anchored=opening or bool(packet.flags & SYN),
+            older=older,
+            listed=listed,
+        )
 
     def _open(  # noqa: PLR0913 - a packet, what is known of its flow, and when
         self,
@@ -153,12 +169,14 @@ class TcpJudge:
         direction: Direction,
         *,
         triggered: bool,
+        anchored: bool,
         older: Flow | None,
         listed: bool,
     ) -> Decision:
         """Inspect the first packet of a flow; put that in the table where this does not settle it.
 
-        ``listed`` says that its endpoint may be one that is asked about, by its port.
+        ``listed`` says that its endpoint may be one that is asked about, by its port; ``anchored``
+        that no byte of its direction comes before it.
         """
         payload = packet.payload
         inspector = self._inspectors.new(begun=triggered or self._sampled)
@@ -188,9 +206,7 @@ class TcpJudge:
             answers=KeylessAnswers() if asks else None,
             older=older,
         )
-        stream = Stream.begun(
-            self._stream, packet.start, payload, anchored=bool(packet.flags & SYN)
-        )
+        stream = Stream.begun(self._stream, packet.start, payload, anchored=anchored)
         flow.set_stream(direction, stream)
         self.table.add(flow)
         if not payload:
