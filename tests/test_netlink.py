@@ -1,6 +1,7 @@
 """Netlink framing: what is written reads back, and no length can lead a reader astray."""
 
 import errno
+import socket
 import struct
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from davylamp import netlink
+from davylamp.errors import KernelError
 
 members = st.lists(st.tuples(st.integers(1, 0x3FFF), st.binary(max_size=40)), max_size=6)
 
@@ -54,3 +56,18 @@ def test_an_error_message_carries_its_errno() -> None:
         (answer,) = netlink.messages(data, 0, len(data))
         assert netlink.error_of(data, answer) == expected
     assert netlink.error_of(b"", netlink.Message(netlink.NLMSG_ERROR, 0, 0, 0)) == 0
+
+
+def test_what_cannot_be_sent_is_refused() -> None:
+    """More than the send buffer takes at once is an errno like any other, and harms no other."""
+    try:
+        opened = netlink.NetfilterSocket()
+    except KernelError as error:
+        pytest.skip(str(error))
+    opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    unknown = netlink.message(0xFF00, netlink.REQUEST | netlink.ACK)
+    assert opened.transact(unknown * 4096) == errno.EMSGSIZE
+    assert opened.transact(unknown) in {errno.EINVAL, errno.EPERM}
+    with pytest.raises(KernelError, match="too long"):
+        list(opened.dump(unknown * 4096))
+    opened.close()

@@ -175,9 +175,13 @@ class NetfilterSocket:
         """Send messages of which one at least asks for an ACK; return 0 or the first errno.
 
         Netfilter's subsystems answer before ``send`` returns, so that every answer is already in
-        the receive buffer: it is emptied, and nothing is waited for.
+        the receive buffer: it is emptied, and nothing is waited for. What cannot even be sent is
+        refused likewise: more than the send buffer takes at once is EMSGSIZE.
         """
-        self.socket.send(request)
+        try:
+            self.socket.send(request)
+        except OSError as error:
+            return error.errno or errno.EIO
         first = 0
         while True:
             try:
@@ -192,9 +196,9 @@ class NetfilterSocket:
 
     def dump(self, request: bytes) -> Iterator[bytes]:
         """Send a DUMP request and yield the body of each answer; raise KernelError on an error."""
-        self.socket.send(request)
-        self.socket.settimeout(_SEND_TIMEOUT)
         try:
+            self.socket.send(request)
+            self.socket.settimeout(_SEND_TIMEOUT)
             while True:
                 data = self.socket.recv(1 << 17)
                 for answer in messages(data, 0, len(data)):

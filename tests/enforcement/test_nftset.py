@@ -1,16 +1,18 @@
 """Blocked endpoints refuse both ends, for as long as was asked, and can be listed and lifted."""
 
 import time
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.enforcement.wires import FOUR, Addresses, Gateway, Wire
+from tests.enforcement.wires import FOUR, SPEC, Addresses, Gateway, Wire
 
 from davylamp import netlink
-from davylamp.decision import Block
+from davylamp.decision import Block, NameBinding
 from davylamp.enforcement.nftset import Blocked, blocked_of, parse_elements
+from davylamp.enforcement.spec import SteeringSpec
 from davylamp.flow import Proto
 
 
@@ -82,6 +84,20 @@ def test_many_blocks_are_all_listed(gateway: Gateway) -> None:
     for port in range(1, 2001):
         gateway.sets.block(endpoint(FOUR, port), 60.0)
     assert {found.block.resp_port for found in gateway.sets.blocked()} == set(range(1, 2001))
+
+
+@pytest.mark.lab
+def test_a_thousand_bindings_are_all_made(wire: Wire, ends: Addresses) -> None:
+    """However many a packet brings, none is too many for one message to the kernel."""
+    made = Gateway(wire, replace(SPEC, steering=SteeringSpec(8444)))
+    sandbox, outside = ends.packed
+    places = [outside[:-2] + number.to_bytes(2, "big") for number in range(1000)]
+    try:
+        made.sets.bind(NameBinding(sandbox, place, "pypi.org", 60.0) for place in places)
+        assert all(made.sets.bound(sandbox, place, "pypi.org") for place in places)
+        assert not made.sets.bound(sandbox, places[0], "pypi.example")
+    finally:
+        made.close()
 
 
 def element(key: bytes, milliseconds: int) -> bytes:

@@ -9,6 +9,7 @@ from tests.streams import LOGIN, POOL_NAME, client_hello, dns_name, dns_query, o
 from davylamp.decision import Decision, Fate, NameBinding
 from davylamp.events import Action
 from davylamp.pipeline import Pipeline, Steering, Vantage
+from davylamp.pipeline.steered import MAX_PACKET_BINDINGS
 from davylamp.policy import Policy
 from davylamp.signatures.pack import Pack
 from davylamp.steering import SteeringPolicy, TrustedNames
@@ -153,6 +154,21 @@ def test_bindings_of_one_answer_are_bounded(core: Pack) -> None:
     """An answer of hundreds of addresses binds some."""
     records = (("pypi.org", 1, struct.pack(">I", n), 60) for n in range(400))
     assert len(told(steered(core), answer("pypi.org", *records)).bindings) == 64
+
+
+def test_bindings_of_one_packet_are_bounded(core: Pack) -> None:
+    """A segment of 64 KiB brings hundreds of answers; what was told before counts but once."""
+    pipeline = steered(core)
+    connection = Connection(dst=RESOLVER, dport=53)
+    messages = [
+        answer("pypi.org", *(("pypi.org", 1, bytes((203, 0, n, m)), 60) for m in range(4)))
+        for n in range(140)
+    ]
+    pipeline.packet(connection.client(over_tcp(dns_query("pypi.org"))), 1.0)
+    repeated = pipeline.packet(connection.server(over_tcp(*messages[:1] * 140)), 1.0)
+    assert len(repeated.bindings) == 4
+    many = pipeline.packet(connection.server(over_tcp(*messages)), 1.0)
+    assert len(set(many.bindings)) == len(many.bindings) == MAX_PACKET_BINDINGS
 
 
 BOUND = (bytes((10, 88, 0, 5)), bytes((203, 0, 113, 9)), "pypi.org")

@@ -1,6 +1,7 @@
 """What steering (`davylamp.steering`) makes of packets: names bound, answers changed, flows led."""
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from davylamp.decision import ACCEPT, Decision, Diversion, Fate, NameBinding
 from davylamp.flow import FlowKey
@@ -12,9 +13,11 @@ from davylamp.inspection.wire.tls import ClientHello
 from davylamp.keyless import KeylessAnswers
 from davylamp.packet import Packet
 from davylamp.rewriting import with_payload
-from davylamp.steering import Bindings, SteeringPolicy
+from davylamp.steering import MAX_BINDINGS, Bindings, SteeringPolicy
 
 _PORT = DNS_PORT.to_bytes(2, "big")
+MAX_PACKET_BINDINGS = 4 * MAX_BINDINGS
+"""Bindings that one packet may make: one of 64 KiB brings hundreds of answers over TCP."""
 _WITH_KEYS = frozenset({RecordType.SVCB, RecordType.HTTPS})
 
 
@@ -45,9 +48,17 @@ class Steering:
         return endpoint[-2:] == _PORT and endpoint[:-2] in self.policy.resolvers
 
     def bound(self, flow: Flow) -> tuple[NameBinding, ...]:
-        """Return what the answers bind that a flow has just brought to its end."""
-        messages = flow.inspector.take_answers()
-        return tuple(one for each in messages for one in self.policy.bindings(each, flow.key))
+        """Return what the answers bind that a flow's packet has just brought to their end.
+
+        At most `MAX_PACKET_BINDINGS`. A trusted name whose binding is left out goes through the
+        proxies.
+        """
+        found: dict[NameBinding, None] = {}
+        for message in flow.inspector.take_answers():
+            found.update(dict.fromkeys(self.policy.bindings(message, flow.key)))
+            if len(found) >= MAX_PACKET_BINDINGS:
+                break
+        return tuple(islice(found, MAX_PACKET_BINDINGS))
 
     def keyless(
         self, decision: Decision, ip: bytes, packet: Packet, answers: KeylessAnswers | None
