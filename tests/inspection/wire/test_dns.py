@@ -7,9 +7,11 @@ import dpkt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.effort import calls
 
 from davylamp.inspection.wire.dns import (
     MAX_BINDINGS,
+    MAX_CHAIN,
     MAX_QUESTIONS,
     MAX_RECORDS,
     Answer,
@@ -224,6 +226,24 @@ def test_bindings_survive_a_loop_and_a_flood() -> None:
     message = _parsed(_header(1, 509) + _question() + circle + aliases + flood)
     assert len(message.answers) == 509
     assert len(message.bindings()) == MAX_BINDINGS
+
+
+def test_an_address_said_again_is_no_more_work() -> None:
+    """A record holds thousands of hints: each is tied once, to names that are gathered once."""
+    target = b"\4svc0\0"
+    aliases = b"".join(
+        _record(b"\4a%03d\0" % number, RecordType.CNAME, target) for number in range(400)
+    )
+
+    def answer(hints: int) -> DnsMessage:
+        parameter = b"\0\4" + (4 * hints).to_bytes(2) + V4 * hints
+        https = _record(target, RecordType.HTTPS, b"\0\1\0" + parameter)
+        return _parsed(_header(0, 401) + aliases + https)
+
+    few, many = answer(1), answer(10_000)
+    assert many.bindings() == few.bindings()
+    assert len(many.bindings()) == MAX_CHAIN
+    assert calls(many.bindings) < calls(few.bindings) + 100
 
 
 def test_huge_ttl_is_zero() -> None:

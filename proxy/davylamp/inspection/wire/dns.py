@@ -122,8 +122,11 @@ class DnsMessage(msgspec.Struct, frozen=True):
                 owners.setdefault(answer.value, []).append(answer)
         found: dict[tuple[str, bytes], Binding] = {}
         for answer in self.answers:
-            for address in _addresses(answer.value):
-                for name, ttl in _chain(answer, owners):
+            # Thousands of hints fit in one record, and may all be the same.
+            addresses = dict.fromkeys(_addresses(answer.value))
+            chain = _chain(answer, owners) if addresses else []
+            for address in addresses:
+                for name, ttl in chain:
                     if len(found) == MAX_BINDINGS:
                         return tuple(found.values())
                     found.setdefault((name, address), Binding(name, address, ttl))
