@@ -8,7 +8,7 @@ from tests.packets import ip_packet
 from tests.streams import dns_name, over_tcp
 
 from davylamp.inspection.wire.dns import DnsMessage, RecordType, ServiceBinding, parse_message
-from davylamp.inspection.wire.dns_ech import without_ech, without_ech_over_tcp
+from davylamp.inspection.wire.dns_ech import WithoutEch, without_ech
 from davylamp.rewriting import with_payload
 
 
@@ -20,6 +20,7 @@ def parameter(key: int, value: bytes) -> bytes:
 ALPN = parameter(1, b"\2h2\2h3")
 HINT4, HINT6 = parameter(4, bytes((192, 0, 2, 7))), parameter(6, bytes(15) + b"\7")
 ECH = parameter(5, b"\x00\x45\xfe\x0d" + bytes(67))
+ONE_KEY = parameter(5, b"\x00\x45\xfe\x0d\x00\x41" + bytes(65))
 
 
 def message(*parameters: bytes, target: bytes = b"\0", kind: int = RecordType.HTTPS) -> bytes:
@@ -94,16 +95,45 @@ def test_a_cut_message_is_changed_as_far_as_it_goes() -> None:
 
 
 def test_every_message_of_a_segment_loses_its_keys() -> None:
-    """The last may end in another segment; one that begins amid a message is left alone."""
+    """However many; the last may end in another. One that begins amid a message is left alone."""
     plain, keyed = message(ALPN), message(ALPN, ECH)
-    segment = over_tcp(plain) + over_tcp(keyed) + over_tcp(keyed)[:-3]
+    segment = over_tcp(plain) + over_tcp(keyed) * 100 + over_tcp(keyed)[:-3]
     bare = without_ech(keyed)
     assert bare is not None
-    after, begun = without_ech_over_tcp(b"", segment)
-    assert after == over_tcp(plain) + over_tcp(bare) + over_tcp(bare)[:-3]
-    assert begun == over_tcp(keyed)[:-3]
+    stream = WithoutEch()
+    after = stream.change(segment)
+    assert after == over_tcp(plain) + over_tcp(bare) * 100 + over_tcp(bare)[:-3]
+    assert stream.change(keyed[-3:] + over_tcp(keyed)) == keyed[-3:] + over_tcp(bare)
     for untouched in (over_tcp(plain), over_tcp(keyed)[40:]):
-        assert without_ech_over_tcp(b"", untouched)[0] == untouched
+        assert WithoutEch().change(untouched) == untouched
+
+
+def test_a_record_that_makes_no_sense_hides_no_other() -> None:
+    """Its own keys are spoiled as far as it can be read, and those behind it are taken out."""
+    keyed = message(ALPN, ECH)
+    odd = b"\0\0\x41" + bytes(8) + b"\0\1\0" + ONE_KEY + b"\0\6\xff\xff\0\0"
+    odd = odd[:9] + (len(odd) - 11).to_bytes(2, "big") + odd[11:]
+    both = keyed[:7] + b"\3" + keyed[8:26] + odd + keyed[26:]
+    after = without_ech(both)
+    assert after is not None
+    assert [one.type for one in parsed(after).answers] == [65, 65, 1]
+    assert after[26:].startswith(odd.replace(b"\xfe\x0d", b"\xfe\xff"))
+    assert after[26 + len(odd) :] == (without_ech(keyed) or b"")[26:]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1))
+def test_a_record_is_changed_in_full_where_it_is_whole(sizes: list[int]) -> None:
+    """Where its parameters come in one segment its keys are moved; else they are spoiled."""
+    keyed = over_tcp(message(ALPN, ONE_KEY, HINT6))
+    begin = keyed.index(ALPN)
+    end = keyed.index(HINT6) + len(HINT6)
+    stream, after, cuts = WithoutEch(), b"", [0]
+    while cuts[-1] < len(keyed):
+        cuts.append(cuts[-1] + sizes[len(cuts) % len(sizes)])
+        after += stream.change(keyed[cuts[-2] : cuts[-1]])
+    whole = not any(begin < cut < end for cut in cuts)
+    moved = over_tcp(without_ech(keyed[2:]) or b"")
+    assert after == (moved if whole else keyed.replace(b"\xfe\x0d", b"\xfe\xff"))
 
 
 @given(st.binary(max_size=300))
@@ -111,7 +141,9 @@ def test_nothing_raises(data: bytes) -> None:
     """Any bytes give bytes as long, or nothing."""
     for one in (data, message(ALPN, ECH, HINT6)[: len(data)] + data):
         for begun in (b"", over_tcp(one)[:50]):
-            assert len(without_ech_over_tcp(begun, one)[0]) == len(one)
+            stream = WithoutEch()
+            stream.change(begun)
+            assert len(stream.change(one)) == len(one)
         after = without_ech(one)
         assert after is None or len(after) == len(one)
 

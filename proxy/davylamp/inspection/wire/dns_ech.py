@@ -7,126 +7,192 @@ before but that parameter, so no compression pointer changes its meaning; keys s
 9460 section 2.2). A record that says ``ech`` is mandatory lists a key that it does not have any
 more: clients drop it, as is right, for it would have them use what was taken away.
 
-Where a record's beginning has passed already, in an earlier segment of TCP, nothing can be moved.
-Then its keys get a version that no client knows and every client passes over (RFC 9849 section 4):
-the second byte of the version is changed, which works wherever segments are cut.
+Where a record's parameters are not all at hand, because TCP cut them, nothing can be moved. Then
+its keys get a version that no client knows and every client passes over (RFC 9849 section 4): the
+second byte of the version is changed, which works wherever segments are cut.
+
+A stream is walked once, by a generator that stops where the bytes at hand end, and goes on there
+with the next. Nothing of what has passed is kept but where the walk is, so that a message costs
+what its bytes cost, in however many segments it comes.
 
 A signed answer fails its signature afterwards (docs/interception.md).
 """
 
 import contextlib
+from collections.abc import Generator
 
 from davylamp.inspection.wire.dns import MAX_QUESTIONS, MAX_RECORDS
 from davylamp.inspection.wire.reader import Cursor
 
+type _Walk[T] = Generator[None, None, T]
+"""A part of the way, which yields where it needs bytes that have yet to come."""
+
+_HEADER = 12
 _SERVICES = frozenset({64, 65})
 _ECH = 5
 _NO_KEY = 65280
 _NO_VERSION = 0xFF
 """With the 0xFE before it 0xFEFF, which is nobody's."""
-_MAX_MESSAGES = 64
 
 
-def without_ech(message: bytes, passed: int = 0) -> bytes | None:
+def without_ech(message: bytes) -> bytes | None:
     """Return a DNS message without ECH keys, as long as before; None where it has none.
 
-    The first ``passed`` bytes stay as they are. A message that cannot be read to its end is changed
-    as far as it can be read.
+    A message that cannot be read to its end is changed as far as it can be read.
     """
-    changed = bytearray(message)
+    stretch = _Stretch()
+    stretch.data += message
     with contextlib.suppress(EOFError):
-        _change(Cursor(message), changed, passed)
-    return bytes(changed) if changed != message else None
+        next(_message(stretch, len(message)), None)
+    return bytes(stretch.data) if stretch.data != message else None
 
 
-def without_ech_over_tcp(begun: bytes, segment: bytes) -> tuple[bytes, bytes]:
-    """Return a segment of DNS messages (RFC 1035 section 4.2.2) without ECH keys, as long as ever.
+class WithoutEch:
+    """A stream of DNS messages behind their lengths (RFC 1035 section 4.2.2), without ECH keys."""
 
-    ``begun`` is the unfinished message before it, with its length; the second value is the one
-    behind it. Of more than `_MAX_MESSAGES` the rest stays as it is, and nothing is said of it.
+    __slots__ = ("_stretch", "_walk")
+
+    def __init__(self) -> None:
+        self._stretch = _Stretch()
+        self._walk = _messages(self._stretch)
+
+    def change(self, data: bytes) -> bytes:
+        """Return what follows in the stream without ECH keys, as long as it is."""
+        stretch = self._stretch
+        stretch.data += data
+        next(self._walk)
+        changed = bytes(stretch.data)
+        stretch.begin += len(changed)
+        stretch.data.clear()
+        return changed
+
+
+class _Stretch:
+    """The part of a stream that is at hand: ``data``, from the offset ``begin`` on.
+
+    ``at`` is the offset of what is read next. It may lie behind the part: what nobody looks at is
+    passed over before it is there.
     """
-    stream = begun + segment
-    changed = bytearray(stream)
-    at, passed = 0, len(begun)
-    for _ in range(_MAX_MESSAGES):
-        end = at + 2 + int.from_bytes(stream[at : at + 2], "big")
-        message = stream[at + 2 : end]
-        bare = without_ech(message, max(0, passed - at - 2))
-        if bare is not None:
-            changed[at + 2 : at + 2 + len(message)] = bare
-        if end > len(stream) or len(stream) < at + 2:
-            return bytes(changed[passed:]), stream[at:]
-        at = end
-    return bytes(changed[passed:]), b""
+
+    __slots__ = ("at", "begin", "data")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.begin = self.at = 0
+
+    def number(self, size: int, end: int) -> _Walk[int]:
+        """Read a number of so many bytes; raise EOFError where it goes beyond an offset."""
+        if self.at + size > end:
+            raise EOFError
+        value = 0
+        for _ in range(size):
+            yield from self.byte(end)
+            value = value << 8 | self.data[self.at - self.begin]
+            self.at += 1
+        return value
+
+    def byte(self, end: int) -> _Walk[None]:
+        """Wait until the next byte is there; raise EOFError where it is beyond an offset."""
+        if self.at >= end:
+            raise EOFError
+        while self.at >= self.begin + len(self.data):
+            yield
 
 
-def _change(cursor: Cursor, changed: bytearray, passed: int) -> None:
-    cursor.take(4)
-    questions, *others = (cursor.u16() for _ in range(4))
+def _messages(stretch: _Stretch) -> _Walk[None]:
+    while True:
+        size = yield from stretch.number(2, stretch.at + 2)
+        end = stretch.at + size
+        if size > _HEADER:
+            with contextlib.suppress(EOFError):
+                yield from _message(stretch, end)
+        stretch.at = end
+
+
+def _message(stretch: _Stretch, end: int) -> _Walk[None]:
+    stretch.at += 4
+    questions = yield from stretch.number(2, end)
+    records = 0
+    for _ in range(3):
+        records += yield from stretch.number(2, end)
     for _ in range(min(questions, MAX_QUESTIONS)):
-        _skip_name(cursor)
-        cursor.take(4)
+        yield from _pass_name(stretch, end)
+        stretch.at += 4
     if questions > MAX_QUESTIONS:
         return
-    for _ in range(min(sum(others), MAX_RECORDS)):
-        _skip_name(cursor)
-        kind = cursor.u16()
-        cursor.take(6)
-        size = cursor.u16()
-        if kind not in _SERVICES:
-            cursor.take(size)
-        elif size <= cursor.left:
-            _change_record(cursor.sub(size), changed, passed)
-        else:
-            _spoil_keys(_parameters(cursor), changed, passed)
+    for _ in range(min(records, MAX_RECORDS)):
+        yield from _pass_name(stretch, end)
+        kind = yield from stretch.number(2, end)
+        stretch.at += 6
+        size = yield from stretch.number(2, end)
+        behind = stretch.at + size
+        if kind in _SERVICES:
+            with contextlib.suppress(EOFError):
+                yield from _service(stretch, behind, end)
+        stretch.at = behind
 
 
-def _parameters(body: Cursor) -> Cursor:
-    """Step to a record's parameters, behind its priority and target."""
-    body.take(2)
-    _skip_name(body)
-    return body
-
-
-def _change_record(body: Cursor, changed: bytearray, passed: int) -> None:
-    begin = _parameters(body).at
-    if begin < passed:
-        _spoil_keys(body, changed, passed)
-        return
-    kept, keys = b"", b""
-    while body.left:
-        at = body.at
-        key, size = body.u16(), body.u16()
-        body.take(size)
-        parameter = body.data[at : body.at]
-        if key == _ECH:
-            keys += _NO_KEY.to_bytes(2, "big") + parameter[2:]
-        else:
-            kept += parameter
-    if keys:
-        changed[begin : body.end] = kept + keys
-
-
-def _spoil_keys(body: Cursor, changed: bytearray, passed: int) -> None:
-    """Change the version of every ECHConfig (RFC 9849 section 4) among parameters, in its place."""
-    while body.left:
-        key, size = body.u16(), body.u16()
-        value = body.sub(min(size, body.left))
-        if key != _ECH:
-            continue
-        value.take(2)
-        while value.left:
-            version = value.at + 1
-            value.take(2)
-            if version >= passed:
-                changed[version] = _NO_VERSION
-            value.take(value.u16())
-
-
-def _skip_name(cursor: Cursor) -> None:
-    """Pass over a name, whose end is a pointer or the root (RFC 1035 section 4.1.4)."""
-    while length := cursor.u8():
-        if length >= 0xC0:
-            cursor.u8()
+def _service(stretch: _Stretch, behind: int, end: int) -> _Walk[None]:
+    """Take the keys out of a record's data, which ends at an offset, or where the message does."""
+    limit = min(behind, end)
+    stretch.at += 2
+    yield from _pass_name(stretch, limit)
+    yield from stretch.byte(limit)  # the segment may end here, and the next have all parameters
+    begin = stretch.at - stretch.begin
+    size = behind - stretch.at
+    if behind <= end and begin + size <= len(stretch.data):
+        moved = _moved(bytes(stretch.data[begin : begin + size]))
+        if moved:
+            stretch.data[begin : begin + size] = moved
             return
-        cursor.take(length)
+    yield from _spoil_keys(stretch, limit)
+
+
+def _moved(parameters: bytes) -> bytes:
+    """Return parameters with the keys moved behind the others; nothing where they make no sense."""
+    body = Cursor(parameters)
+    kept, keys = bytearray(), bytearray()
+    try:
+        while body.left:
+            at = body.at
+            key, size = body.u16(), body.u16()
+            body.take(size)
+            if key == _ECH:
+                keys += _NO_KEY.to_bytes(2, "big") + parameters[at + 2 : body.at]
+            else:
+                kept += parameters[at : body.at]
+    except EOFError:
+        return b""
+    return bytes(kept + keys)
+
+
+def _spoil_keys(stretch: _Stretch, end: int) -> _Walk[None]:
+    """Change the version of every ECHConfig (RFC 9849 section 4) among parameters, in its place."""
+    while stretch.at < end:
+        key = yield from stretch.number(2, end)
+        size = yield from stretch.number(2, end)
+        behind = stretch.at + size
+        if key == _ECH:
+            with contextlib.suppress(EOFError):
+                yield from _spoil_versions(stretch, min(behind, end))
+        stretch.at = behind
+
+
+def _spoil_versions(stretch: _Stretch, end: int) -> _Walk[None]:
+    stretch.at += 2
+    while stretch.at < end:
+        stretch.at += 1
+        yield from stretch.byte(end)
+        stretch.data[stretch.at - stretch.begin] = _NO_VERSION
+        stretch.at += 1
+        size = yield from stretch.number(2, end)
+        stretch.at += size
+
+
+def _pass_name(stretch: _Stretch, end: int) -> _Walk[None]:
+    """Pass over a name, whose end is a pointer or the root (RFC 1035 section 4.1.4)."""
+    while length := (yield from stretch.number(1, end)):
+        if length >= 0xC0:
+            stretch.at += 1
+            return
+        stretch.at += length
