@@ -1,5 +1,8 @@
 """ECH keys are gone from answers over TCP wherever it is cut, and come again as they were."""
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +28,9 @@ class Road:
     def carry(self, at: int, segment: bytes) -> bytes:
         """Return what arrives of a segment that begins so many bytes into the stream."""
         changed = self.answers.change((FIRST + at) & 0xFFFFFFFF, segment)
-        assert changed is None or (len(changed) == len(segment) and changed != segment)
-        return segment if changed is None else changed
+        assert changed is not None
+        assert len(changed) == len(segment)
+        return changed
 
 
 def usable(stream: bytes) -> bool:
@@ -92,12 +96,64 @@ def test_a_piece_sent_again_may_bring_more() -> None:
     assert not usable(road.carry(0, KEYED))
 
 
-def test_behind_a_hole_a_segment_is_taken_for_a_beginning() -> None:
-    """A segment overtook another, or the gateway was not there: each is looked at by itself."""
+def test_what_overtook_waits_for_what_is_missing() -> None:
+    """Nothing tells what message it belongs to; it passes when TCP sends it again."""
     road = Road()
-    road.carry(0, KEYED[:60])
-    assert not usable(road.carry(2 * len(KEYED), KEYED))
-    assert not usable(road.carry(len(KEYED), KEYED))
+    cut = len(KEYED) + 50
+    stream = KEYED * 3
+    arrived = road.carry(0, stream[:cut])
+    assert road.answers.change(FIRST + cut + 10 & 0xFFFFFFFF, stream[cut + 10 :]) is None
+    arrived += road.carry(cut, stream[cut : cut + 10])
+    arrived += road.carry(cut + 10, stream[cut + 10 :])
+    for at in range(0, len(stream), len(KEYED)):
+        assert not usable(arrived[at : at + len(KEYED)])
+
+
+@given(st.lists(st.integers(1, 90), min_size=1), st.randoms(use_true_random=False))
+def test_no_order_saves_a_key(sizes: list[int], random: Random) -> None:
+    """Whatever overtakes what, and is sent how often, all arrives, and alike each time."""
+    stream, road, cuts = KEYED * 4, Road(), [0]
+    while cuts[-1] < len(stream):
+        cuts.append(min(len(stream), cuts[-1] + sizes[len(cuts) % len(sizes)]))
+    arrived = bytearray(len(stream))
+    arrived[: cuts[1]] = road.carry(0, stream[: cuts[1]])
+    waiting, passed = list(pairwise(cuts))[1:], [(0, cuts[1])]
+    while waiting:
+        begin, end = random.choice(waiting + passed)
+        changed = road.answers.change((FIRST + begin) & 0xFFFFFFFF, stream[begin:end])
+        assert (changed is None) is ((begin, end) not in {*passed, waiting[0]})
+        if changed is not None and (begin, end) in passed:
+            assert changed == arrived[begin:end]
+        elif changed is not None:
+            arrived[begin:end] = changed
+            passed.append(waiting.pop(0))
+    for at in range(0, len(stream), len(KEYED)):
+        assert not usable(bytes(arrived[at : at + len(KEYED)]))
+
+
+def test_the_first_segment_begins_a_message() -> None:
+    """The gateway was not there before; what was before it may still come, if it belongs there."""
+    road = Road()
+    arrived = road.carry(100, KEYED[100:])
+    assert road.answers.change((FIRST + 10) & 0xFFFFFFFF, KEYED[10:90]) is None
+    arrived = road.carry(0, KEYED[:100]) + arrived
+    assert not usable(arrived)
+    assert road.carry(0, KEYED) == arrived
+    arrived = road.carry(len(KEYED), KEYED)
+    assert not usable(arrived)
+    # Once: a stream that came from its end to its beginning would be read for each segment of it.
+    assert road.answers.change((FIRST - len(KEYED)) & 0xFFFFFFFF, KEYED) is None
+
+
+def test_as_much_is_kept_as_a_packet_has() -> None:
+    """The largest segment comes again as it was; what is older than all that is kept does not."""
+    many = KEYED * (65_536 // len(KEYED))
+    road = Road()
+    for at in (0, len(many)):
+        assert road.carry(at, many) == road.carry(at, many)
+        assert VERSION in many
+    assert road.answers.change(FIRST, many) is None
+    assert road.answers.held <= 67 * 1024
 
 
 def test_what_is_kept_is_bounded() -> None:
@@ -105,7 +161,7 @@ def test_what_is_kept_is_bounded() -> None:
     road = Road()
     for number in range(200):
         road.carry(number * 4_000, over_tcp(bytes(3_998)))
-    assert road.answers.held <= 19 * 1024
-    for number in range(200, 400):
-        road.carry(number * 1_000 + 600_000, b"\xff" * 1_000)
-        assert road.answers.held <= 19 * 1024
+        assert road.answers.held <= 67 * 1024
+    for number in range(200):
+        road.carry(800_000 + number * 1_000, b"\xff" * 1_000)
+        assert road.answers.held <= 67 * 1024

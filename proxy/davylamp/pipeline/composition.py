@@ -102,9 +102,10 @@ class Pipeline:
             return self._datagram(ip, packet, now)
         decision = self._tcp.packet(packet, now, triggered=triggered, opening=opening)
         if self._steering is not None and packet.src_port == DNS_PORT and packet.payload:
-            known = self._tcp.table.find(packet.tuple_key)
-            answers = known[0].answers if known is not None else None
-            return self._steering.keyless(decision, ip, packet, answers)
+            answers = self._tcp.answers(packet)
+            steered = self._steering.keyless(decision, ip, packet, answers)
+            stats.refused += steered.fate is Fate.DROP and decision.fate is not Fate.DROP
+            return steered
         return decision
 
     def sweep(self, now: float) -> None:

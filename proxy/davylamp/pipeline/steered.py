@@ -65,12 +65,19 @@ class Steering:
     ) -> Decision:
         """Decide on a segment from port 53 as was decided, but without ECH keys in it.
 
-        ``answers`` is what passed before it, where that is known.
+        ``answers`` is what passed before it, where that is known. A segment that may not pass yet
+        is dropped; what its answers bind is bound, for they are read but once.
         """
         if not self.enforcing or decision.fate is Fate.DROP or not self.asks(packet.source):
             return decision
-        changed = (answers or KeylessAnswers()).change(packet.start, packet.payload)
+        answers = answers or KeylessAnswers()
+        if packet.missing:  # what was not captured cannot be changed, nor what follows be placed
+            answers.forget()
+            return decision
+        changed = answers.change(packet.start, packet.payload)
         if changed is None:
+            return replace(decision, fate=Fate.DROP)
+        if changed == packet.payload:
             return decision
         return replace(decision, replacement=with_payload(ip, changed))
 

@@ -90,6 +90,13 @@ class TcpJudge:
             return self._first(packet, now, triggered=triggered, opening=opening)
         return self._next(packet, now, *known, triggered=triggered)
 
+    def answers(self, packet: Packet) -> KeylessAnswers | None:
+        """Return what passed before a resolver's packet that was judged, where that is known."""
+        known = self.table.find(packet.tuple_key)
+        chosen = self._incarnations.of(packet, *known) if known is not None else None
+        # Of a flow that was recalled bytes have passed unseen: a hole in it may never be filled.
+        return None if chosen is None or chosen[0].recalled else chosen[0].answers
+
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
         """Give up every hole; return what the bytes behind them tell."""
         alerts: list[AlertEvent] = []
