@@ -4,7 +4,7 @@ The core reads bytes. What mitmproxy shows was parsed already and may have been 
 it is written out again: heads with the fields that they had, less those that say how the message
 was framed; a body that is all there with its length, and one that streams in chunks (RFC 9112
 section 7.1), whose end can be written when it comes. Nothing that a peer chose can end a line here:
-a field that could is left out.
+a field that could is left out. Nor can many fields crowd out what says how the body is read.
 """
 
 import re
@@ -12,17 +12,22 @@ from collections.abc import Sequence
 
 from mitmproxy.http import Request, Response
 
+from davylamp.inspection.wire.content import MAX_CODINGS
+
 LAST_CHUNK = b"0\r\n\r\n"
 
 _FRAMING = frozenset(
     (b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"proxy-connection")
 ) | {b"te", b"trailer", b"transfer-encoding", b"upgrade"}
-_BODY = frozenset((b"content-encoding", b"content-type"))
+_CODING, _TYPE = b"content-encoding", b"content-type"
+_BODY = frozenset((_CODING, _TYPE))
 _METHODS = frozenset(
     ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE")
 )
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}: [\t\x20-\x7e\x80-\xff]{0,4096}\r\n")
 _FIELDS = re.compile(rb"(?:%s)*+" % _FIELD.pattern)
+_CODING_NAME = re.compile(rb"(?!identity\Z)[!-~\x80-\xff]{1,64}", re.IGNORECASE)
+_MAX_CODINGS = MAX_CODINGS + 1  # which the core finds too many to undo
 _NOT_IN_TARGET = re.compile(rb"[^!-~]+")
 _MAX_TARGET = 4096
 _MAX_FIELDS = 128
@@ -71,14 +76,27 @@ def chunk(data: bytes) -> bytes:
 
 
 def _fields(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return the fields that are not about framing, as far as there is room, and the head's end."""
+    """Return the fields that are not about framing, as far as there is room, and the head's end.
+
+    What says how the body is read comes first: a peer may write any number of others before it.
+    """
+    ordered = sorted(fields, key=lambda field: field[0].lower() != _TYPE)
+    others = [field for field in ordered if field[0].lower() != _CODING]
     lines: list[bytes] = []
     room = _MAX_HEAD
-    for name, value in fields[:_MAX_FIELDS]:
+    for name, value in others[:_MAX_FIELDS]:
         room -= len(name) + len(value)
         if room > 0 and name.lower() not in _FRAMING:
             lines.append(b"%s: %s\r\n" % (name, value.strip()))
     text = b"".join(lines)
     if not _FIELDS.fullmatch(text):
         text = b"".join(line for line in lines if _FIELD.fullmatch(line))
-    return text + b"\r\n"
+    return _codings(fields) + text + b"\r\n"
+
+
+def _codings(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return one field with all codings of a body, in order; nothing where it has none."""
+    values = b",".join(value for name, value in fields if name.lower() == _CODING)
+    names = [part.strip() for part in values.split(b",")]
+    codings = [name for name in names if _CODING_NAME.fullmatch(name)][:_MAX_CODINGS]
+    return b"Content-Encoding: %s\r\n" % b", ".join(codings) if codings else b""

@@ -1,5 +1,6 @@
 """What the addons keep between two hooks: streams, messages, bodies, connections; all bounded."""
 
+import gzip
 import itertools
 
 import pytest
@@ -206,6 +207,44 @@ class TestHttpText:
             assert b"Content-Encoding: gzip\r\n" in text
             assert b"pgrade" not in text
             assert b"Content-Length" not in text
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            [(b"x", b"y")] * 1000 + [(b"Content-Encoding", b"gzip")],
+            [(b"x", b"y" * 4000)] * 10 + [(b"Content-Encoding", b"gzip")],
+            [(b"Content-Encoding", b"identity")] * 1000 + [(b"Content-Encoding", b"gzip")],
+            [(b"Content-Encoding", b"," * 5000 + b"gzip")],
+            [(b"Content-Encoding", b"\x01"), (b"Content-Encoding", b"gzip")],
+            [(b"Content-Type", b"a/b")] * 20_000 + [(b"Content-Encoding", b"gzip")],
+        ],
+        ids=["many", "long", "identities", "commas", "control", "types"],
+    )
+    def test_nothing_hides_how_a_body_is_coded(
+        self, pack: Pack, fields: list[tuple[bytes, bytes]]
+    ) -> None:
+        """A compressed login is found behind any number of fields, whichever way they are read."""
+        body = gzip.compress(LOGIN)
+        request = Request.make("POST", "http://x/json_rpc")
+        request.headers = Headers(fields)
+        found = Exchange(Assay(pack)).feed(CLIENT, request_head(request, len(body)) + body, 1.0)
+        assert [finding.signature.id for finding in found] == ["cryptonote-login"]
+
+    def test_a_body_says_what_it_is_before_other_fields(self) -> None:
+        """A media type is written, whatever stands before it; the head stays bounded."""
+        fields = [(b"x", b"y" * 100)] * 1000 + [(b"Content-Type", b"application/dns-message")]
+        head = request_head(Request.make("POST", "http://x/", headers=Headers(fields)), 5)
+        assert b"Content-Type: application/dns-message\r\n" in head
+        assert len(head) < 48 * 1024
+
+    def test_codings_keep_their_order_and_are_bounded(self) -> None:
+        """Of many codings those are written that show that they are too many."""
+        fields = [(b"content-encoding", b"deflate, identity"), (b"Content-Encoding", b"gzip")]
+        response = Response.make(200)
+        response.headers = Headers(fields)
+        assert b"Content-Encoding: deflate, gzip\r\n" in response_head(response, 5)
+        response.headers = Headers([(b"content-encoding", b"br")] * 5000)
+        assert b"Content-Encoding: br, br, br\r\n" in response_head(response, 5)
 
 
 class TestConnections:
