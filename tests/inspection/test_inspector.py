@@ -1,5 +1,6 @@
 """The Inspector as a table: each conversation whole, byte by byte, and cut at every place."""
 
+import gzip
 import itertools
 from collections.abc import Iterator
 
@@ -313,6 +314,16 @@ def test_a_conversation_is_judged_alike_however_it_is_cut(
             if finding.signature.id.startswith(("stratum", "cryptonote")):
                 evidence = sent[finding.direction][finding.offset : finding.end]
                 assert evidence.startswith(finding.excerpt) or AppProto.HTTP in finding.layers
+
+
+@pytest.mark.parametrize("before", [0, 300])
+def test_a_coding_is_obeyed_behind_many_fields(core: Pack, before: int) -> None:
+    """A compressed login is found however many fields its head has."""
+    body = gzip.compress(LOGIN)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n" % len(body)
+    message = head + b"x: y\r\n" * before + b"Content-Encoding: gzip\r\n\r\n" + body
+    [finding] = Inspector(core).receive(C, message, 0.0)
+    assert finding.signature.id == "cryptonote-login"
 
 
 def test_evidence_is_complete_with_the_byte_that_closes_the_message(core: Pack) -> None:

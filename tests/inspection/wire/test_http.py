@@ -452,6 +452,24 @@ def test_many_headers() -> None:
     assert len(head.headers) == 256
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (b"Content-Length: 26", ["POST / :0", f"body {JSON!r}", "end "]),
+        (b"transfer-encoding : chunked", ["POST / :0", "malformed at "]),
+        (b"Content-Length: 1\r\nContent-Length: 2", ["malformed at 0 "]),
+        (b"Host: pool.example\r\nContent-Length: 26", ["POST / pool.example:0", "body", "end "]),
+    ],
+)
+def test_what_decides_counts_behind_many_fields(fields: bytes, said: list[str]) -> None:
+    """What says whom a message is for, and how it is read, is obeyed behind other fields."""
+    found = _said(
+        _requests(b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 1000 + fields + b"\r\n\r\n" + JSON)
+    )
+    assert len(found) == len(said)
+    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+
+
 def test_unasked_responses_read_as_get() -> None:
     """Joined midstream, a response is read as a GET's."""
     events = ResponseReader().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")

@@ -41,6 +41,8 @@ MAX_HEAD = 1 << 16
 """Bytes in a head, blank line included."""
 
 MAX_HEADERS = 256
+"""Fields kept of a head, beside those that say how it and what follows it is read."""
+
 MAX_HOST = 255
 _SIMPLE_HEAD = 4096
 
@@ -58,6 +60,9 @@ _STATUS_LINE = re.compile(
     rb"HTTP/([0-9]\.[0-9])[ \t]+([0-9]{3})(?:[ \t][^\n]*)?\r?\n", re.IGNORECASE
 )
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
+_ALWAYS_KEPT = frozenset(
+    ("content-encoding", "content-length", "host", "sec-websocket-extensions", "transfer-encoding")
+) | {"upgrade"}
 
 
 class Framing(StrEnum):
@@ -238,15 +243,16 @@ def parse_response(raw: bytes, offset: int, method: str) -> ResponseHead | Malfo
 def parse_fields(raw: bytes) -> Headers:
     """Return the fields of a head or trailer section; its first line is taken for a start line.
 
-    Folded lines are joined with a space; at most `MAX_HEADERS` fields are kept.
+    Folded lines are joined with a space. Behind the first `MAX_HEADERS` fields only those are kept
+    that say how a message is read: servers take more than that, and would obey them.
     """
     fields: list[tuple[str, str]] = []
     for line in _FOLD.sub(" ", raw[raw.find(b"\n") + 1 :].decode("latin-1")).split("\n"):
         name, colon, value = line.partition(":")
         if colon:
-            fields.append((name.strip(" \t").lower(), value.strip(" \t\r")))
-            if len(fields) == MAX_HEADERS:
-                break
+            name = name.strip(" \t").lower()
+            if len(fields) < MAX_HEADERS or name in _ALWAYS_KEPT:
+                fields.append((name, value.strip(" \t\r")))
     return tuple(fields)
 
 
