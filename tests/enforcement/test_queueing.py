@@ -1,5 +1,6 @@
 """Each rule of the ruleset, on real connections, with a queue judged by hand."""
 
+import errno
 import socket
 from dataclasses import replace
 
@@ -528,6 +529,91 @@ def _wait_for(queue: NfQueue, count: int) -> list[nfqueue_wire.QueuedPacket]:
     while len(packets) < count:
         packets += queue.receive(3.0)
     return packets
+
+
+class _Poor:
+    """A queue's socket whose first sends find no memory in the kernel."""
+
+    def __init__(self, socket: socket.socket, failures: int) -> None:
+        self._socket = socket
+        self.failures = failures
+
+    def send(self, data: bytes) -> int:
+        """Send what may be sent."""
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return self._socket.send(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._socket, name)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_verdict_without_memory_is_given_again(
+    wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """A drop that the kernel had no memory for is no accept of the packets behind it."""
+    listener = wire.listen(FOUR, 3333)
+    flows = [wire.connect(listener, FOUR) for _ in range(3)]
+    queue, first, others = gateway.queue, flows[0], flows[1:]
+    poor = _Poor(queue._socket.socket, failures)
+    monkeypatch.setattr(queue._socket, "socket", poor)
+    first.client.sendall(b"bad")
+    (packet,) = _wait_for(queue, 1)
+    queue.verdict(packet.packet_id, Fate.DROP, packet.mark)
+    queue.flush()
+    for flow in others:
+        flow.client.sendall(b"good")
+    for packet in _wait_for(queue, 2):
+        queue.verdict(packet.packet_id, Fate.ACCEPT, packet.mark)
+    queue.flush()
+    assert [flow.server.recv(10) for flow in others] == [b"good", b"good"]
+    assert silent(first.server)
+    with wire.inside("g"):
+        counters = queue.counters()
+    assert counters.refused == failures
+
+
+def test_many_verdicts_without_memory_go_out_in_parts(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
+) -> None:
+    """What was kept back is more than one message may carry, and every packet gets its verdict."""
+    queue = gateway.queue
+    server, client = wire.datagrams("o", FOUR, 53), wire.datagrams("s", FOUR)
+    poor = _Poor(queue._socket.socket, 1 << 30)
+    monkeypatch.setattr(queue._socket, "socket", poor)
+    for number in range(7000):
+        client.sendto(b"%d" % number, (FOUR.outside, 53))
+        for packet in queue.receive():
+            fate = Fate.DROP if number % 1000 else Fate.ACCEPT
+            queue.verdict(packet.packet_id, fate, packet.mark)
+    poor.failures = 0
+    queue.flush()
+    with wire.inside("g"):
+        assert queue.counters().waiting == 0
+    assert [server.recv(10) for _ in range(7)] == [
+        b"%d" % number for number in range(0, 7000, 1000)
+    ]
+
+
+def test_a_replacement_without_memory_is_a_drop(
+    wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet that could not be replaced does not pass as it was."""
+    server, client = wire.datagrams("o", FOUR, 53), wire.datagrams("s", FOUR)
+    queue = gateway.queue
+    monkeypatch.setattr(queue._socket, "socket", _Poor(queue._socket.socket, 1))
+    client.sendto(b"as it was", (FOUR.outside, 53))
+    (packet,) = _wait_for(queue, 1)
+    queue.replace(packet.packet_id, packet.captured, packet.mark)
+    client.sendto(b"next", (FOUR.outside, 53))
+    (packet,) = _wait_for(queue, 1)
+    queue.verdict(packet.packet_id, Fate.ACCEPT, packet.mark)
+    queue.flush()
+    assert server.recv(10) == b"next"
+    with wire.inside("g"):
+        assert queue.counters().waiting == 0
 
 
 @pytest.mark.parametrize("fail_open", [False, True])

@@ -3,7 +3,8 @@
 Strategy: one ``recvmmsg`` fetches all that waits; the kernel lays the messages of one path out
 alike, so a layout is learned from the first, and the next are checked against it and read with
 two ``struct`` calls; verdicts are gathered and go out in one ``send``, a run of equal ones as one
-batch verdict. docs/kernel.md has the measurements behind each of the three.
+batch verdict. docs/kernel.md has the measurements behind each of the three. Verdicts that the
+kernel has no memory for are kept and go out with the next: their packets are held until then.
 """
 
 import errno
@@ -21,6 +22,7 @@ QueuedPacket = wire.QueuedPacket
 
 _SLOT_OVERHEAD = 1024
 _MAX_LAYOUTS = 8
+_MAX_SENT = 1024  # verdicts in one message to the kernel: 40 KiB, of 208 that a socket may send
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class QueueCounters:
 
     ``waiting``: packets without a verdict. ``queue_dropped``: they came when ``max_length`` others
     waited. ``user_dropped``: our receive buffer was full. ``overruns``: ENOBUFS errors read.
-    ``refused``: verdicts that the kernel did not take. ``malformed``: messages that did not parse,
-    whose packets stay held until the queue closes.
+    ``refused``: verdicts that the kernel did not take, counted each time where it had no memory.
+    ``malformed``: messages that did not parse, whose packets stay held until the queue closes.
     """
 
     waiting: int
@@ -134,19 +136,23 @@ class NfQueue:
         self._pending.append((packet_id, state if state < 0 else mark & self._others | state))
 
     def replace(self, packet_id: int, packet: bytes, mark: int) -> None:
-        """Accept one packet with other bytes, checksums included; it leaves at once."""
-        self._held = max(0, self._held - 1)
-        self._send(self._encoder.encode_replacement(packet_id, mark & self._others, packet), 1)
+        """Accept one packet with other bytes, checksums included; it leaves at once.
+
+        Where the kernel has no memory for it the packet is dropped, and its sender repeats it.
+        """
+        message = self._encoder.encode_replacement(packet_id, mark & self._others, packet)
+        if not self._send(message, 1):
+            self.verdict(packet_id, Fate.DROP, mark)
 
     def flush(self) -> None:
-        """Send the verdicts gathered so far."""
-        pending, self._pending = self._pending, []
-        if not pending:
-            return
-        # A batch verdict reaches every packet held up to its id, so none may be held back.
-        batch = len(pending) == self._held and not self._malformed
-        self._held = max(0, self._held - len(pending))
-        self._send(self._encoder.encode(pending, batch=batch), len(pending))
+        """Send the verdicts gathered so far; those that the kernel has no memory for stay here."""
+        while self._pending:
+            first = self._pending[:_MAX_SENT]
+            # A batch verdict reaches every packet held up to its id, so none may be held back.
+            batch = len(first) == self._held and not self._malformed
+            if not self._send(self._encoder.encode(first, batch=batch), len(first)):
+                return
+            del self._pending[: len(first)]
 
     def counters(self) -> QueueCounters:
         """Return the counters; the kernel's are those of the calling thread's namespace."""
@@ -172,13 +178,17 @@ class NfQueue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, verdicts: bytes, packets: int) -> None:
+    def _send(self, verdicts: bytes, packets: int) -> bool:
+        """Send messages that judge so many packets; say whether the kernel took them."""
         try:
             self._socket.socket.send(verdicts)
         except OSError as error:
             if error.errno not in (errno.ENOBUFS, errno.ENOMEM):
                 raise CaptureError(f"NFQUEUE {self.number}: socket lost: {error}") from error
             self._refused += packets
+            return False
+        self._held = max(0, self._held - packets)
+        return True
 
     def _fetch(self, *, block: bool) -> tuple[int, ...]:
         try:
