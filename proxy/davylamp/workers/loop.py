@@ -33,6 +33,7 @@ from davylamp.workers.prctl import tie_to
 _SUSPECT_SECONDS = 60.0
 _HOUSEKEEPING_SECONDS = 1.0
 _ORDERS_SECONDS = 0.1
+_REFUSAL_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Worker:
         self._evidence = EvidenceFolder(evidence_folder(config) / name)
         self._resets = ResetSender()
         self._began = time.time()
-        self._next_housekeeping = self._next_orders = 0.0
+        self._next_housekeeping = self._next_orders = self._next_refusal = 0.0
         self._next_stats = self._began + config.outputs.stats_seconds
         self._stopping = False
         self.draining = False
@@ -112,9 +113,8 @@ class Worker:
                 self.link.send(decision.diversion.event)
                 self._sets.divert(decision.diversion, self.config.intercept.opened_seconds)
                 self.counters.diversions += 1
-        except KernelError:
-            self.counters.kernel_refusals += 1
-            logger.exception("%s: the kernel refused a set element", self.name)
+        except KernelError as error:
+            self._refused(error)
         if self._enforcing and decision.resets:
             self.counters.resets += self._resets.send(decision.resets)
         if decision.alerts:
@@ -137,9 +137,20 @@ class Worker:
         try:
             self._sets.bind(decision.bindings)
             self.counters.bindings += len(decision.bindings)
-        except KernelError:
-            self.counters.kernel_refusals += 1
-            logger.exception("%s: the kernel refused a set element", self.name)
+        except KernelError as error:
+            self._refused(error)
+
+    def _refused(self, error: KernelError) -> None:
+        """Count a refusal, and log one a minute: a sandbox can fill a set at will."""
+        self.counters.kernel_refusals += 1
+        if time.monotonic() >= self._next_refusal:
+            self._next_refusal = time.monotonic() + _REFUSAL_SECONDS
+            logger.error(
+                "%s: the kernel refused a set element (%d so far)",
+                self.name,
+                self.counters.kernel_refusals,
+                exc_info=error,
+            )
 
     def housekeeping(self, now: float) -> None:
         """Do what is due once a second: sweep and statistics; and follow orders."""
