@@ -70,6 +70,27 @@ def test_second_owner_is_refused(tmp_path: Path) -> None:
     Spool(tmp_path).close()
 
 
+def test_a_closed_spool_writes_nowhere(tmp_path: Path) -> None:
+    """An append that comes late is refused, whatever file has the spool's descriptors by now."""
+    spool = Spool(tmp_path / "spool")
+    spool.append(b"kept")
+    assert oldest(spool) == b"kept"
+    spool.close()
+    others = [(tmp_path / f"other-{number}").open("w+b") for number in range(8)]
+    with pytest.raises(OSError, match="closed"):
+        spool.append(b"late")
+    with pytest.raises(OSError, match="closed"):
+        spool.peek(1)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        spool.ack()
+    spool.close()
+    for other in others:
+        assert other.read() == b""
+        other.close()
+    with Spool(tmp_path / "spool") as again:
+        assert drain(again) == [b"kept"]
+
+
 def test_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     """What was acknowledged does not come again, and what was not does, in order."""
     with Spool(tmp_path, max_bytes=4000) as spool:

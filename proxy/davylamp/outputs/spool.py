@@ -14,6 +14,7 @@ What is bounded: all segments together stay within ``max_bytes``. When that is r
 oldest segment goes: the first keeps how the outage began, the later ones what is newest.
 """
 
+import errno
 import fcntl
 import os
 import zlib
@@ -90,7 +91,11 @@ class Spool:
         self.close()
 
     def append(self, line: bytes) -> None:
-        """Keep ``line``, which holds no newline; raise OSError where the disk refuses it."""
+        """Keep ``line``, which holds no newline.
+
+        Raises OSError where the disk refuses it, or the spool is closed.
+        """
+        self._check_open()
         record = b"%08x %b\n" % (zlib.crc32(line), line)
         if len(record) > self._segment_bytes:
             self.dropped += 1
@@ -104,8 +109,10 @@ class Spool:
     def peek(self, count: int, max_bytes: int = DEFAULT_MAX_BYTES) -> list[bytes]:
         """Return at most ``count`` oldest lines, in order; one, and more within ``max_bytes``.
 
-        They are of one segment, so there may be more than were returned.
+        They are of one segment, so there may be more than were returned. Raises OSError where the
+        disk cannot be read, or the spool is closed.
         """
+        self._check_open()
         lines: list[bytes] = []
         end, taken = self._offset, 0
         while self._segments and len(lines) < count:
@@ -139,12 +146,18 @@ class Spool:
         """Release the directory; what was not handed over stays in it for the next start."""
         if self._position_fd < 0:
             return
-        if self._reader is not None:
-            self._reader.close()
-        if self._writer is not None:
-            os.close(self._writer)
-        os.close(self._position_fd)
-        self._position_fd = -1
+        # Forgotten first: a number that is closed may be another file's at once.
+        reader, writer, position = self._reader, self._writer, self._position_fd
+        self._reader, self._writer, self._position_fd = None, None, -1
+        if reader is not None:
+            reader.close()
+        if writer is not None:
+            os.close(writer)
+        os.close(position)
+
+    def _check_open(self) -> None:
+        if self._position_fd < 0:
+            raise OSError(errno.EBADF, "the spool is closed", str(self._directory))
 
     # Opening what an earlier run left.
 
