@@ -169,6 +169,32 @@ def test_no_worker_is_made_twice_over_one_line() -> None:
     asyncio.run(play())
 
 
+def test_a_fork_that_is_cancelled_leaves_its_answer_to_nobody() -> None:
+    """The next worker is its own, and what nobody waited for ends and is reaped."""
+
+    async def play() -> None:
+        async with running() as zygote:
+            one, line = await fork(zygote)
+            before, parent = _children(), _zygote_pid()
+            os.kill(parent, signal.SIGSTOP)
+            asked = [asyncio.create_task(zygote.fork("queue", number)) for number in (41, 42)]
+            await asyncio.sleep(0.05)  # the first is asked for, the second waits for its turn
+            for each in asked:
+                each.cancel()
+            await asyncio.wait(asked)
+            os.kill(parent, signal.SIGCONT)
+            other, another = await fork(zygote, 43)
+            assert _name_and_parent(other.pid) == ("queue-43", os.getpid())
+            await _insist(lambda: _only({*before, other.pid}))
+            assert zygote.restarts == 0
+            for each_one, end in ((one, line), (other, another)):
+                each_one.kill()
+                await each_one.wait()
+                end.close()
+
+    asyncio.run(play())
+
+
 def test_it_loads_what_it_is_told_and_goes_on_where_it_cannot() -> None:
     """Packs change while it waits; of one that cannot be read the next worker will complain."""
 
@@ -216,10 +242,19 @@ async def _insist[T](attempt: Callable[[], Awaitable[T]]) -> T:
     raise TimeoutError
 
 
+async def _only(pids: set[int]) -> None:
+    """Assert that we have no other children than these, of the dead neither."""
+    assert set(_children()) <= pids
+
+
+def _children() -> list[int]:
+    main = os.getpid()
+    return list(map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()))
+
+
 def _zygote_pid() -> int:
     """Return the number of our child that is a zygote and lives."""
-    main = os.getpid()
-    for pid in map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()):
+    for pid in _children():
         if _name_and_parent(pid)[0] == "zygote":
             return pid
     raise AssertionError("there is no zygote")

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -64,24 +64,33 @@ class Forked:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """The line to a zygote: one order at a time, whose answer is nothing where it has ended."""
+    """The line to a zygote: one order at a time, whose answer is nothing where it has ended.
+
+    Answers do not say whose they are. So whoever has sent an order must stay for its answer, or
+    the next would take that for its own.
+    """
 
     end: socket.socket
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fork(self, order: ForkOrder, end: socket.socket) -> bytes:
-        with contextlib.suppress(OSError):
-            socket.send_fds(self.end, [msgspec.json.encode(order) + b"\n"], [end.fileno()])
-            return await self.reader.readline()
-        return b""
+        async with self.turn:
+            if end.fileno() < 0:  # nobody wants it any more
+                return b""
+            with contextlib.suppress(OSError):
+                socket.send_fds(self.end, [msgspec.json.encode(order) + b"\n"], [end.fileno()])
+                return await self.reader.readline()
+            return b""
 
     async def load(self, order: LoadOrder) -> bytes:
-        with contextlib.suppress(OSError):
-            self.writer.write(msgspec.json.encode(order) + b"\n")
-            await self.writer.drain()
-            return await self.reader.readline()
-        return b""
+        async with self.turn:
+            with contextlib.suppress(OSError):
+                self.writer.write(msgspec.json.encode(order) + b"\n")
+                await self.writer.drain()
+                return await self.reader.readline()
+            return b""
 
 
 class Zygote(Supervised):
@@ -103,39 +112,47 @@ class Zygote(Supervised):
         """Return a new process that is this worker, and our end of the line to it.
 
         Waits while there is no zygote. None where this one ended over it, or the system allows no
-        more processes; a process that is there all the same finds its line closed, and ends.
-        Raises KernelError where there will be no zygote any more.
+        more processes; a process that is there all the same finds its line closed, and ends, as
+        does one that was asked for when this was cancelled. Raises KernelError where there will be
+        no zygote any more.
         """
+        order = ForkOrder(kind=kind, number=number)
         ours, theirs = socket.socketpair()
         forked = None
         try:
             with theirs:
-                forked = await self._forked(ForkOrder(kind=kind, number=number), theirs)
+                line = await self._connected(order)
+                # Shielded: an answer that nobody waits for any more must be read all the same.
+                forked = await asyncio.shield(self._forked(line, order, theirs))
         finally:
             if forked is None:
                 ours.close()
         return None if forked is None else (forked, ours)
 
-    async def _forked(self, order: ForkOrder, end: socket.socket) -> Forked | None:
+    async def _connected(self, order: ForkOrder) -> _Line:
+        """Wait until there is a zygote to give an order to."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._line is not None or self._stopping)
             if self._line is None:
                 raise KernelError(f"{order.kind}-{order.number} is not started: the gateway ends")
-            answer = await self._line.fork(order, end)
-            if not answer.endswith(b"\n"):
-                return None
-            self.ready.set()
-            with contextlib.suppress(ProcessLookupError):  # it has ended, and is not ours to reap
-                return Forked(int(answer)) if int(answer) else None
+            return self._line
+
+    async def _forked(self, line: _Line, order: ForkOrder, end: socket.socket) -> Forked | None:
+        """Carry a fork out, and see to it that what it makes is reaped when it ends."""
+        answer = await line.fork(order, end)
+        if not answer.endswith(b"\n"):
             return None
+        self.ready.set()
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and is not ours to reap
+            return Forked(int(answer)) if int(answer) else None
+        return None
 
     async def _keep_loaded(self, line: _Line) -> None:
         """Have the zygote load what has changed since it was started."""
         while True:
             await self._load_due.wait()
-            async with self._changed:
-                self._load_due.clear()
-                await line.load(LoadOrder(pack=self._brief.pack))
+            self._load_due.clear()
+            await line.load(LoadOrder(pack=self._brief.pack))
 
     async def stop(self) -> None:
         """End it, and leave nobody waiting for it."""
