@@ -4,16 +4,21 @@ The socket's directory is private (0700) and belongs to whoever runs the gateway
 directory holds what outlives a restart.
 """
 
+import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from davylamp.errors import ConfigError
+
 STATE_VARIABLE = "DAVYLAMP_STATE"
 URL_VARIABLE = "DAVYLAMP_LINEAGE_URL"
 _SOCKET = "lineage.sock"
 _GATEWAY = "gateway.sock"
+_SHARED = Path("/tmp")  # noqa: S108 - what is made there is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +53,19 @@ def default_place(environment: Mapping[str, str] = os.environ, uid: int | None =
     """Return where an embedded store is started when nothing else is configured.
 
     ``$DAVYLAMP_STATE`` if set; for root /run/davylamp and /var/lib/davylamp (as the FHS has it);
-    for others the XDG base directories.
+    for others the XDG base directories, and without a home a private one in /tmp, which is made
+    here. Raises ConfigError where that is another's.
     """
     if chosen := environment.get(STATE_VARIABLE):
         return place_under(Path(chosen).absolute())
-    if (os.geteuid() if uid is None else uid) == 0:
+    user = os.geteuid() if uid is None else uid
+    if user == 0:
         return Place(Path("/run/davylamp"), Path("/var/lib/davylamp/lineage"))
-    home = Path(environment.get("HOME") or f"/tmp/davylamp-{os.geteuid()}")  # noqa: S108 - made 0700, ownership checked
-    state = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / "davylamp"
+    base = environment.get("XDG_STATE_HOME")
+    home = environment.get("HOME")
+    state = Path(base) if base else (Path(home) if home else _homeless(user)) / ".local" / "state"
     runtime = environment.get("XDG_RUNTIME_DIR")
+    state /= "davylamp"
     return Place(Path(runtime) / "davylamp" if runtime else state, state / "lineage")
 
 
@@ -64,19 +73,49 @@ def default_url(environment: Mapping[str, str] = os.environ, uid: int | None = N
     """Return the URL of the store to talk to when none is given.
 
     ``$DAVYLAMP_LINEAGE_URL`` if set, else this user's embedded store; where that does not exist
-    but root's socket can be reached, root's.
+    but root's socket can be reached, root's. Raises ConfigError where it is somebody else's socket
+    that was found, which would be told whatever is recorded.
     """
     if url := environment.get(URL_VARIABLE):
         return url
     mine = default_place(environment, uid)
-    system = default_place({}, 0)
-    if STATE_VARIABLE not in environment and not _exists(mine.socket) and _exists(system.socket):
-        return system.url
+    if STATE_VARIABLE in environment:
+        return mine.url
+    for place in (mine, default_place({}, 0)):
+        owner = _owner(place.socket)
+        if owner is None:
+            continue
+        if owner not in (0, os.geteuid() if uid is None else uid):
+            raise ConfigError(
+                f"{place.socket} belongs to uid {owner}; name the store to use in {URL_VARIABLE}"
+            )
+        return place.url
     return mine.url
 
 
-def _exists(path: Path) -> bool:
+def _homeless(user: int) -> Path:
+    """Return the directory of a user without a home, made for nobody else.
+
+    Everybody may write to /tmp: one that was there already may be a trap.
+    """
+    path = _SHARED / f"davylamp-{user}"
+    with contextlib.suppress(OSError):  # it is there, or cannot be: who needs it will say so
+        path.mkdir(mode=0o700)
     try:
-        return path.exists()
-    except PermissionError:
-        return False
+        found = path.lstat()
+    except OSError:
+        return path
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{path} is not a directory that uid {user} alone may write; "
+            f"set HOME, or {STATE_VARIABLE} to one that is"
+        )
+    return path
+
+
+def _owner(path: Path) -> int | None:
+    """Return the uid that a file belongs to, None where there is none within reach."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
