@@ -97,30 +97,41 @@ class Tunnel(Layer):
     def _answer(self, data: bytes) -> CommandGenerator[None]:
         """Send an answer on; what follows a yes is the tunnel, what follows a no is its text."""
         if not self._asked:
-            if not self._stops(Direction.RESPONDER, data):
-                yield SendData(self.context.client, data)
+            yield from self._tell(data)
             return
         self._answered += data
-        head, end, rest = bytes(self._answered).partition(_END)
-        if not end:
-            if len(self._answered) > _MAX_HEAD:
-                yield from self._close()
-            return
+        while self._asked:  # a server may put thousands of interim answers (1xx) into one segment
+            size = self._answered.find(_END) + len(_END)
+            if size < len(_END):
+                if len(self._answered) > _MAX_HEAD:
+                    yield from self._close()
+                return
+            head = bytes(self._answered[:size])
+            del self._answered[:size]
+            if self._stops(Direction.RESPONDER, head):
+                return
+            yield SendData(self.context.client, head)
+            match head.split(b" ", 2)[1:2]:
+                case [status] if status.startswith(b"1"):
+                    pass
+                case [status] if status.startswith(b"2"):
+                    yield from self._enter(self._rest())
+                    return
+                case _:
+                    self._asked = False
+        yield from self._tell(self._rest())
+        yield from self._ask()
+
+    def _rest(self) -> bytes:
+        """Take what has come behind an answer."""
+        rest = bytes(self._answered)
         self._answered.clear()
-        if self._stops(Direction.RESPONDER, head + end):
-            return
-        yield SendData(self.context.client, head + end)
-        match head.split(b" ", 2)[1:2]:
-            case [status] if status.startswith(b"1"):
-                if rest:
-                    yield from self._answer(rest)
-            case [status] if status.startswith(b"2"):
-                yield from self._enter(rest)
-            case _:
-                self._asked = False
-                if rest:
-                    yield from self._answer(rest)
-                yield from self._ask()
+        return rest
+
+    def _tell(self, data: bytes) -> CommandGenerator[None]:
+        """Send on what a server says that is no answer."""
+        if data and not self._stops(Direction.RESPONDER, data):
+            yield SendData(self.context.client, data)
 
     def _enter(self, rest: bytes) -> CommandGenerator[None]:
         """Have mitmproxy look at the tunnel as at a connection that was just made."""

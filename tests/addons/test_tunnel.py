@@ -193,6 +193,21 @@ def test_what_never_ends_is_given_up(start: Start, said: bytes) -> None:
         assert "Traceback" not in mitm.log
 
 
+def test_any_number_of_interim_answers_is_sent_on(start: Start) -> None:
+    """A server that says 'continue' thousands of times at once is relayed, up to its yes and on."""
+    said = b"HTTP/1.1 100 \r\n\r\n" * 3000 + _YES + b"hello"
+    with answering(said) as server:
+        port = free_port()
+        mitm = start(f"reverse:http://127.0.0.1:{server.port}@{port}")
+        with connect(port) as peer:
+            peer.sendall(_ASK)
+            heard = b""
+            while len(heard) < len(said) and (piece := peer.recv(65_536)):
+                heard += piece
+        assert heard == said
+        assert "Traceback" not in mitm.log
+
+
 def test_without_end_answered_is_given_up(start: Start) -> None:
     """An answer's head without end ends the connection, and is not kept."""
     with answering(b"HTTP/1.1 200 " + b"x" * 40_000) as server:
