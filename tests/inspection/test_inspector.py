@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +32,9 @@ from tests.streams import (
 )
 
 from davylamp.flow import Direction
+from davylamp.inspection import http
 from davylamp.inspection.finding import AppProto, Finding
+from davylamp.inspection.httphead import NO_FIELD
 from davylamp.inspection.inspector import InspectionLimits, Inspector
 from davylamp.signatures.pack import Pack
 
@@ -324,6 +327,54 @@ def test_a_coding_is_obeyed_behind_many_fields(core: Pack, before: int) -> None:
     message = head + b"x: y\r\n" * before + b"Content-Encoding: gzip\r\n\r\n" + body
     [finding] = Inspector(core).receive(C, message, 0.0)
     assert finding.signature.id == "cryptonote-login"
+
+
+class _Counting:
+    """A pattern that counts the bytes that it is asked to look at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.bytes = 0
+
+    def search(self, data: bytes) -> re.Match[bytes] | None:
+        """Search, and count."""
+        self.bytes += len(data)
+        return self._pattern.search(data)
+
+
+@pytest.mark.parametrize("line", [b"X: " + b"a" * 8000, b" " * 8000, b"a: b\r\n" * 1300])
+def test_a_head_that_comes_byte_by_byte_is_searched_once(
+    core: Pack, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """What was searched is not searched again with each segment; what follows is found."""
+    counting = _Counting(NO_FIELD)
+    monkeypatch.setattr(http, "NO_FIELD", counting)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n" + line
+    inspector = Inspector(core)
+    for at in range(len(head)):
+        assert inspector.receive(C, head[at : at + 1], 0.0) == ()
+    assert counting.bytes <= len(head)
+    [finding] = inspector.receive(C, b"\r\n \t" + LOGIN, 0.0)
+    assert finding.signature.id == "cryptonote-login"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from([b"\r\n", b"\n", b" ", b"\t", b"X: y", b"\r\n \t", b"Y:"])),
+    cuts=st.lists(st.integers(1, 200), max_size=8),
+)
+def test_a_line_among_fields_is_found_however_it_is_cut(
+    core: Pack, pieces: list[bytes], cuts: list[int]
+) -> None:
+    """Blanks before a message, and segments that end among them, make no difference."""
+    text = b"POST / HTTP/1.1\r\nX: y" + b"".join(pieces) + LOGIN
+    whole = feed(Inspector(core), [(C, text)])
+    edges = [0, *sorted({cut for cut in cuts if cut < len(text)}), len(text)]
+    parts = [(C, text[a:b]) for a, b in itertools.pairwise(edges)]
+    found = feed(Inspector(core), parts)
+    assert [(f.signature.id, f.offset, f.layers) for f in found] == [
+        (f.signature.id, f.offset, f.layers) for f in whole
+    ]
 
 
 def test_evidence_is_complete_with_the_byte_that_closes_the_message(core: Pack) -> None:

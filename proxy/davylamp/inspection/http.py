@@ -9,6 +9,8 @@ lines among header fields that begin with a bracket, which no field name has (RF
 5.1): a pool that skips what it cannot read would take them for requests.
 """
 
+import re
+
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp.inspection.httpbody import JsonBody
@@ -28,6 +30,7 @@ from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
 from davylamp.signatures.heads import Head, HeadIndex
 
 _WEBSOCKET = "websocket"
+_BEGUN = re.compile(rb"[ \t]*(?=[{\[])")  # what `NO_FIELD` finds, behind its line's beginning
 _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
 
 
@@ -76,7 +79,7 @@ class HttpExchange:
 class _Messages:
     """One direction: bodies that may be JSON, host names, and where HTTP ends."""
 
-    __slots__ = ("_base", "_body", "_exchange", "_headed", "_place", "_seen", "_unread", "inner")
+    __slots__ = ("_base", "_blank", "_body", "_exchange", "_headed", "_place", "_seen", "inner")
 
     def __init__(self, place: Place, exchange: HttpExchange) -> None:
         self._place = place
@@ -85,7 +88,7 @@ class _Messages:
         self._seen = 0
         self._body = JsonBody(place)
         self._headed = False  # between a head and its message's end
-        self._unread = b""  # of a head that has not ended
+        self._blank = False  # an unfinished head's last line, as far as it has come
         self.inner = Inner.NONE
 
     @property
@@ -101,12 +104,24 @@ class _Messages:
         self._seen += len(data)
         left = self._take(reader.feed(data), data)
         if left is None and reader.held and not self._headed:
-            self._unread = (self._unread + data)[-reader.held :]
-            if line := NO_FIELD.search(self._unread):
-                left = self._unread[line.end() :]
-        elif self._unread:
-            self._unread = b""
+            return self._no_field(data, reader.held)
         return left
+
+    def _no_field(self, data: bytes, held: int) -> bytes | None:
+        """Return a line that is no field, of an unfinished head with ``held`` bytes by now.
+
+        Only what is new of it is searched: a head may come byte by byte.
+        """
+        if held > len(data):
+            begun = _BEGUN.match(data) if self._blank else None
+        else:
+            data, begun, self._blank = data[-held:], None, False
+        if line := begun or NO_FIELD.search(data):
+            self._blank = False
+            return data[line.end() :]
+        written = data.rstrip(b" \t")
+        self._blank = written.endswith(b"\n") if written else self._blank
+        return None
 
     def _take(self, events: list[HttpEvent], data: bytes) -> bytes | None:
         """Handle events in order; return what is left when HTTP has ended."""
