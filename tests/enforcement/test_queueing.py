@@ -396,7 +396,7 @@ def test_urgent_data_reaches_nobody(wire: Wire, ends: Addresses, first: bool) ->
         for number, data in enumerate((b"{X", b"X" + bytes(1000)), 1):
             flow.client.send(data, socket.MSG_OOB)
             assert made.idle()
-            assert made.packets("urgent") >= number
+            assert made.packets("urgent") >= number  # the first ends what was cleared
         flow.server.settimeout(0.2)
         with pytest.raises(TimeoutError):
             flow.server.recv(100)

@@ -8,7 +8,7 @@ like it goes to ``carrying``. ``trusted`` takes their place where no byte can be
 from collections.abc import Iterator
 from itertools import pairwise
 
-from davylamp.enforcement.phrases import NOT_URGENT, over, payload
+from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import Features, RulesetSpec
 
 _BLANK = b" \t\r\n/"
@@ -39,7 +39,7 @@ _ONE_IN = 16
 """Of bulk one packet in so many, at random, is looked at to the end."""
 
 
-def cleared(spec: RulesetSpec, features: Features) -> Iterator[str]:
+def cleared(features: Features) -> Iterator[str]:
     """Yield the rules that part packets by their first byte."""
     if not features.inner_header:
         yield "goto carrying"
@@ -53,8 +53,6 @@ def cleared(spec: RulesetSpec, features: Features) -> Iterator[str]:
             # sample.
             others = ", ".join(f"{byte:#04x}" for byte in first)
             bulk = f"meta length >= {_BULK_SIZED} @ih,0,8 != {{ {others} }}"
-            if spec.drop_invalid:
-                bulk += f" {NOT_URGENT}"
             yield f"{bulk} numgen random mod {_ONE_IN} != 0 accept"
         # One lookup parts the three kinds: no first byte, one of a request's, any other.
         chains = ("beginning" if byte in first else "look" for byte in range(256))

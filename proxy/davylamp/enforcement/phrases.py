@@ -8,17 +8,17 @@ from davylamp.enforcement.spec import Features, Rate, RulesetSpec, networks_of
 FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 """Of both versions of IP: the number, nft's word, and its type of an address."""
 
-NOT_URGENT = "tcp flags & urg == 0"
 
-
-def urgent(spec: RulesetSpec) -> Iterator[str]:
+def urgent(spec: RulesetSpec, *, cleared: bool = False) -> Iterator[str]:
     """Yield the rule against urgent data, where what no judge can read is dropped.
 
     Of a segment with urgent data its receiver takes one byte out of the stream (RFC 6093 section
-    3.1), so that it reads another message than the judge. Hardly any program sends such.
+    3.1), so that it reads another message than the judge. Hardly any program sends such. A flow
+    that was ``cleared`` is so no longer.
     """
     if spec.drop_invalid:
-        yield "tcp flags & urg == urg counter name urgent drop"
+        forget = f"ct mark set ct mark & {spec.marks.others:#010x} " if cleared else ""
+        yield f"tcp flags & urg == urg counter name urgent {forget}drop"
 
 
 def payload(features: Features, then: str) -> str:

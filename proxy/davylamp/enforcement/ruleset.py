@@ -174,11 +174,11 @@ def _chains(
     yield "refuse", tuple(_refuse())
     yield "barred", tuple(_barred())
     yield "sample", tuple(_sample(spec, features))
-    yield "look", (*urgent(spec), *_look(spec))
+    yield "look", (*urgent(spec, cleared=True), *_look(spec))
     yield "carrying", tuple(cleared.carrying(features))
     if _has_triggers(features):
-        yield "beginning", (*urgent(spec), *cleared.beginning(spec))
-    yield "cleared", tuple(cleared.cleared(spec, features))
+        yield "beginning", (*urgent(spec, cleared=True), *cleared.beginning(spec))
+    yield "cleared", tuple(cleared.cleared(features))
     if spec.steering is not None:
         yield "trusted", tuple(cleared.trusted(features))
     if _knows_starts(spec, features):
