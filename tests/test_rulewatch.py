@@ -28,6 +28,33 @@ class Refusing(Kernel):
         return answer
 
 
+def test_what_the_kernel_forgot_is_told_again_where_rules_were_taken_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A firewall that is loaded again flushes at its end and at its start; the watch goes on."""
+    monkeypatch.setattr(rulewatch, "_LOOK_SECONDS", 0.001)
+    kernel = Refusing(True, True, False)
+    told: list[int] = []
+
+    def tell() -> None:
+        told.append(watch.restored)
+        if len(told) < 3:
+            raise KernelError("the table is gone")
+
+    watch = RuleWatch(kernel, tell)
+
+    async def play() -> None:
+        running = asyncio.create_task(watch.run())
+        while len(kernel.thorough) < 8:  # noqa: ASYNC110 - what the watch does is all there is
+            await asyncio.sleep(0)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+    asyncio.run(play())
+    assert (told, watch.restored, watch.problem) == ([1, 2, 2], 2, "")
+
+
 def test_a_refusal_is_said_once_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

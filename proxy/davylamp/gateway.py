@@ -32,7 +32,7 @@ from davylamp.attribution.table import LineageTable
 from davylamp.checks import check
 from davylamp.config import GatewayConfig
 from davylamp.enforcement.kernel import Kernel
-from davylamp.errors import DavylampError
+from davylamp.errors import DavylampError, KernelError
 from davylamp.events import ActionEvent, AlertEvent, AnyEvent, LineageEvent, decode
 from davylamp.health import Health
 from davylamp.incidents.operations import IncidentOperations
@@ -259,7 +259,11 @@ class Gateway:
     async def _keep_leading(self) -> None:
         """Have the kernel lead connections to those proxies that listen."""
         while True:
-            await asyncio.to_thread(self._kernel.lead_to, await self._ports.get())
+            listening = await self._ports.get()
+            try:
+                await asyncio.to_thread(self._kernel.lead_to, listening)
+            except KernelError as error:  # who puts the rules back leads there as well
+                logger.error("connections cannot be led to %s: %s", sorted(listening), error)  # noqa: TRY400
 
     async def _deliver(self, line: bytes) -> None:
         assert self._response is not None

@@ -24,7 +24,8 @@ class RuleWatch:
     """The task: ``run()`` until cancelled.
 
     ``restored`` counts how often rules were put back, ``problem`` says why they cannot be;
-    ``on_restored`` is called after each time, for all that the sets held is gone.
+    ``on_restored`` is called after each time, for all that the sets held is gone; and again if it
+    raises KernelError, as it does where they are taken out again at once.
     """
 
     def __init__(self, kernel: Kernel, on_restored: Callable[[], None]) -> None:
@@ -32,6 +33,7 @@ class RuleWatch:
         self._on_restored = on_restored
         self.restored = 0
         self.problem = ""
+        self._untold = False
 
     async def run(self) -> None:
         """Look, and go on looking whatever is found."""
@@ -43,17 +45,22 @@ class RuleWatch:
         before = self.problem
         try:
             restored = await asyncio.to_thread(self._kernel.restore, thorough=thorough)
+            self.problem = ""
+            if restored:
+                self._tell_restored()
+            if self._untold:
+                self._on_restored()
+                self._untold = False
         except KernelError as error:
             self.problem = f"the rules are not in force: {error}"
             if not before:
                 logger.error("%s", self.problem)  # noqa: TRY400 - the kernel's own words
-            return
-        self.problem = ""
-        if restored:
-            self.restored += 1
-            logger.error(
-                "somebody else took the rules out, and they are in force again; what passed in "
-                "between was not judged. Have the host's firewall leave other tables alone "
-                "(docs/operations.md#davylamprulestaken)"
-            )
-            self._on_restored()
+
+    def _tell_restored(self) -> None:
+        self.restored += 1
+        self._untold = True
+        logger.error(
+            "somebody else took the rules out, and they are in force again; what passed in "
+            "between was not judged. Have the host's firewall leave other tables alone "
+            "(docs/operations.md#davylamprulestaken)"
+        )

@@ -1,6 +1,7 @@
 """The ruleset goes in, survives its gateway's death as its policy says, and comes out whole."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tests.enforcement.wires import FOUR, SPEC, Addresses, Gateway, Wire
 
 from davylamp.capture.nfqueue import NfQueue
 from davylamp.decision import Block, Fate
+from davylamp.enforcement import programs
 from davylamp.enforcement.features import detect, refusal
 from davylamp.enforcement.kernel import Kernel
 from davylamp.enforcement.ruleset import COUNTERS
@@ -239,3 +241,31 @@ def test_another_gateway_takes_the_queue_over(
         assert flow.server.recv(100) == b"after"
         assert [one.block.resp_port for one in gateway.sets.blocked()] == [4444]
     assert len([line for line in left_behind(wire) if "NFQUEUE" in line]) == 8
+
+
+def test_rules_that_are_reclaimed_are_put_in_force_whatever_stands_there(wire: Wire) -> None:
+    """After a takeover that broke off they may be another's, which looks like ours."""
+    with wire.inside("g"):
+        kernel = Kernel(SPEC)
+        kernel.apply()
+        kernel.leave()
+        assert not kernel.restore()
+        kernel.reclaim()
+        assert kernel.applied_at == 0
+        assert kernel.restore()
+        assert kernel.applied_at > 0
+        assert not kernel.restore()
+        kernel.remove()
+
+
+def test_others_rules_may_have_any_comment(wire: Wire) -> None:
+    """Comments are bytes; a program that cannot be started is an error of ours."""
+    odd = ("-t", "mangle", "-A", "OUTPUT", "-m", "comment", "--comment", os.fsdecode(b"caf\xe9"))
+    wire.run("g", "iptables", "-w", *odd, "-j", "ACCEPT")
+    with wire.inside("g"):
+        kernel = Kernel(SPEC)
+        kernel.apply()
+        assert not kernel.restore()
+        kernel.remove()
+    with pytest.raises(KernelError, match="cannot be started"):
+        programs.run(("/",))

@@ -36,6 +36,10 @@ class Rules:
         """Note it."""
         self.done.append("leave")
 
+    def reclaim(self) -> None:
+        """Note it."""
+        self.done.append("reclaim")
+
     def _note(self, what: str) -> None:
         if self._refuses:
             self._refuses -= 1
@@ -88,7 +92,7 @@ def test_rules_go_over_the_others(tmp_path: Path, layout: str, way: str) -> None
     assert (old.done, new.done) == (["leave"], [way])
 
 
-@pytest.mark.parametrize("refuses", [0, 1])
+@pytest.mark.parametrize("refuses", [0, 1, 5])
 def test_a_death_amid_the_swap_brings_the_old_rules_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: int
 ) -> None:
@@ -103,7 +107,8 @@ def test_a_death_amid_the_swap_brings_the_old_rules_back(
         elder.close()
 
     assert not play(tmp_path, old, meet, waits=False).taken
-    assert old.done == ["leave", "apply" if refuses else "renew"]
+    last = "renew" if not refuses else "apply" if refuses < 5 else "reclaim"
+    assert old.done == ["leave", last]
 
 
 def test_one_that_lives_and_does_not_let_go_is_the_gateway(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Kernel:
         self._lock = threading.Lock()
         self._listening: frozenset[int] = frozenset()
         self._applied = False
+        self._astray = False  # what stands there is not to be believed
         self.applied_at = 0.0
         """When the rules were put in force, in seconds since the epoch; 0 while they are not."""
 
@@ -68,7 +69,7 @@ class Kernel:
         are another program's to ask for, and mostly go with the table. Raises KernelError.
         """
         with self._lock:
-            if not self._applied or self._stands(thorough=thorough):
+            if not self._applied or (not self._astray and self._stands(thorough=thorough)):
                 return False
             self.applied_at = 0.0
             self._apply()
@@ -98,10 +99,11 @@ class Kernel:
         were: packets go from one gateway's queues to the other's. Raises KernelError as
         :meth:`apply` does; then they may be on their way to our queues already.
         """
-        text = renewal_text(self.spec, self.features, self._listening)
-        nft("--check", "--file", "-", stdin=text)
-        self._put_queues()
-        self._commit(text)
+        with self._lock:
+            text = renewal_text(self.spec, self.features, self._listening)
+            nft("--check", "--file", "-", stdin=text)
+            self._put_queues()
+            self._commit(text)
 
     @property
     def layout(self) -> str:
@@ -114,17 +116,25 @@ class Kernel:
         with self._lock:
             self._applied = False
 
+    def reclaim(self) -> None:
+        """Have :meth:`restore` put the ruleset in force, whatever stands in its place now."""
+        with self._lock:
+            self._applied = self._astray = True
+            self.applied_at = 0.0
+
     def lead_to(self, listening: frozenset[int]) -> None:
         """Lead new connections to these proxies from now on, or as soon as there is a ruleset."""
-        self._listening = listening
-        if self._applied:
-            nft("--file", "-", stdin=proxies_text(self.spec, self.features, listening))
+        with self._lock:
+            self._listening = listening
+            if self._applied:
+                nft("--file", "-", stdin=proxies_text(self.spec, self.features, listening))
 
     def guard(self, *, on: bool) -> None:
         """Have what addresses in quarantine send dropped, or stop looking for it."""
         table = self.spec.table
         commands = quarantine.guarding(table) if on else quarantine.unguarding(table)
-        nft("--file", "-", stdin="".join(f"{one}\n" for one in commands))
+        with self._lock:
+            nft("--file", "-", stdin="".join(f"{one}\n" for one in commands))
 
     def remove(self) -> None:
         """Take everything out; again does nothing. Conntrack marks stay, and mean nothing."""
@@ -151,7 +161,7 @@ class Kernel:
 
     def _commit(self, text: str) -> None:
         nft("--file", "-", stdin=text)
-        self._applied = True
+        self._applied, self._astray = True, False
         self.applied_at = time.time()
         if self.features.native_queue:
             self._remove_iptables()

@@ -23,6 +23,7 @@ def run(arguments: tuple[str, ...], stdin: str = "") -> str:
             input=stdin,
             capture_output=True,
             text=True,
+            errors="surrogateescape",  # others' rules have comments, too
             timeout=_TIMEOUT,
             check=False,
             env=_environment(),
@@ -32,6 +33,8 @@ def run(arguments: tuple[str, ...], stdin: str = "") -> str:
         raise KernelError(
             f"{arguments[0]} is not installed; run: apt-get install {package}"
         ) from error
+    except OSError as error:
+        raise KernelError(f"{arguments[0]} cannot be started: {error}") from error
     except subprocess.TimeoutExpired as error:
         raise KernelError(f"{arguments[0]} did not finish in {_TIMEOUT:.0f} s") from error
     if done.returncode:

@@ -37,6 +37,9 @@ class Rules(Protocol):
     def leave(self) -> None:
         """Write nothing more into the chains."""
 
+    def reclaim(self) -> None:
+        """Have whoever watches over the ruleset put it in force again."""
+
 
 class HandingOver:
     """Waits for a successor; ``on_taken`` is called once it is the gateway, and we are to end."""
@@ -128,6 +131,7 @@ class HandingOver:
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return
+        self._rules.reclaim()
 
 
 async def _hear(reader: asyncio.StreamReader, wanted: Word) -> Message:

@@ -65,6 +65,7 @@ class TakingOver:
                 "the kernel's sets are laid out anew: what waits in queues is sent again"
             )
             rules.apply()
+        self._end.settimeout(RELEASE_SECONDS)  # once it has our word, it ends; it may be busy
         self._agreed(Word.TAKEN, Word.ENDING)
 
     def wait_released(self) -> None:

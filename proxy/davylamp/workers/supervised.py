@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from typing import Protocol
 
@@ -60,7 +61,7 @@ class Supervised:
         pause = _BACKOFF_FIRST
         while True:
             began = time.monotonic()
-            code = await self._once()
+            code = await self._tried()
             if not self._stopping:
                 if not self.ready.is_set():
                     raise KernelError(f"{self.name} cannot start (exit {code}); see above")
@@ -72,6 +73,14 @@ class Supervised:
             if self._stopping:  # told so now, or in the pause
                 return
             pause = min(pause * 2, _BACKOFF_LAST)
+
+    async def _tried(self) -> int:
+        """Start it and hear it to its end; one that the system has no room for has failed."""
+        try:
+            return await self._once()
+        except OSError:
+            logger.exception("%s cannot be started", self.name)
+            return os.EX_OSERR
 
     async def stop(self) -> None:
         """End it; kill it if it does not end by itself in time."""
