@@ -214,8 +214,9 @@ BEGINNINGS = [
         b'{"a\xc3\xa9\t\xf4\x8f',
     ),
 ]
+BEGINNINGS += [b'{}\n{"id":1', b'[]\n[{"id"', b'\xef\xbb\xbf{"id":1', b"CONNECT a:1 HTTP/1.1\r\n"]
 BY_CHANCE = [
-    *(b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUTTY", b"POSTAL"),
+    *(b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUTTY", b"POSTAL", b"CONTENTS", b"\xef\xbf\xbd"),
     *(
         b'{"\x00',
         b'{"ab\x1f',
@@ -400,6 +401,38 @@ def test_urgent_data_reaches_nobody(wire: Wire, ends: Addresses, first: bool) ->
         flow.server.settimeout(0.2)
         with pytest.raises(TimeoutError):
             flow.server.recv(100)
+    finally:
+        made.close()
+
+
+def test_connections_have_one_path(wire: Wire, ends: Addresses) -> None:
+    """MPTCP is not agreed on: its ends talk TCP, whose bytes are where TCP says."""
+    made = Gateway(wire, replace(SPEC, drop_invalid=True))
+    if not made.kernel.features.option_reset:
+        made.close()
+        pytest.skip("this kernel's nft takes no TCP option out")
+    try:
+        with wire.inside("o"):
+            listener = socket.socket(ends.family, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+        with wire.inside("s"):
+            client = socket.socket(ends.family, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+        with listener, client:
+            listener.bind((ends.outside, 443))
+            listener.listen()
+            client.connect((ends.outside, 443))
+            server, _ = listener.accept()
+            with server:
+                client.sendall(b"hello")
+                made.judge(Fate.ACCEPT)
+                assert server.recv(10) == b"hello"
+        heads, values = (
+            line.split()
+            for line in wire.run("s", "cat", "/proc/net/netstat").splitlines()
+            if line.startswith("MPTcpExt")
+        )
+        counted = dict(zip(heads, values, strict=True))
+        assert int(counted["MPCapableSYNTX"]) > 0  # it was asked for
+        assert int(counted["MPCapableSYNACKRX"]) == 0  # and nobody said so
     finally:
         made.close()
 

@@ -56,6 +56,21 @@ def test_half_a_message_makes_the_flow_a_suspect(core: Pack) -> None:
     assert (decision.suspect.orig_port, decision.suspect.resp_port) == (40_000, 3333)
 
 
+def test_a_websockets_frame_in_a_sample_is_read(core: Pack) -> None:
+    """It begins with a head and ends with what it says it has: no slice of anything."""
+    masked = bytes(byte ^ b"mask"[at % 4] for at, byte in enumerate(LOGIN))
+    frame = b"\x81\xfe" + len(LOGIN).to_bytes(2, "big") + b"mask" + masked
+    assert sampled(core).packet(Connection(dport=80).client(frame), 1.0).alerts
+
+
+def test_a_brace_that_ends_a_slice_begins_a_message(core: Pack) -> None:
+    """Its other half comes with the next one."""
+    slices = Connection().client(b'"id":1,"method":"submit","params":{}}\n{')
+    assert sampled(core).packet(slices, 1.0).suspect is not None
+    text = Connection().client(b"if (a) {\n  b();\n}")
+    assert sampled(core).packet(text, 1.0).suspect is None
+
+
 def test_bulk_is_no_suspect(core: Pack) -> None:
     """Binary data, uploads and hellos do not bring their flow back: that would cost its speed."""
     pipeline = sampled(core)

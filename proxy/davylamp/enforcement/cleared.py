@@ -12,11 +12,12 @@ from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import Features, RulesetSpec
 
 _BLANK = b" \t\r\n/"
-_FOLLOWERS = {ord("{"): _BLANK + b'"', ord("["): _BLANK + b'{["'} | dict.fromkeys(
+_FOLLOWERS = {ord("{"): _BLANK + b'"}', ord("["): _BLANK + b'{["]', 0xEF: b"\xbb"} | dict.fromkeys(
     b" \t\r\n", _BLANK + b"{["
 )
 """The bytes that a JSON request of objects starts with, white space before it included, and what
-may come second (RFC 8259 section 2; a slash begins a comment, which lenient parsers allow).
+may come second (RFC 8259 section 2; a slash begins a comment, which lenient parsers allow; an empty
+value or a byte-order mark, which some pass over, may stand before).
 
 Of random bulk one packet in 43 starts with the first alone, one in 1,500 with both."""
 _TEXT = "{ 0x09, 0x0a, 0x0d, 0x20-0xbf, 0xc2-0xf4 }"
@@ -26,8 +27,8 @@ _TEXT_BYTES = range(2, 8)
 bytes there are, which begin a character of several bytes and which go on with one, and which bytes
 of a packet are looked at. One packet in 20,000 of random bulk is left. Each that is recalled has
 the whole flow wait for a verdict: forty a second cost a bulk flow four parts in a hundred."""
-_REQUESTS = (b"POST ", b"PUT ", b"PATCH ")
-"""What HTTP requests begin with that have a body."""
+_REQUESTS = (b"POST ", b"PUT ", b"PATCH ", b"CONNECT ")
+"""What HTTP requests begin with that something follows: a body, or another protocol."""
 
 _BULK_SIZED = 512
 """Bytes from which on a packet is taken for bulk. What a mining client says that begins like no

@@ -33,6 +33,7 @@ def detect() -> Features:
         inner_header=not refusal("@ih,0,8 >= 0 accept"),
         flow_limits=not refusal(_LIMIT_RULE, _LIMIT_SET),
         random=not refusal("numgen random mod 16 != 0 return"),
+        option_reset=not refusal("reset tcp option mptcp"),
         own_addresses=not refusal("fib daddr type local return"),
     )
 

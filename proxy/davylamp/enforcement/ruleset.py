@@ -184,7 +184,7 @@ def _chains(
     if _knows_starts(spec, features):
         yield "opening", tuple(_opening(spec))
     if halves.countable(features):
-        yield "handshake", tuple(halves.handshake())
+        yield "handshake", (*_single_path(spec, features), *halves.handshake())
         yield "strays", (*halves.strays(), *_invalid(spec))
     yield "streams", tuple(_streams(spec, features))
     yield "datagrams", tuple(_datagrams(spec))
@@ -315,12 +315,23 @@ def _invalid(spec: RulesetSpec) -> Iterator[str]:
         yield "ct state invalid counter name invalid drop"
 
 
+def _single_path(spec: RulesetSpec, features: Features) -> Iterator[str]:
+    """Have both ends of a connection do without MPTCP (RFC 8684 section 3.7: they fall back).
+
+    It says in options where in the stream bytes belong, which the judge does not read, and may send
+    some of them by another connection.
+    """
+    if spec.drop_invalid and features.option_reset:
+        yield "tcp flags & syn == syn reset tcp option mptcp"
+
+
 def _streams(spec: RulesetSpec, features: Features) -> Iterator[str]:
     if halves.countable(features):
         yield "ct state invalid jump strays"
         yield "tcp flags & syn == syn ct state != invalid jump handshake"
     else:
         yield from _invalid(spec)
+        yield from _single_path(spec, features)
     yield from urgent(spec)
     yield "jump barred"
     if _knows_starts(spec, features):

@@ -42,14 +42,17 @@ class Features:
 
     ``native_queue``: nft has the queue statement. ``inner_header``: nft sees payload (``@ih``,
     Linux 5.16). ``flow_limits``: dynamic sets keyed on ``ct id``. ``random``: nft's numgen.
-    Without one the ruleset looks at more than it would have to, never at less. ``own_addresses``:
-    nft's fib; without it TLS to the gateway's own services is led to the proxies as well.
+    Without one the ruleset looks at more than it would have to, never at less. ``option_reset``:
+    nft takes TCP options out (Linux 5.18, nft 1.0.2); without it MPTCP is let be.
+    ``own_addresses``: nft's fib; without it TLS to the gateway's own services is led to the
+    proxies as well.
     """
 
     native_queue: bool = True
     inner_header: bool = True
     flow_limits: bool = True
     random: bool = True
+    option_reset: bool = True
     own_addresses: bool = True
 
 

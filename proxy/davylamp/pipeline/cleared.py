@@ -27,10 +27,11 @@ _LATE_SECONDS = 2.0
 _LATE_BYTES = 1 << 23  # what a sender has on its way at most: some megabytes on a fast link
 _HALF = 1 << 31
 
-REQUESTS = (b"POST ", b"PUT ", b"PATCH ")
-"""What HTTP requests begin with that have a body."""
+REQUESTS = (b"POST ", b"PUT ", b"PATCH ", b"CONNECT ")
+"""What HTTP requests begin with that something follows: a body, or another protocol."""
 
-_BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", *REQUESTS)  # docs/kernel.md, triggers
+# docs/kernel.md, triggers
+_BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"\xef\xbb\xbf", *REQUESTS)
 
 
 def _may_open(payload: bytes) -> bool:

@@ -3,13 +3,15 @@
 import re
 
 from davylamp.inspection.framing import Framer
+from davylamp.inspection.identify import Opening, identify
 from davylamp.packet import Packet
 from davylamp.pipeline.cleared import REQUESTS
 
 _BULK = 1200  # bytes of payload
-_AMID = re.compile(rb"\n[ \t\r]*([\[{][ \t\r\n/\"\[{])")
-"""A line that begins like a JSON message, amid a slice; what may come second as in the kernel's
-rules. One of random bytes would bring every packet of its flow to the queue for a minute."""
+_AMID = re.compile(rb"\n[ \t\r]*([\[{](?:[ \t\r\n/\"\[{]|\Z))")
+"""A line that begins like a JSON message, amid a slice or with its last byte; what may come second
+as in the kernel's rules. One of random bytes would bring every packet of its flow to the queue for
+a minute."""
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xc0\xc1\xf5-\xff]")
 _TEXT_PROBE = 256  # bytes of a message that are looked at; of random ones hardly any is text
 
@@ -30,10 +32,11 @@ def is_document(packet: Packet) -> bool:
 def is_slice(packet: Packet) -> bool:
     """Tell whether a packet of the sample is a slice of something, not a message or its beginning.
 
-    A slice begins anywhere: what is JSON from its first byte on, or a request, is none.
+    A slice begins anywhere: what is JSON from its first byte on, a request, or a WebSocket's frame
+    is none.
     """
     payload = packet.payload
-    if payload.startswith(REQUESTS):
+    if payload.startswith(REQUESTS) or (payload and identify(payload) is Opening.WEBSOCKET):
         return False
     return _is_bulk(packet) or not _is_json(payload)
 
