@@ -116,13 +116,16 @@ class AlertDesk:
 
 @dataclass(slots=True)
 class _Seen:
-    """One flow that was alerted on: by whom first, when last, and by which signatures."""
+    """One flow that was alerted on: under which id, when last, and by which signatures.
 
-    worker: str
+    ``flow_ids`` is what each worker that saw it calls it.
+    """
+
     flow_id: int
     flow_start: str
     last: float
     signatures: set[str] = field(default_factory=set)
+    flow_ids: dict[str, int] = field(default_factory=dict)
 
 
 class FlowBook:
@@ -144,7 +147,8 @@ class FlowBook:
         seen = self._flows.pop(alert.community_id, None)
         same = seen is not None and now - seen.last <= self._window
         if seen is None or not same or self._another(seen, worker, alert):
-            seen = _Seen(worker, alert.flow_id, alert.flow_start, now)
+            seen = _Seen(alert.flow_id, alert.flow_start, now)
+        seen.flow_ids[worker] = alert.flow_id
         self._flows[alert.community_id] = seen
         while len(self._flows) > self._capacity:
             self._flows.popitem(last=False)
@@ -156,4 +160,4 @@ class FlowBook:
 
     @staticmethod
     def _another(seen: _Seen, worker: str, alert: AlertEvent) -> bool:
-        return worker == seen.worker and alert.flow_id != seen.flow_id
+        return seen.flow_ids.get(worker, alert.flow_id) != alert.flow_id

@@ -167,6 +167,19 @@ def test_the_same_ports_used_again_are_another_flow() -> None:
     assert book.file("sample-40", much_later, 500.0) == much_later
 
 
+@pytest.mark.parametrize("order", [("queue-40", "sample-40"), ("sample-40", "queue-40")])
+def test_whoever_saw_a_flow_second_sees_another_one(order: tuple[str, str]) -> None:
+    """The next connection on the same ports is one also where the other worker was first before."""
+    book = FlowBook()
+    assert book.file(order[0], alert(), 101.0)
+    assert book.file(order[1], alert("submit", flow_id=7, opened=101.0), 102.0)
+    again = alert(flow_id=8, opened=160.0)
+    assert book.file(order[1], again, 160.0) == again
+    more = book.file(order[1], alert("submit", flow_id=8, opened=160.0), 161.0)
+    assert more is not None
+    assert (more.flow_id, more.flow_start) == (again.flow_id, again.flow_start)
+
+
 def test_flows_are_remembered_up_to_a_bound() -> None:
     """However many flows are alerted on, no more than the capacity are kept."""
     book = FlowBook(capacity=10)
