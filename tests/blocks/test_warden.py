@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from davylamp.attribution.model import Binding, BindingChange, Grade
-from davylamp.attribution.table import LineageTable
+from davylamp.attribution.table import LineageTable, TableLimits
 from davylamp.blocks.model import EndpointBlock, Quarantine, parse_endpoint
 from davylamp.blocks.spared import Spared
 from davylamp.blocks.warden import Warden
@@ -75,7 +75,8 @@ class World:
     """A warden, its sets, the lineage it sees, and a clock."""
 
     def __init__(self, **changes: Any) -> None:
-        self.sets, self.table, self.now = Sets(), LineageTable(), NOW
+        self.sets, self.now = Sets(), NOW
+        self.table = LineageTable(TableLimits(addresses=3))
         self.guards: list[bool] = []
         self.version = 0
         networks = (ip_network("192.0.2.0/24"),)
@@ -133,6 +134,40 @@ def test_a_quarantine_goes_with_the_lifecycle() -> None:
     world.confine(released=NOW + 31)
     assert world.sets.shown() == set()
     assert world.guards == [True, False]
+
+
+def test_an_address_that_lineage_forgets_stays_in_quarantine() -> None:
+    """Whether the table is full or the store lost all; who is on record as its next one is free."""
+    world = World()
+    world.bind("10.0.0.7", "a@1", NOW - 10)
+    world.confine()
+    for last in range(3):
+        world.bind(f"10.0.1.{last}", f"other-{last}@1", NOW - 5)
+    world.warden.settle()
+    assert world.sets.shown() == {"10.0.0.7"}
+    world.table.adopt(LineageTable())
+    world.warden.settle()
+    assert world.sets.shown() == {"10.0.0.7"}
+    world.bind("10.0.0.7", "b@2", NOW - 1)
+    assert world.sets.shown() == set()
+
+
+@pytest.mark.parametrize("end", ["release", "time", "known"])
+def test_a_forgotten_address_is_free_in_the_end(end: str) -> None:
+    """When the quarantine is released or over, or an old end of the hold comes to be known."""
+    world = World()
+    world.bind("10.0.0.7", "a@1", NOW - 900)
+    world.confine()
+    world.table.adopt(LineageTable())
+    world.now += 1
+    if end == "release":
+        world.confine(released=world.now)
+    elif end == "time":
+        world.now = NOW + 61
+        world.warden.settle()
+    else:
+        world.bind("10.0.0.7", "a@1", NOW - 900, NOW - 600)
+    assert world.sets.shown() == set()
 
 
 def test_a_quarantine_ends_by_itself_and_is_kept_over_a_restart() -> None:

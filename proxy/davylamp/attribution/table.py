@@ -162,6 +162,14 @@ class LineageTable:
         call = running[0] if complete and len(running) == 1 else None
         return Attribution(last.grade, last, call, () if call else running)
 
+    def knows(self, ip: str, at: float) -> bool:
+        """Tell whether any holder of the address (canonical text) until then is on record.
+
+        Of a silent address nothing may be: then there is no saying that it was given up.
+        """
+        history = self._snapshot.addresses.get(ip)
+        return history is not None and history.last_before(at) is not None
+
     def _doubt(self, binding: Binding, at: float) -> str:
         """Return why the holder may have changed since the snapshot was confirmed, or ''."""
         if at <= self._fresh_at:

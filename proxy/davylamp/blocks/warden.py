@@ -176,19 +176,30 @@ class Warden:
             self._guarding = False
 
     def _wanted(self, now: float) -> dict[bytes, float]:
-        """Return the addresses that lifecycles in quarantine hold now, and until when."""
+        """Return the addresses that lifecycles in quarantine hold now, and until when.
+
+        An address that two of them may have had, and nobody knows more of, waits for both.
+        """
         wanted: dict[bytes, float] = {}
         over = [name for name, (one, _) in self._quarantines.items() if not one.stands(now)]
         for name in over:
             del self._quarantines[name]
         for quarantine, addresses in self._quarantines.values():
             for ip in addresses:
-                holder = self._table.attribute(ip, now).binding
-                if holder is None or quarantine.lifecycle_id not in holder.lifecycles:
-                    continue
-                if holder.covers(now):
-                    wanted[ip_address(ip).packed] = quarantine.until
+                packed = ip_address(ip).packed
+                if self._holds(quarantine.lifecycle_id, ip, now, stands=packed in self._confined):
+                    wanted[packed] = max(wanted.get(packed, 0.0), quarantine.until)
         return wanted
+
+    def _holds(self, lifecycle_id: str, ip: str, now: float, *, stands: bool) -> bool:
+        """Tell whether a lifecycle holds an address; where nobody can say, it is as it ``stands``.
+
+        The table forgets addresses that were silent for long, and a store may lose what it had.
+        """
+        holder = self._table.attribute(ip, now).binding
+        if holder is None:
+            return stands and not self._table.knows(ip, now)
+        return lifecycle_id in holder.lifecycles and holder.covers(now)
 
 
 def _endpoint_of(block: EndpointBlock) -> Endpoint | None:
