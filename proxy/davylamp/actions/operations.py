@@ -19,9 +19,11 @@ from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import readable
 
 CLAIM = """
--- Begin an action, unless somebody has. What would only have been done may still be.
+-- Begin an action, unless somebody has. What would only have been done may still be. Who asks again
+-- because the answer was lost finds its own record, and has it.
 -- KEYS: records, order, open; ARGV: id, record, at, until, keep
 local old = redis.call('HGET', KEYS[1], ARGV[1])
+if old == ARGV[2] then return 1 end
 if old then
   local fine, was = pcall(cjson.decode, old)
   local would = fine and type(was) == 'table' and was['status'] == 'would'
@@ -42,9 +44,11 @@ return 1
 """
 
 CHANGE = """
--- Change an action's record if it is still as it was read; with an end of its time it stays open.
+-- Change an action's record if it is still as it was read, or was changed so by a command whose
+-- answer was lost; with an end of its time it stays open.
 -- KEYS: records, open; ARGV: id, expected, record, until or ''
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local is = redis.call('HGET', KEYS[1], ARGV[1])
+if is ~= ARGV[2] and is ~= ARGV[3] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] ~= '' then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 else redis.call('ZREM', KEYS[2], ARGV[1]) end
@@ -69,7 +73,7 @@ class ActionOperations:
         return cls(keys=ActionKeys(lineage.keys.prefix))
 
     def claim(self, record: Record, until: float) -> Operation[bool]:
-        """Begin an action; False where it was begun before, by whomever."""
+        """Begin an action; False where it was begun before, unless by this very record."""
         keys = self.keys
         names = (keys.records, keys.order, keys.open)
         ends = repr(until) if record.status is Status.RUNNING else ""
