@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
 from tests.actions.conftest import MakePlanned
 
 from davylamp.actions.executor import Done
@@ -147,7 +148,7 @@ def test_what_was_begun_by_one_that_died_is_done_by_its_heir(
         heir = asyncio.create_task(world.runner("gw-1", well).run())
         await world.until(lambda: world.told)
         assert world.done == [("gw-1", "c1")]
-        assert await world.store.run(ActionOperations().due(time.time() + 9999)) == []
+        assert await world.store.run(ActionOperations().due(time.time() + 9999, "gw-1")) == []
         for task in (other, heir):
             task.cancel()
         await asyncio.gather(other, heir, return_exceptions=True)
@@ -169,5 +170,43 @@ def test_a_dry_run_says_what_it_would_do_and_does_it_later_if_told_to(
         await world.runner("gw-1", well).submit([planned()])
         await world.until(lambda: len(world.told) == 2)
         assert world.told[1].status is Status.DONE
+
+    play(server, scene)
+
+
+def test_gateways_that_never_come_back_are_in_nobodys_way(
+    server: EmbeddedRedis, planned: MakePlanned
+) -> None:
+    """However much they left is passed over; after a day it failed, and what was done stays so."""
+
+    async def scene(world: World) -> None:
+        now, operations = time.time(), ActionOperations()
+
+        async def left(gateway: str, number: int, until: float, status: Status) -> None:
+            what = planned(incident_id=f"{gateway}-{number}")
+            record = Record(planned=what, status=Status.RUNNING, gateway=gateway, at=now)
+            assert await world.store.run(operations.claim(record, until))
+            last = replace(record, status=status)
+            assert await world.store.run(operations.change(record, last, until))
+
+        for number in range(300):
+            await left("gone", number, now - 3600, Status.RUNNING)
+        await left("long-gone", 1, now - 2 * 86_400, Status.RUNNING)
+        await left("long-gone", 2, now - 2 * 86_400, Status.UNDOING)
+        await left("gw-1", 1, now - 60, Status.RUNNING)
+        running = asyncio.create_task(world.runner("gw-1", well).run())
+        await world.until(lambda: len(world.told) == 3)
+        told = {one.planned.incident_id: one for one in world.told}
+        assert {name: one.status for name, one in told.items()} == {
+            "gw-1-1": Status.DONE,
+            "long-gone-1": Status.FAILED,
+            "long-gone-2": Status.DONE,
+        }
+        assert told["long-gone-2"].outcome.startswith("not undone: gateway long-gone")
+        assert world.done == [("gw-1", "c1")]
+        assert len(await world.store.run(operations.due(now, "gone"))) == 300
+        assert await world.store.run(operations.due(now, "long-gone")) == []
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     play(server, scene)

@@ -90,7 +90,7 @@ def use_what_is_beside(store: Store, make_alert: MakeAlert) -> None:
     )
     record = Record(planned=planned, status=Status.RUNNING, gateway="gw", at=1.0)
     assert store.run(actions.claim(record, 2.0))
-    assert store.run(actions.due(3.0)) == [record]
+    assert store.run(actions.due(3.0, "gw")) == [record]
     assert store.run(actions.change(record, msgspec.structs.replace(record, status=Status.DONE)))
     assert len(store.run(actions.ask_to_undo("c", "ann", 1.0))) == 1
     hosts = HostOperations.beside(store.operations)

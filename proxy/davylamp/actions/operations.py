@@ -2,9 +2,10 @@
 
 See `davylamp.attribution.operations` for what an operation is. Whoever claims an action has it
 until a time; one that was begun and not ended by then is taken up again by the gateway that began
-it.
+it. After a day without it any gateway may say that it failed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import batched
 from typing import Self
@@ -55,9 +56,10 @@ else redis.call('ZREM', KEYS[2], ARGV[1]) end
 return 1
 """
 
+ABANDONED_SECONDS = 86_400.0
+"""Whose time was over for so long was begun by a gateway that does not come back."""
 _LASTS = (Status.DONE, Status.UNDOING)  # who was asked before may be asked again
 _BATCH = 256
-_DUE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,28 @@ class ActionOperations:
         [raw] = yield (("HGET", self.keys.records, action_id),)
         return next(readable([raw], model.decode), None)
 
-    def due(self, now: float) -> Operation[list[Record]]:
-        """Return the actions that are not over although their time is."""
-        [ids] = yield (("ZRANGE", self.keys.open, "-inf", repr(now), "BYSCORE", "LIMIT", 0, _DUE),)
-        raws = yield [("HGET", self.keys.records, one) for one in ids]
-        return list(readable(raws, model.decode))
+    def due(self, now: float, gateway: str) -> Operation[list[Record]]:
+        """Return the actions of a gateway that are not over although their time is."""
+        found = yield from self._overdue(now)
+        return [one for one in found if one.gateway == gateway]
+
+    def abandoned(self, now: float, gateway: str) -> Operation[list[Record]]:
+        """Return the actions of all gateways but that one whose time was over long ago."""
+        found = yield from self._overdue(now - ABANDONED_SECONDS)
+        return [one for one in found if one.gateway != gateway]
+
+    def _overdue(self, now: float) -> Operation[list[Record]]:
+        """Return all, for those of gateways that never come back may come first."""
+        limits = ("LIMIT", 0, self.keep.records)
+        [ids] = yield (("ZRANGE", self.keys.open, "-inf", repr(now), "BYSCORE", *limits),)
+        return (yield from self._read(ids))
 
     def listing(self) -> Operation[list[Record]]:
         """Return every action on record, the newest first."""
         [ids] = yield (("ZREVRANGE", self.keys.order, 0, self.keep.records - 1),)
+        return (yield from self._read(ids))
+
+    def _read(self, ids: Iterable[bytes]) -> Operation[list[Record]]:
         found: list[Record] = []
         for some in batched(ids, _BATCH):
             raws = yield [("HGET", self.keys.records, one) for one in some]

@@ -118,9 +118,20 @@ class ActionRunner:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take_up(self, now: float) -> None:
-        for record in await self._store.run(self._operations.due(now)):
-            if record.gateway == self._name:
-                self._enqueue(record)
+        for record in await self._store.run(self._operations.due(now, self._name)):
+            self._enqueue(record)
+        await self._give_up()
+
+    async def _give_up(self) -> None:
+        """Say of what gateways began that have been gone for long that nothing came of it."""
+        now = self._clock()
+        for record in await self._store.run(self._operations.abandoned(now, self._name)):
+            after = _failed(record, f"gateway {record.gateway} has not come back to it")
+            await self._end(record, replace(after, ended=now))
+
+    async def _end(self, record: Record, after: Record) -> None:
+        if await self._store.run(self._operations.change(record, after)):
+            self._say(after)
 
     async def _claimed(self, planned: Planned) -> Record | None:
         """Return the record under which this gateway has it to do; None where it has not."""
@@ -184,14 +195,13 @@ class ActionRunner:
 
     async def _carry_out(self, record: Record) -> None:
         executor = self._executors.get(record.planned.kind)
-        undoing = record.status is Status.UNDOING
         pause, attempts, why = _PAUSE_FIRST, 0, "this gateway is not set up for it"
         after: Record | None = None
         while executor is not None and attempts < self._limits.attempts and after is None:
             attempts += 1
             try:
                 async with asyncio.timeout(self._limits.timeout):
-                    after = await self._attempt(executor, record, undoing=undoing)
+                    after = await self._attempt(executor, record)
             except (ActionRefused, ConfigError) as error:
                 why = str(error)
                 break
@@ -201,18 +211,12 @@ class ActionRunner:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _PAUSE_LAST)
         ended = self._clock()
-        if after is None:
-            # What could not be undone stays done, and can be asked for again.
-            status = Status.DONE if undoing else Status.FAILED
-            said = f"not undone: {why}" if undoing else why
-            after = replace(record, status=status, outcome=said[:_OUTCOME])
-        after = replace(after, ended=ended, attempts=attempts)
-        if await self._store.run(self._operations.change(record, after)):
-            self._say(after)
+        after = after or _failed(record, why)
+        await self._end(record, replace(after, ended=ended, attempts=attempts))
 
-    async def _attempt(self, executor: Executor, record: Record, *, undoing: bool) -> Record:
+    async def _attempt(self, executor: Executor, record: Record) -> Record:
         now = self._clock()
-        if undoing:
+        if record.status is Status.UNDOING:
             said = await executor.undo(record, now)
             return replace(record, status=Status.UNDONE, outcome=said[:_OUTCOME])
         done = await executor.do(record.planned, now)
@@ -229,3 +233,10 @@ class ActionRunner:
         self._known[action_id] = None
         while len(self._known) > _KNOWN:
             self._known.popitem(last=False)
+
+
+def _failed(record: Record, why: str) -> Record:
+    """Return what is on record then. What could not be undone stays done, for another try."""
+    if record.status is Status.UNDOING:
+        return replace(record, status=Status.DONE, outcome=f"not undone: {why}"[:_OUTCOME])
+    return replace(record, status=Status.FAILED, outcome=why[:_OUTCOME])
