@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from davylamp.actions.attempts import Limits
 from davylamp.actions.docker import DockerExecutor
 from davylamp.actions.executor import Executor
 from davylamp.actions.feedback import FeedbackExecutor
@@ -18,7 +19,7 @@ from davylamp.actions.kubernetes import KubernetesExecutor
 from davylamp.actions.model import Kind, Record
 from davylamp.actions.plan import ActionPolicy, Rule, When, plan
 from davylamp.actions.quarantine import QuarantineExecutor
-from davylamp.actions.runner import ActionRunner, Limits
+from davylamp.actions.runner import ActionRunner
 from davylamp.actions.telling import told
 from davylamp.actions.webhook import WebhookExecutor
 from davylamp.attribution.model import Change, Grade

@@ -72,11 +72,12 @@ def test_a_container_is_paused_stopped_and_disconnected_and_all_of_it_undone(
             assert not state(dockerd, container)["Paused"]
 
         disconnect = wanted(Kind.DOCKER_DISCONNECT)
-        done = await executor.do(disconnect, 1e9)
+        memo = await executor.foresee(disconnect, 1e9)
+        await executor.do(disconnect, 1e9)
         told = dockerd.ask("GET", f"/containers/{container}/json")
         assert told["NetworkSettings"]["Networks"] == {}
         for _again in range(2):
-            await executor.undo(undoing(disconnect, {**done.memo, "by": "ann"}), 1e9)
+            await executor.undo(undoing(disconnect, {**memo, "by": "ann"}), 1e9)
             assert dockerd.address(container, TRAIN) == ADDRESS
 
         for _again in range(2):

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 from tests.actions.conftest import MakePlanned
 
+from davylamp.actions.attempts import Limits
 from davylamp.actions.executor import Done
 from davylamp.actions.model import Kind, Planned, Record, Status
 from davylamp.actions.operations import ActionOperations
-from davylamp.actions.runner import ActionRunner, Limits
+from davylamp.actions.runner import ActionRunner
 from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.store import AsyncStore
 from davylamp.errors import ActionRefused

@@ -6,6 +6,7 @@ started since the alert, for then it was another start of it that was alerted on
 """
 
 import json
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from davylamp.actions.executor import Done
@@ -13,9 +14,10 @@ from davylamp.actions.model import Kind, Planned, Record
 from davylamp.attribution.store import AsyncStore
 from davylamp.engines.docker import DockerEngine
 from davylamp.engines.docker_model import Attachment, Container, Outcome
-from davylamp.errors import ActionRefused
+from davylamp.errors import ActionRefused, ConfigError, EngineError
 
 _NETWORK = "network "
+_GONE, _CONFLICT = "the container or network is gone", "its state does not allow that"
 _SKEW = 0.1
 """How far, in seconds, an engine's clock may be from ours."""
 
@@ -54,26 +56,32 @@ class DockerExecutor:
             case _:
                 return await self._connect(found, record.memo)
 
+    async def foresee(self, planned: Planned, now: float) -> dict[str, str]:  # noqa: ARG002 - likewise
+        """Return on which networks the container is, and by which addresses, if it matters."""
+        if planned.kind is not Kind.DOCKER_DISCONNECT:
+            return {}
+        return _memo(await self._found(planned))
+
     async def _disconnect(self, found: Container) -> Done:
-        networks = found.attachments
-        for name in networks:
-            _outcome(await self._engine.disconnect(name, found.id, force=True), "off")
-        memo = {f"{_NETWORK}{name}": _fixed(one) for name, one in networks.items()}
-        return Done(f"taken off {', '.join(networks) or 'no network: it was on none'}", memo)
+        async def off(name: str) -> Outcome:
+            return await self._engine.disconnect(name, found.id, force=True)
+
+        said = await _each("taken off", found.attachments, off)
+        return Done(said or "on no network by now", _memo(found))  # one may have joined since
 
     async def _connect(self, found: Container, memo: dict[str, str]) -> str:
-        back: list[str] = []
-        for key, raw in memo.items():
-            name = key.removeprefix(_NETWORK)
-            if name == key or name in found.attachments:
-                continue
-            asked = json.loads(raw)
-            outcome = await self._engine.connect(
+        networks = {
+            key.removeprefix(_NETWORK): raw for key, raw in memo.items() if key.startswith(_NETWORK)
+        }
+
+        async def on(name: str) -> Outcome:
+            asked = json.loads(networks[name])
+            return await self._engine.connect(
                 name, found.id, ipv4=asked.get("ipv4", ""), ipv6=asked.get("ipv6", "")
             )
-            _outcome(outcome, "on")
-            back.append(name)
-        return f"back on {', '.join(back) or 'none: it was on all of them'}"
+
+        missing = [name for name in networks if name not in found.attachments]
+        return await _each("back on", missing, on) or "back on none: it was on all of them"
 
     async def _found(self, planned: Planned) -> Container:
         name = planned.container_id or planned.container
@@ -90,6 +98,46 @@ class DockerExecutor:
         return found
 
 
+async def _each(
+    word: str, networks: Iterable[str], change: Callable[[str], Awaitable[Outcome]]
+) -> str:
+    """Change each network, whatever becomes of the others; return what did, '' for nothing to do.
+
+    What is gone is only told of, if anything else was changed; what is refused makes all of it
+    refused. Where the engine fails it is tried again, once all have had their turn.
+    """
+    done: list[str] = []
+    gone: list[str] = []
+    refused: list[str] = []
+    fault: EngineError | None = None
+    for name in networks:
+        try:
+            outcome = await change(name)
+        except EngineError as error:
+            fault = error
+            continue
+        except ConfigError as error:
+            refused.append(f"not {name}: {error}")
+            continue
+        match outcome:
+            case Outcome.DONE | Outcome.UNCHANGED:
+                done.append(name)
+            case Outcome.GONE:
+                gone.append(f"not {name}: {_GONE}")
+            case Outcome.CONFLICT:
+                refused.append(f"not {name}: {_CONFLICT}")
+    if fault is not None:
+        raise fault
+    said = "; ".join([*([f"{word} {', '.join(done)}"] if done else []), *gone, *refused])
+    if refused or (gone and not done):
+        raise ActionRefused(said)
+    return said
+
+
+def _memo(found: Container) -> dict[str, str]:
+    return {f"{_NETWORK}{name}": _fixed(one) for name, one in found.attachments.items()}
+
+
 def _fixed(attachment: Attachment) -> str:
     """Return which addresses a container had on a network, so that it gets them again."""
     asked = attachment.fixed
@@ -104,6 +152,6 @@ def _outcome(outcome: Outcome, done: str) -> str:
         case Outcome.UNCHANGED:
             return f"{done}, as it was already"
         case Outcome.GONE:
-            raise ActionRefused("the container or network is gone")
+            raise ActionRefused(_GONE)
         case Outcome.CONFLICT:
-            raise ActionRefused("its state does not allow that")
+            raise ActionRefused(_CONFLICT)

@@ -1,7 +1,7 @@
 """What carries a kind of action out."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from davylamp.actions.model import Planned, Record
 
@@ -26,4 +26,13 @@ class Executor(Protocol):
 
     async def undo(self, record: Record, now: float) -> str:
         """Undo it; return what came of that."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """An executor that takes something apart, and so must know beforehand how it was."""
+
+    async def foresee(self, planned: Planned, now: float) -> dict[str, str]:
+        """Return what undoing will need, before anything is done; raises as the rest does."""
         ...

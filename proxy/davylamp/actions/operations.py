@@ -58,7 +58,6 @@ return 1
 
 ABANDONED_SECONDS = 86_400.0
 """Whose time was over for so long was begun by a gateway that does not come back."""
-_LASTS = (Status.DONE, Status.UNDOING)  # who was asked before may be asked again
 _BATCH = 256
 
 
@@ -135,9 +134,7 @@ class ActionOperations:
         the records that were marked.
         """
         lasting = [
-            one
-            for one in (yield from self.listing())
-            if one.status in _LASTS and one.planned.kind in LASTING and one.concerns(subject)
+            one for one in (yield from self.listing()) if _lasts(one) and one.concerns(subject)
         ]
         marked: list[Record] = []
         for record in lasting:
@@ -149,3 +146,11 @@ class ActionOperations:
             if (yield from self.change(record, undoing, now)):
                 marked.append(undoing)
         return marked
+
+
+def _lasts(record: Record) -> bool:
+    """Tell whether there is anything to undo; who was asked before may be asked again."""
+    if record.planned.kind not in LASTING:
+        return False
+    half_done = record.status is Status.FAILED and bool(record.memo)
+    return half_done or record.status in {Status.DONE, Status.UNDOING}

@@ -12,38 +12,23 @@ import logging
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from davylamp.actions.attempts import Attempts, Limits, failed
 from davylamp.actions.executor import Executor
 from davylamp.actions.model import Kind, Planned, Record, Status
 from davylamp.actions.operations import ActionOperations
 from davylamp.attribution.store import AsyncStore
-from davylamp.errors import ActionRefused, ConfigError, LineageUnavailable
+from davylamp.errors import LineageUnavailable
 
 _WAITING = 1_024
 _KNOWN = 10_000
 _AT_ONCE = 32
-_PAUSE_FIRST, _PAUSE_LAST = 0.2, 10.0
 _LOOK_SECONDS = 5.0
 _AWAY_SECONDS = 1.0
-_OUTCOME = 300
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long one attempt may take, in seconds, and how often it is made."""
-
-    timeout: float = 10.0
-    attempts: int = 5
-
-    @property
-    def lease(self) -> float:
-        """Seconds after which an action that is not over has been forgotten by somebody."""
-        return self.attempts * (self.timeout + _PAUSE_LAST) + 30.0
 
 
 class ActionRunner:
@@ -66,7 +51,7 @@ class ActionRunner:
     ) -> None:
         self._store = store
         self._operations = ActionOperations.beside(store.operations)
-        self._executors = executors
+        self._attempts = Attempts(executors, limits, self._note, clock)
         self._name = name
         self._dry_run = dry_run
         self._limits = limits
@@ -126,7 +111,7 @@ class ActionRunner:
         """Say of what gateways began that have been gone for long that nothing came of it."""
         now = self._clock()
         for record in await self._store.run(self._operations.abandoned(now, self._name)):
-            after = _failed(record, f"gateway {record.gateway} has not come back to it")
+            after = failed(record, f"gateway {record.gateway} has not come back to it")
             await self._end(record, replace(after, ended=now))
 
     async def _end(self, record: Record, after: Record) -> None:
@@ -188,39 +173,22 @@ class ActionRunner:
     async def _handle(self, record: Record) -> None:
         """Carry an action out, if it is still as it was read."""
         current = await self._store.run(self._operations.get(record.planned.id))
-        until = self._clock() + self._limits.lease
-        again = self._operations.change(record, record, until)
-        if current == record and await self._store.run(again):
+        if current == record and await self._note(record, record):
             await self._carry_out(record)
 
     async def _carry_out(self, record: Record) -> None:
-        executor = self._executors.get(record.planned.kind)
-        pause, attempts, why = _PAUSE_FIRST, 0, "this gateway is not set up for it"
-        after: Record | None = None
-        while executor is not None and attempts < self._limits.attempts and after is None:
-            attempts += 1
+        before, after = await self._attempts.make(record)
+        while True:  # it is done: only the store has yet to hear of it
             try:
-                async with asyncio.timeout(self._limits.timeout):
-                    after = await self._attempt(executor, record)
-            except (ActionRefused, ConfigError) as error:
-                why = str(error)
-                break
-            except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
-                why = str(error) or type(error).__name__
-                if attempts < self._limits.attempts:
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _PAUSE_LAST)
-        ended = self._clock()
-        after = after or _failed(record, why)
-        await self._end(record, replace(after, ended=ended, attempts=attempts))
+                return await self._end(before, after)
+            except LineageUnavailable as error:
+                logger.warning("what came of an action waits for the store: %s", error)
+                await asyncio.sleep(_AWAY_SECONDS)
 
-    async def _attempt(self, executor: Executor, record: Record) -> Record:
-        now = self._clock()
-        if record.status is Status.UNDOING:
-            said = await executor.undo(record, now)
-            return replace(record, status=Status.UNDONE, outcome=said[:_OUTCOME])
-        done = await executor.do(record.planned, now)
-        return replace(record, status=Status.DONE, outcome=done.outcome[:_OUTCOME], memo=done.memo)
+    async def _note(self, before: Record, after: Record) -> bool:
+        """Put what has been found on record of an action that is in hand."""
+        until = self._clock() + self._limits.lease
+        return await self._store.run(self._operations.change(before, after, until))
 
     def _say(self, record: Record) -> None:
         planned = record.planned
@@ -233,10 +201,3 @@ class ActionRunner:
         self._known[action_id] = None
         while len(self._known) > _KNOWN:
             self._known.popitem(last=False)
-
-
-def _failed(record: Record, why: str) -> Record:
-    """Return what is on record then. What could not be undone stays done, for another try."""
-    if record.status is Status.UNDOING:
-        return replace(record, status=Status.DONE, outcome=f"not undone: {why}"[:_OUTCOME])
-    return replace(record, status=Status.FAILED, outcome=why[:_OUTCOME])
