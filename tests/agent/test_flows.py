@@ -86,6 +86,20 @@ def test_a_table_read_meanwhile_is_no_gap() -> None:
     assert alive(flows) == [("172.17.0.3", 32.0, None, 10.0)]
 
 
+def test_a_flow_heard_of_while_the_table_was_read_lives() -> None:
+    """It may be younger than the table, however long ago the events before it were read."""
+    flows = watching()
+    flows.heard(tracked(2, 1), 20.0, 20.5)
+    flows.begin_listing()
+    flows.heard(tracked(3, 2, port=5), 29.0, 31.0)
+    assert flows.listed([tracked(2, 1)], 30.0, 33.0, sure_until=30.0) == []
+    late = ("172.17.0.3", 29.0, None, 10.0)
+    assert late in alive(flows)
+    flows.begin_listing()
+    over = flows.listed([tracked(2, 1)], 40.0, 41.0, sure_until=40.0)
+    assert [shown(each) for each in over] == [("172.17.0.3", 29.0, 41.0, 10.0)]
+
+
 def test_it_is_bounded() -> None:
     """Beyond its room the oldest are not kept alive any more, and are counted."""
     flows = watching()

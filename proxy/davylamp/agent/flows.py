@@ -23,8 +23,11 @@ CAPACITY = 262_144
 
 @dataclass(frozen=True, slots=True)
 class _Live:
+    """A flow, and when this agent came to know of it: its ``since`` may be long before that."""
+
     number: int
     translation: Translation
+    known: float
 
 
 class LiveFlows:
@@ -65,8 +68,8 @@ class LiveFlows:
         if known is not None and known.number == tracked.number:
             return None
         if after is None:
-            return flow, self._begin(flow, tracked, now, now)
-        return flow, self._begin(flow, tracked, after, self.watch)
+            return flow, self._begin(flow, tracked, now, now, now)
+        return flow, self._begin(flow, tracked, after, self.watch, now)
 
     def begin_listing(self) -> None:
         """Note that the table is going to be read: what ends meanwhile may still be in it."""
@@ -90,14 +93,14 @@ class LiveFlows:
         over: list[Change] = []
         for flow, live in list(self._live.items()):
             found = there.get(flow)
-            gone = found is None and live.translation.since < began
+            gone = found is None and live.known < began  # else it may be too young for the table
             if gone or (found is not None and found.number != live.number):
                 over.append(self._end(flow, sure_until if gap else now))
             elif live.translation.watch != self.watch:
                 over.append(self._watched_anew(flow, live))
         for flow, each in there.items():
             if flow not in self._live:
-                self._begin(flow, each, now, self.watch)
+                self._begin(flow, each, now, self.watch, now)
         return over
 
     def alive(self) -> Iterator[Change]:
@@ -110,7 +113,7 @@ class LiveFlows:
         """Have a flow that lived through a gap be of the new watch; what was said before stands."""
         before = live.translation
         fresh = msgspec.structs.replace(before, since=self.watch, watch=self.watch)
-        self._live[flow] = _Live(live.number, fresh)
+        self._live[flow] = _Live(live.number, fresh, live.known)
         return flow, msgspec.structs.replace(before, until=self.watch)
 
     def _ours(self, tracked: Tracked) -> bool:
@@ -120,10 +123,12 @@ class LiveFlows:
             self.elsewhere.add(tracked.source[0])
         return False
 
-    def _begin(self, flow: Flow, tracked: Tracked, since: float, watch: float) -> Translation:
+    def _begin(
+        self, flow: Flow, tracked: Tracked, since: float, watch: float, known: float
+    ) -> Translation:
         inner, port = tracked.inner
         fresh = Translation(host=self._host, ip=_text(inner), port=port, since=since, watch=watch)
-        self._live[flow] = _Live(tracked.number, fresh)
+        self._live[flow] = _Live(tracked.number, fresh, known)
         self._live.move_to_end(flow)
         while len(self._live) > self._capacity:
             self._live.popitem(last=False)
