@@ -157,6 +157,21 @@ def test_what_was_begun_by_one_that_died_is_done_by_its_heir(
     play(server, scene)
 
 
+def test_more_candidates_are_told_of(server: EmbeddedRedis, planned: MakePlanned) -> None:
+    """Though the same gateway has told of fewer; the same again is not told."""
+
+    async def scene(world: World) -> None:
+        runner = world.runner("gw-1", well)
+        for count, candidates in enumerate([(), ("a", "b"), ("a", "b", "c")], 1):
+            for _ in range(2):
+                await runner.submit([planned(candidates=candidates)])
+            await world.until(lambda count=count: len(world.told) == count)  # type: ignore[misc]
+        assert [len(one.planned.candidates) for one in world.told] == [0, 2, 3]
+        assert len(world.done) == 3
+
+    play(server, scene)
+
+
 def test_a_dry_run_says_what_it_would_do_and_does_it_later_if_told_to(
     server: EmbeddedRedis, planned: MakePlanned
 ) -> None:

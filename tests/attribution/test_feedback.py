@@ -59,6 +59,25 @@ def test_a_rollout_is_valid_again_only_when_nothing_speaks_against_it(
     ]
 
 
+def test_the_trainer_hears_of_more_candidates(server: EmbeddedRedis, store: Store) -> None:
+    """They take the place of the fewer, on record and in the news; fewer say nothing new."""
+    ops = FeedbackOperations.beside(store.operations)
+    few = replace(FIRST, tool_call_id="", candidates=("a", "b"))
+    more = replace(few, candidates=("a", "b", "c"), at=2e9)
+    other = replace(FIRST, incident_id="inc-2")
+    with Client(server.url) as client:
+        assert store.run(ops.mark(few))
+        assert store.run(ops.mark(other))
+        assert store.run(ops.mark(more))
+        assert not store.run(ops.mark(few))
+        assert client.rollout_verdict(run_id="rlhf:12", rollout_id="r-3") == more
+        news = client.feedback(group="trainers", wait=0.3, since_start=True)
+        assert [one.candidates for one in news] == [few.candidates, (), more.candidates]
+        assert store.run(ops.mark(replace(few, incident_id="inc-3", candidates=())))
+        assert store.run(ops.mark(replace(more, incident_id="inc-3")))
+        assert client.rollout_verdict(run_id="rlhf:12", rollout_id="r-3") == more
+
+
 def test_readers_of_a_group_share_the_verdicts(server: EmbeddedRedis, store: Store) -> None:
     """Each goes to one reader; what one left undone another has later; news arrive at once."""
     ops = FeedbackOperations.beside(store.operations)

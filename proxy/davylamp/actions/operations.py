@@ -20,15 +20,23 @@ from davylamp.attribution.operations import Operations
 from davylamp.attribution.replies import readable
 
 CLAIM = """
--- Begin an action, unless somebody has. What would only have been done may still be. Who asks again
--- because the answer was lost finds its own record, and has it.
+-- Begin an action, unless somebody has. What would only have been done may still be, and what named
+-- fewer candidates is done again, but for what a person released. Who asks again because the answer
+-- was lost finds its own record, and has it.
 -- KEYS: records, order, open; ARGV: id, record, at, until, keep
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old == ARGV[2] then return 1 end
+local function candidates(record)
+  local planned = type(record['planned']) == 'table' and record['planned'] or {}
+  return type(planned['candidates']) == 'table' and #planned['candidates'] or 0
+end
 if old then
   local fine, was = pcall(cjson.decode, old)
-  local would = fine and type(was) == 'table' and was['status'] == 'would'
-  if not would or cjson.decode(ARGV[2])['status'] == 'would' then return 0 end
+  local new = cjson.decode(ARGV[2])
+  if not fine or type(was) ~= 'table' or new['status'] == 'would' then return 0 end
+  local over = was['status'] == 'undoing' or was['status'] == 'undone'
+  local more = not over and candidates(new) > candidates(was)
+  if was['status'] ~= 'would' and not more then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
@@ -74,7 +82,10 @@ class ActionOperations:
         return cls(keys=ActionKeys(lineage.keys.prefix))
 
     def claim(self, record: Record, until: float) -> Operation[bool]:
-        """Begin an action; False where it was begun before, unless by this very record."""
+        """Begin an action; False where it was begun before, unless by this very record.
+
+        One that names more candidates than the one before is begun again in its place.
+        """
         keys = self.keys
         names = (keys.records, keys.order, keys.open)
         ends = repr(until) if record.status is Status.RUNNING else ""

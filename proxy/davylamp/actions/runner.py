@@ -57,7 +57,7 @@ class ActionRunner:
         self._limits = limits
         self._on_outcome = on_outcome
         self._clock = clock
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._queues: dict[str, deque[Record]] = {}
         self._waiting = 0
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -71,10 +71,11 @@ class ActionRunner:
         Raises LineageUnavailable: then it is to be submitted again.
         """
         for one in planned:
-            if one.id in self._known:
+            known = one.id, len(one.candidates)
+            if known in self._known:
                 continue
             record = await self._claimed(one)
-            self._remember(one.id)
+            self._remember(known)
             if record is not None and record.status is Status.WOULD:
                 self._say(record)
             elif record is not None:
@@ -197,7 +198,7 @@ class ActionRunner:
         )
         self._on_outcome(record)
 
-    def _remember(self, action_id: str) -> None:
-        self._known[action_id] = None
+    def _remember(self, known: tuple[str, int]) -> None:
+        self._known[known] = None
         while len(self._known) > _KNOWN:
             self._known.popitem(last=False)

@@ -21,14 +21,29 @@ MARK = """
 -- Put a mark on a rollout, or take those of an incident back, and tell the trainer.
 -- KEYS: rollout, marks, feedback
 -- ARGV: mark, fields (a JSON list of names and values) or '', news, keep marks, keep news, keep
--- seconds, released at; without fields, marks that begin with ``mark`` are taken back
+-- seconds, released at, how many candidates; without fields, marks that begin with ``mark`` are
+-- taken back. A mark that names more candidates takes the place of the one before, on record too.
 local function record(fields)
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], unpack(cjson.decode(fields)))
 end
+local function candidates(fields)
+  local list = cjson.decode(fields)
+  for i = 1, #list, 2 do
+    if list[i] == 'candidates' then return #cjson.decode(list[i + 1]) end
+  end
+  return 0
+end
 if ARGV[2] ~= '' then
-  if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then return 0 end
-  if redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0 then return 0 end
+  local old = redis.call('HGET', KEYS[2], ARGV[1])
+  if old then
+    if tonumber(ARGV[8]) <= candidates(old) then return 0 end
+    local shown = redis.call('HMGET', KEYS[1], 'incident_id', 'tool_call_id')
+    if (shown[1] or '') .. '/' .. (shown[2] or '') == ARGV[1] then record(ARGV[2]) end
+  elseif redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then
+    return 0
+  end
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
   if redis.call('HLEN', KEYS[2]) == 1 then record(ARGV[2]) end
 else
   local left, gone = nil, 0
@@ -108,7 +123,7 @@ class FeedbackOperations:
         return cls(lineage.keys)
 
     def mark(self, verdict: RolloutVerdict) -> Operation[bool]:
-        """Say that a rollout is not valid; say whether that was news."""
+        """Say that a rollout is not valid; say whether that was news, as more candidates are."""
         name = f"{verdict.incident_id}/{verdict.tool_call_id}"
         return (yield from self._mark(name, _encoder.encode(_fields(verdict)), verdict))
 
@@ -168,7 +183,7 @@ class FeedbackOperations:
             keys.rollout_marks(verdict.run_id, verdict.rollout_id),
             keys.feedback,
         )
-        limits = (_MARKS, self.news, self.seconds, repr(verdict.at))
+        limits = (_MARKS, self.news, self.seconds, repr(verdict.at), len(verdict.candidates))
         arguments = (mark, fields, _encoder.encode(verdict), *limits)
         [done] = yield (("EVAL", MARK, len(names), *names, *arguments),)
         return bool(done)
