@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from davylamp.engines.kubernetes import KubernetesApi
 from davylamp.errors import ActionRefused, EngineError
 
 LABEL = "davylamp.quarantine"
+type Scene = Callable[[KubernetesApi, ApiServer, AsyncStore], Awaitable[None]]
 
 
 class ApiServer:
@@ -38,10 +40,14 @@ class ApiServer:
         self.app.router.add_delete(pod, self._delete)
         self.app.router.add_post(policies, self._policy)
 
-    def add(self, name: str, ip: str, uid: str) -> None:
-        """Have a pod run."""
+    def add(self, name: str, ip: str, uid: str, since: float = 1.0, **changes: Any) -> None:
+        """Have a pod run; ``phase`` and ``host_network`` may be said."""
         metadata = {"namespace": "train", "name": name, "uid": uid, "labels": {"app": "x"}}
-        self.pods[name] = {"metadata": metadata, "status": {"podIP": ip}}
+        ready = {"type": "PodReadyToStartContainers", "status": "True"}
+        ready["lastTransitionTime"] = datetime.fromtimestamp(since, UTC).isoformat()
+        status = {"podIP": ip, "phase": changes.get("phase", "Running"), "conditions": [ready]}
+        spec = {"hostNetwork": changes.get("host_network", False)}
+        self.pods[name] = {"metadata": metadata, "spec": spec, "status": status}
 
     @web.middleware
     async def _door(
@@ -97,7 +103,8 @@ def test_a_pod_is_labelled_released_and_deleted(
 
     async def scene(api: KubernetesApi, world: ApiServer, store: AsyncStore) -> None:
         executor = KubernetesExecutor(store, api, LABEL)
-        label, delete = planned(Kind.KUBERNETES_LABEL), planned(Kind.KUBERNETES_DELETE)
+        label = planned(Kind.KUBERNETES_LABEL, seen=9.0)
+        delete = planned(Kind.KUBERNETES_DELETE, seen=9.0)
         with pytest.raises(ActionRefused, match="no address"):
             await executor.do(label, 1e9)
         bind = Binding(ip="10.0.0.7", lifecycle_id="c1@1", container="sandbox-7", valid_from=1.0)
@@ -127,10 +134,51 @@ def test_a_pod_is_labelled_released_and_deleted(
         world.broken = False
         await executor.do(delete, 1e9)
         assert world.pods.keys() == {"other"}
-        world.add("host-network", "10.0.0.7", "uid-4")
+        world.add("one", "10.0.0.7", "uid-4")
         world.add("another", "10.0.0.7", "uid-5")
-        with pytest.raises(ActionRefused, match="more than one"):
+        with pytest.raises(ActionRefused, match="that of train/one, train/another, not surely"):
             await executor.do(replace(delete, incident_id="inc-2"), 1e9)
+
+    play(server, tmp_path, scene)
+
+
+@pytest.mark.parametrize("source", ["kubernetes", "trainer"])
+def test_only_the_pod_that_was_alerted_on_is_touched(
+    server: EmbeddedRedis, planned: MakePlanned, tmp_path: Path, source: str
+) -> None:
+    """Not the next one with its address, one on the host's network, or one that has ended."""
+
+    async def scene(api: KubernetesApi, world: ApiServer, store: AsyncStore) -> None:
+        executor = KubernetesExecutor(store, api, LABEL)
+        # A trainer knows the pod by its name only.
+        uid = "uid-1" if source == "kubernetes" else ""
+        bind = Binding(
+            ip="10.0.0.7",
+            lifecycle_id=f"{uid or 'sandbox-7'}@1.000000",
+            container="sandbox-7",
+            container_id=uid,
+            valid_from=1.0,
+            source=source,
+        )
+        delete = planned(Kind.KUBERNETES_DELETE, seen=50.0, lifecycle_id=bind.lifecycle_id)
+        await store.run(store.operations.bind(bind, 1.0))
+        world.add("sandbox-7", "10.0.0.7", "uid-2", since=60.0)
+        with pytest.raises(ActionRefused, match="that of train/sandbox-7, not surely"):
+            await executor.do(delete, 61.0)
+        world.add("sandbox-7", "10.0.0.7", "uid-1", host_network=True)
+        with pytest.raises(ActionRefused, match="kubectl get pods"):
+            await executor.do(delete, 61.0)
+        world.add("sandbox-7", "10.0.0.7", "uid-1", phase="Running")
+        world.add("job", "10.0.0.7", "uid-3", phase="Succeeded")
+        world.add("exporter", "10.0.0.7", "uid-4", host_network=True)
+        await executor.do(delete, 61.0)
+        assert world.pods.keys() == {"job", "exporter"}
+
+    play(server, tmp_path, scene)
+
+
+def play(server: EmbeddedRedis, tmp_path: Path, scene: Scene) -> None:
+    """Run a scene against an API server."""
 
     async def run() -> None:
         token = tmp_path / "token"

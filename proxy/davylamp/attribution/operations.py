@@ -9,7 +9,7 @@ import msgspec
 from davylamp import events
 from davylamp.attribution import model
 from davylamp.attribution.calls import LOAD_BATCH, CallOperations, waiting_for
-from davylamp.attribution.claims import same_container
+from davylamp.attribution.claims import claims_of, same_container
 from davylamp.attribution.commit import Stored, as_stored, commit, reading, shown
 from davylamp.attribution.history import History
 from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall, ToolCallChange
@@ -157,6 +157,11 @@ class Operations(CallOperations, EventOperations):
         """Return every id that a lifecycle goes by, the one asked about among them."""
         _, bindings = yield from self._bindings_about(lifecycle)
         return frozenset({lifecycle, *_ids_of(bindings)})
+
+    def claims_about(self, lifecycle: str) -> Operation[tuple[Binding, ...]]:
+        """Return what each source said of a lifecycle."""
+        _, bindings = yield from self._bindings_about(lifecycle)
+        return tuple(claim for each in bindings for claim in claims_of(each))
 
     def newest(self, container: str) -> Operation[str]:
         """Return the newest lifecycle of a container name, or ''."""

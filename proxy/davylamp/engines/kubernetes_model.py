@@ -6,6 +6,8 @@ leaves out or sends as null are empty here.
 
 import msgspec
 
+_ENDED = frozenset({"Succeeded", "Failed"})
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of what is read: members in camelCase; unknown ones are skipped."""
@@ -100,6 +102,11 @@ class Pod(Part, frozen=True, kw_only=True):
     metadata: Metadata = Metadata()
     spec: Spec = Spec()
     status: Status = Status()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more; it still shows the address that it had."""
+        return self.status.phase in _ENDED
 
     @property
     def addresses(self) -> tuple[str, ...]:

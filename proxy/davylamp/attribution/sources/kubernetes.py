@@ -32,7 +32,6 @@ from davylamp.errors import ConfigError
 
 _NETWORK_READY = "PodReadyToStartContainers"
 """The condition that tells when a pod had its network (Kubernetes 1.29 and later)."""
-_ENDED = frozenset({"Succeeded", "Failed"})
 
 _FREED = 65_536
 
@@ -127,7 +126,9 @@ class KubernetesSource:
         ended = {pod.metadata.uid: _end_of(pod) for pod in pods}
         held = {(ip, pod.metadata.uid) for pod in pods if _runs(pod) for ip in pod.addresses}
         # Whoever has an address now had its network ready within that second at the latest.
-        next_one = {ip: _since(pod) + 1.0 for pod in pods if _runs(pod) for ip in pod.addresses}
+        next_one = {
+            ip: ready_since(pod) + 1.0 for pod in pods if _runs(pod) for ip in pod.addresses
+        }
         self._told.clear()
         for claim in await ledger.held(self.name):
             if claim.labels.get(ENGINE_LABEL) != self._mark:
@@ -150,7 +151,7 @@ class KubernetesSource:
             await self._end(ledger, uid, ended)
             return
         known = self._lives.get(uid)
-        since = known.since if known is not None else (_since(pod) or self._clock())
+        since = known.since if known is not None else (ready_since(pod) or self._clock())
         facts = self._facts(pod, since)
         addresses = frozenset(pod.addresses)
         for ip in known.addresses - addresses if known is not None else ():
@@ -223,10 +224,10 @@ def _environment(pod: Pod) -> Iterator[str]:
 
 def _runs(pod: Pod) -> bool:
     """Tell whether a pod has its addresses, or will have."""
-    return bool(pod.metadata.uid) and pod.status.phase not in _ENDED
+    return bool(pod.metadata.uid) and not pod.ended
 
 
-def _since(pod: Pod) -> float:
+def ready_since(pod: Pod) -> float:
     """Return when its network was ready, as nearly as the API tells, or 0.
 
     That a pod was accepted by its node (``startTime``) is too early: its address may still have
