@@ -294,7 +294,9 @@ class _Following:
         noted = self._notes.end(container, 0.0, after=claim.valid_from)
         if noted:
             return noted
-        found = await self._engine.inspect(container)
+        found = None
+        with contextlib.suppress(ConfigError):  # a record whose container has no possible id
+            found = await self._engine.inspect(container)
         if found is not None:
             started, ended = epoch(found.state.started_at), epoch(found.state.finished_at)
             if ended >= started and ended + self._offset > claim.valid_from:
