@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from davylamp.engines.kubernetes_model import Metadata, Pod, Pods, Trouble, WatchEvent
-from davylamp.engines.reading import bounded, lines, printable
+from davylamp.engines.reading import AnswerTooLargeError, bounded, lines, printable
 from davylamp.errors import ConfigError, EngineError
 
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -26,6 +26,8 @@ LINE_BYTES = 2 * 1024 * 1024
 """A pod as it is in a watch; etcd takes no object larger than 1.5 MiB."""
 _PAGE = 500
 _MOST = 100_000
+_LISTS = 3
+"""How often one list is begun again because its rest is no longer kept."""
 _WATCH = 300
 
 
@@ -48,6 +50,7 @@ class KubernetesApi:
         self._seconds = seconds
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._page = _PAGE
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise ConfigError(f"{url!r} names no Kubernetes API; write https://HOST:6443")
 
@@ -59,21 +62,34 @@ class KubernetesApi:
 
     async def pods(self, namespace: str = "", selector: str = "") -> Pods:
         """Return all pods of a namespace, or of all, that a label selector selects."""
-        items: list[Pod] = []
-        more = ""
+        for _ in range(_LISTS):
+            items: list[Pod] = []
+            more = ""
+            while found := await self._some(namespace, selector, more):
+                items += found.items
+                more = found.metadata.more
+                if len(items) > _MOST:
+                    raise EngineError(f"more than {_MOST} pods; name a namespace or a selector")
+                if not more:
+                    return Pods(metadata=found.metadata, items=tuple(items))
+        raise EngineError("the list of pods takes too long; name a namespace or a selector")
+
+    async def _some(self, namespace: str, selector: str, more: str) -> Pods | None:
+        """Return the next page of a list, or None where the rest of it is no longer kept.
+
+        How many pods fit an answer depends on what they carry: where too many were asked for, half
+        of them are, and so from then on.
+        """
         while True:
-            query = {"limit": str(_PAGE), "labelSelector": selector, "continue": more}
-            status, answer = await self._send("GET", _pods(namespace, query), also=(GONE,))
-            if status == GONE:  # the rest of a list that took too long: from the beginning
-                items, more = [], ""
+            query = {"limit": str(self._page), "labelSelector": selector, "continue": more}
+            try:
+                status, answer = await self._send("GET", _pods(namespace, query), also=(GONE,))
+            except AnswerTooLargeError:
+                if self._page == 1:
+                    raise
+                self._page //= 2
                 continue
-            found = self._read(answer, Pods)
-            items += found.items
-            more = found.metadata.more
-            if len(items) > _MOST:
-                raise EngineError(f"more than {_MOST} pods; name a namespace or a selector")
-            if not more:
-                return Pods(metadata=found.metadata, items=tuple(items))
+            return None if status == GONE else self._read(answer, Pods)
 
     async def watch(
         self, version: str, namespace: str = "", selector: str = ""

@@ -7,13 +7,17 @@ import aiohttp
 from davylamp.errors import EngineError
 
 
+class AnswerTooLargeError(EngineError):
+    """An answer is larger than the bound that it is read up to."""
+
+
 async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the whole of an answer; raise EngineError where it is larger than ``limit`` bytes."""
+    """Return the whole of an answer; raise AnswerTooLargeError beyond ``limit`` bytes."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > limit:
-            raise EngineError(f"an answer of the engine is larger than {limit} bytes")
+            raise AnswerTooLargeError(f"an answer of the engine is larger than {limit} bytes")
     return bytes(content)
 
 

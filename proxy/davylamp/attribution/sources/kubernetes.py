@@ -9,7 +9,9 @@ Times in the API are whole seconds by the clocks of nodes. Of an end that is see
 counts.
 """
 
+import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +36,9 @@ _NETWORK_READY = "PodReadyToStartContainers"
 """The condition that tells when a pod had its network (Kubernetes 1.29 and later)."""
 
 _FREED = 65_536
+_SHORT = 1.0
+_FIRST, _LAST = 0.05, 5.0
+"""After a watch shorter than that, the pause before the next; it grows while nothing is learnt."""
 
 logger = logging.getLogger(__name__)
 
@@ -87,17 +92,26 @@ class KubernetesSource:
     async def run(self, ledger: Ledger, health: Health) -> None:
         """Follow the API server until it fails; raise EngineError or LineageUnavailable then."""
         self._lives.clear()
-        namespace, selector = self._settings.namespace, self._settings.selector
+        version, pause = "", _FIRST
         try:
             while True:
-                listed = await self._api.pods(namespace, selector)
-                await self._reconcile(ledger, listed.items)
-                health.begun()
-                version = listed.metadata.resource_version
-                while version:
-                    version = await self._watch(ledger, health, version)
+                before = version or await self._list(ledger, health)
+                begun = time.monotonic()
+                version = await self._watch(ledger, health, before) if before else ""
+                if time.monotonic() - begun >= _SHORT:
+                    pause = _FIRST
+                    continue
+                pause = _FIRST if version not in {"", before} else min(2 * pause, _LAST)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         finally:
             await self._api.close()
+
+    async def _list(self, ledger: Ledger, health: Health) -> str:
+        """Put right what was written; return where to watch from."""
+        listed = await self._api.pods(self._settings.namespace, self._settings.selector)
+        await self._reconcile(ledger, listed.items)
+        health.begun()
+        return listed.metadata.resource_version
 
     async def _watch(self, ledger: Ledger, health: Health, version: str) -> str:
         """Follow one watch; return where to go on from, or '' where a list is needed."""
