@@ -13,6 +13,10 @@ class ConfigError(DavylampError):
     """The user's configuration or arguments are wrong; the message says what to write instead."""
 
 
+class AmbiguousNameError(ConfigError):
+    """Several containers had a name at the time, so it does not tell which is meant."""
+
+
 class PackError(DavylampError):
     """A signature pack cannot be used; the pack already in force stays in force."""
 

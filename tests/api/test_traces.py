@@ -21,7 +21,7 @@ from tests.api.conftest import Site
 from tests.api.talk import Answer, ask
 
 from davylamp.api import otlp
-from davylamp.attribution.model import ToolCall
+from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.errors import ConfigError
 from davylamp.lineage import Client
 
@@ -179,6 +179,40 @@ def test_what_is_refused_is_counted(site: Site) -> None:
         sent(site, ExportTraceServiceRequest().SerializeToString(), **PROTOBUF).body
     )
     assert not empty.HasField("partial_success")
+
+
+def test_a_name_that_two_pods_have_tells_of_neither(site: Site) -> None:
+    """What else a span says does: an address, or the name with the namespace, if bound so."""
+    began = time.time() - 60
+    for space, ip in (("exp-a", "10.7.0.1"), ("exp-b", "10.7.0.2")):
+        seen = Binding(
+            ip=ip,
+            lifecycle_id=f"uid-{space}@{began:.6f}",
+            valid_from=began,
+            container="sandbox-0",
+            container_id=f"uid-{space}",
+            grade=Grade.OBSERVED,
+            source="kubernetes",
+        )
+        site.store.run(site.store.operations.bind(seen, began))
+    name = attribute("k8s.pod.name", "sandbox-0")
+    partial = sent(site, request_json([name], span_json())).json["partialSuccess"]
+    assert partial["rejectedSpans"] == "1"
+    assert "2 containers are named sandbox-0" in partial["errorMessage"]
+    begun = {"container": "sandbox-0", "tool_call_id": "t", "tool": "bash"}
+    where = "/api/v1/lineage/tool-calls/begin"
+    answer = ask(site, "POST", where, begun, token="register.token")
+    assert answer.status == 409
+    assert "say the lifecycle id or the address" in answer.json["detail"]
+    assert calls(site, "sandbox-0") == ()
+    sent(site, request_json([name, attribute("k8s.pod.ip", "10.7.0.1")], span_json()))
+    [call] = calls(site, "sandbox-0")
+    assert call.lifecycle_id.startswith("uid-exp-a@")
+    with Client(site.store.url) as client:
+        client.bind(ip="10.7.0.9", container="exp-b/sandbox-0")
+    namespace = attribute("k8s.namespace.name", "exp-b")
+    sent(site, request_json([name, namespace], span_json()))
+    assert len(calls(site, "exp-b/sandbox-0")) == 1
 
 
 def test_a_call_that_the_trainer_began_keeps_what_it_said(site: Site) -> None:

@@ -12,7 +12,7 @@ from davylamp.attribution import model
 from davylamp.attribution.model import Binding, Grade, ToolCall
 from davylamp.attribution.operation import Operation
 from davylamp.attribution.operations import Operations
-from davylamp.errors import ConfigError
+from davylamp.errors import AmbiguousNameError, ConfigError
 from davylamp.events import Struct
 
 BATCH = 256
@@ -194,7 +194,10 @@ def _call(report: Begin | End, operations: Operations, now: float) -> Operation[
             traceparent=report.traceparent,
         )
     )
-    lifecycle = yield from operations.resolve(subject, report.ip, started)
+    try:
+        lifecycle = yield from operations.resolve(subject, report.ip, started)
+    except AmbiguousNameError as error:
+        return Refused(status=409, detail=str(error))
     if not lifecycle:
         who = subject or report.ip
         return Refused(status=409, detail=f"{who} is not bound to a container; bind it first")

@@ -23,7 +23,7 @@ from davylamp.api.scopes import Scope
 from davylamp.api.sight import Sight
 from davylamp.attribution.model import Binding, ToolCall
 from davylamp.attribution.table import SHORT_ID
-from davylamp.errors import ConfigError
+from davylamp.errors import AmbiguousNameError, ConfigError
 from davylamp.events import Struct
 
 _BODIES, _READING = 8, 2
@@ -93,13 +93,22 @@ class TraceDesk:
         return ""
 
     async def _lifecycle(self, where: Whereabouts, at: float, known: Sequence[Binding]) -> str:
-        """Return the lifecycle that ran there at that time: by container id, name, address."""
+        """Return the lifecycle that ran there at that time: by container id, name, address.
+
+        Raises AmbiguousNameError where all that tells of it is a name that several had.
+        """
         store = self._sight.store
+        shared: AmbiguousNameError | None = None
         for binding in reversed(known):
             if _same_id(binding.container_id, where.container_id) and binding.covers(at):
                 return binding.lifecycle_id
         for name in where.names:
-            if found := await store.run(store.operations.resolve(name, "", at)):
+            try:
+                found = await store.run(store.operations.resolve(name, "", at))
+            except AmbiguousNameError as error:
+                shared = error  # the next name, or an address, may be one container's
+                continue
+            if found:
                 return found
         for address in where.addresses:
             try:
@@ -108,6 +117,8 @@ class TraceDesk:
                 continue  # no address; the next one may be
             if found:
                 return found
+        if shared is not None:
+            raise shared
         return ""
 
 

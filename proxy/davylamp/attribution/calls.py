@@ -10,14 +10,15 @@ import msgspec
 from davylamp.attribution import model, scripts
 from davylamp.attribution.history import History
 from davylamp.attribution.model import Binding, ToolCall, ToolCallChange
-from davylamp.attribution.operation import Command, Kept, Operation, script
+from davylamp.attribution.namesakes import NamesakeOperations
+from davylamp.attribution.operation import Command, Operation, script
 from davylamp.attribution.replies import readable, text
 
 LOAD_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class CallOperations(Kept):
+class CallOperations(NamesakeOperations):
     """Every read and write of tool calls."""
 
     def put_call(self, call: ToolCall) -> Operation[bool]:
@@ -83,15 +84,20 @@ class CallOperations(Kept):
     ) -> Operation[None]:
         """Move the calls of a hold's time that were put down to others.
 
-        Each other comes with the address by which its calls were named, "" for a name.
+        Each other comes with the address by which its calls were named, "" for a name. A name that
+        several containers had then tells of none of them: its calls wait, for good.
         """
         for (other, ip), raws in zip(others, replies, strict=True):
             for call in readable(raws, model.decode_call):
-                if call.ip == ip and hold.covers(call.started):
-                    yield from self._move_call(call, other, hold)
+                if call.ip != ip or not hold.covers(call.started):
+                    continue
+                alike = () if ip else (yield from self.namesakes(hold.container, call.started))
+                home = waiting_for(hold.container) if len(alike) > 1 else hold.lifecycle_id
+                if home != other:
+                    yield from self._move_call(call, other, home)
 
-    def _move_call(self, call: ToolCall, other: str, hold: Binding) -> Operation[None]:
-        placed = msgspec.structs.replace(call, lifecycle_id=hold.lifecycle_id)
+    def _move_call(self, call: ToolCall, other: str, home: str) -> Operation[None]:
+        placed = msgspec.structs.replace(call, lifecycle_id=home)
         yield from self.put_call(placed)
         gone = model.encode(ToolCallChange(call=msgspec.structs.replace(call, moved=True)))
         limit = ("MAXLEN", "~", self.keep.changes)

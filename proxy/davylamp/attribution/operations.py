@@ -16,7 +16,7 @@ from davylamp.attribution.model import Binding, BindingChange, Change, ToolCall,
 from davylamp.attribution.operation import Operation, read_changes
 from davylamp.attribution.recording import EventOperations
 from davylamp.attribution.replies import readable, text
-from davylamp.errors import ConfigError, LineageUnavailable
+from davylamp.errors import AmbiguousNameError, ConfigError, LineageUnavailable
 
 _ATTEMPTS = 32
 
@@ -110,7 +110,8 @@ class Operations(CallOperations, EventOperations):
         """Record a call whose lifecycle is found from the container, lifecycle id or address.
 
         Who held the name or address when the call started is what counts. Returns None when
-        nobody is known to have; then the call waits to be found by a bind.
+        nobody is known to have; then the call waits to be found by a bind. Raises
+        AmbiguousNameError when several containers had the name.
         """
         if not container:
             call = msgspec.structs.replace(call, ip=model.canonical_address(ip))
@@ -141,7 +142,10 @@ class Operations(CallOperations, EventOperations):
         return History(history.ip, history.version, tuple(map(shown, history.bindings)))
 
     def resolve(self, container: str, ip: str, at: float) -> Operation[str]:
-        """Return the lifecycle id of a container name, lifecycle id or address then, or ''."""
+        """Return the lifecycle id of a container name, lifecycle id or address then, or ''.
+
+        Raises AmbiguousNameError where several containers had the name.
+        """
         if container:
             return (yield from self._lifecycle_of(container, at))
         history = yield from self.history(ip)
@@ -261,13 +265,21 @@ class Operations(CallOperations, EventOperations):
         return binding
 
     def _lifecycle_of(self, subject: str, at: float) -> Operation[str]:
-        """Return the lifecycle that a name meant then, its first one if that began later."""
+        """Return the lifecycle that a name meant then, its first one if that began later.
+
+        Raises AmbiguousNameError where several containers of that name ran then.
+        """
         by_name = self.keys.lifecycles(subject)
         then, first, known = yield (
-            ("ZREVRANGEBYSCORE", by_name, repr(at), "-inf", "LIMIT", 0, 1),
+            ("ZREVRANGEBYSCORE", by_name, repr(at), "-inf", "LIMIT", 0, 2),
             ("ZRANGE", by_name, 0, 0),
             ("EXISTS", self.keys.lifecycle_addresses(subject)),
         )
+        alike = (yield from self.namesakes(subject, at)) if len(then) > 1 else ()
+        if len(alike) > 1:
+            raise AmbiguousNameError(
+                f"{len(alike)} containers are named {subject}; say the lifecycle id or the address"
+            )
         if then or first:
             return text((then or first)[0])
         return subject if known else ""
