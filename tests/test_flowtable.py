@@ -11,9 +11,15 @@ from davylamp.reassembly import Stream, StreamLimits
 LIMITS = StreamLimits()
 
 
-def flow(port: int, now: float = 0.0, held: int = 0, dst: bytes = b"\5\6\7\x08") -> Flow:
+def flow(
+    port: int,
+    now: float = 0.0,
+    held: int = 0,
+    dst: bytes = b"\5\6\7\x08",
+    src: bytes = b"\1\2\3\4",
+) -> Flow:
     """Return a flow from a port that holds so many bytes besides what any flow takes."""
-    key = b"\1\2\3\4" + dst + port.to_bytes(2, "big") + b"\0\x50"
+    key = src + dst + port.to_bytes(2, "big") + b"\0\x50"
     made = Flow(key, now, now, Inspector(core_pack()))
     made.originator = Stream.begun(LIMITS, 0, b"x" * held, anchored=True)
     return made
@@ -53,6 +59,40 @@ def test_the_longest_idle_flow_goes_first() -> None:
     table.add(flow(9))
     assert [one.key.orig_port for one in table.flows()] == [2, 0, 9]
     assert table.evicted == 1
+
+
+def test_a_flood_puts_out_its_own_flows() -> None:
+    """Whoever holds the most loses first, by number or bytes, however idle the others are."""
+    table = FlowTable(FlowLimits(flows=10, held=100_000))
+    table.add(flow(1, src=b"\1\1\1\1"))
+    for port in range(50):
+        table.add(flow(port))
+    assert (len(table), table.flows()[0].address) == (10, b"\1\1\1\1")
+    for port in range(50):
+        table.add(flow(100 + port, held=30_000))
+    assert table.flows()[0].address == b"\1\1\1\1"
+    for one in table.flows():
+        table.remove(one)
+    assert (len(table), table.held) == (0, 0)
+
+
+def test_a_flow_with_half_a_message_is_not_forgotten_whole() -> None:
+    """Put out or swept, it is remembered with its older one; a whole one is not."""
+    table = FlowTable(FlowLimits(flows=1, idle=10.0, lost=2))
+    for port in range(5):
+        half = flow(port, now=float(port))
+        half.inspector.receive(Direction.ORIGINATOR, b'{"a":', 1.0)
+        table.add(half)
+    assert len(table.lost) == 2
+    table.add(flow(9, now=5.0))
+    assert len(table.lost) == 2
+    table.lost.forget(half.tuple_key)
+    whole = flow(10, now=6.0)
+    whole.older = flow(10)
+    whole.older.inspector.receive(Direction.ORIGINATOR, b'{"a":', 1.0)
+    table.add(whole)
+    table.sweep(100.0)
+    assert (len(table), len(table.lost)) == (0, 2)
 
 
 def test_bytes_are_counted_once_and_given_back() -> None:

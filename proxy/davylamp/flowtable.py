@@ -1,8 +1,9 @@
 """The flows that user space is looking at, found by either direction's tuple, within bounds.
 
 Most flows never get here: judged clean by their first packet, they are the kernel's. Those that do
-are bounded in number and in bytes held; the longest-idle go first. A flow that was put out and
-speaks again is simply picked up midstream.
+are bounded in number and in bytes held. The longest-idle go first, of the address that holds the
+most, so that nobody pushes out what another has said. A flow that was put out and speaks again is
+simply picked up midstream, but for one with half a message: `lost` remembers that it was.
 """
 
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from davylamp.flow import Direction, FlowKey
 from davylamp.fusion import Suspicion
 from davylamp.inspection.inspector import Inspector
 from davylamp.keyless import KeylessAnswers
+from davylamp.losthalves import LostHalves
 from davylamp.packet import TCP, flow_key, reverse_key
 from davylamp.reassembly import Stream
 
@@ -27,6 +29,8 @@ class FlowLimits:
     flows: int = 65_536
     held: int = 256 * 1024 * 1024
     idle: float = 300.0
+    lost: int = 131_072
+    """Flows put out with half a message that are remembered, in some 200 bytes each."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,11 @@ class Flow:
     older: "Flow | None" = None
     counted: int = 0
     """What of ``held`` the table has counted."""
+
+    @property
+    def address(self) -> bytes:
+        """Who began it, packed."""
+        return self.tuple_key[: (len(self.tuple_key) - 4) // 2]
 
     @property
     def key(self) -> FlowKey:
@@ -107,18 +116,39 @@ class Flow:
             self.responder = stream
 
 
+@dataclass(slots=True)
+class _Share:
+    """The flows that one address began, longest idle first, and the bytes that they hold."""
+
+    flows: OrderedDict[bytes, Flow] = field(default_factory=OrderedDict)
+    held: int = 0
+
+
 class FlowTable:
     """Flows by tuple key, longest idle first."""
 
-    __slots__ = ("_directions", "_flows", "_held", "_limits", "evicted")
+    __slots__ = (
+        "_directions",
+        "_flows",
+        "_held",
+        "_limits",
+        "_most",
+        "_shares",
+        "evicted",
+        "lost",
+    )
 
     def __init__(self, limits: FlowLimits) -> None:
         self._limits = limits
         self._flows: OrderedDict[bytes, Flow] = OrderedDict()
         self._directions: dict[bytes, tuple[Flow, Direction]] = {}
+        self._shares: dict[bytes, _Share] = {}
+        self._most = _Share()  # held more than others when one was last touched
         self._held = 0
         self.evicted = 0
         """Flows that had to go because a bound was met."""
+        self.lost = LostHalves(limits.lost)
+        """Flows that went with half a message."""
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -138,12 +168,13 @@ class FlowTable:
         if known is not None:
             self.remove(known[0])
         self._flows[flow.tuple_key] = flow
+        self._shares.setdefault(flow.address, _Share()).flows[flow.tuple_key] = flow
         # A host that talks to itself from a port to the same port has one tuple for both ways.
         self._directions[reverse_key(flow.tuple_key)] = (flow, Direction.RESPONDER)
         self._directions[flow.tuple_key] = (flow, Direction.ORIGINATOR)
         self.touch(flow)
         while len(self._flows) > self._limits.flows:
-            self._evict()
+            self._evict(flow)
 
     def touch(self, flow: Flow) -> None:
         """Note that a flow had a packet: it is now the least idle, and holds what it holds.
@@ -157,10 +188,15 @@ class FlowTable:
         owner.last = max(owner.last, flow.last)
         self._flows.move_to_end(owner.tuple_key)
         held = owner.held
+        share = self._shares[owner.address]
+        share.flows.move_to_end(owner.tuple_key)
+        share.held += held - owner.counted
         self._held += held - owner.counted
         owner.counted = held
+        if share.held > self._most.held:
+            self._most = share
         while self._held > self._limits.held and len(self._flows) > 1:
-            self._evict()
+            self._evict(owner)
 
     def remove(self, flow: Flow) -> None:
         """Forget a flow, or an ``older`` connection that one remembers."""
@@ -173,6 +209,11 @@ class FlowTable:
             self._directions.pop(flow.tuple_key, None)
             self._directions.pop(reverse_key(flow.tuple_key), None)
             self._held -= flow.counted
+            share = self._shares[flow.address]
+            share.held -= flow.counted
+            del share.flows[flow.tuple_key]
+            if not share.flows:
+                del self._shares[flow.address]
         elif owner.older is flow:
             owner.older = None
             self.touch(owner)
@@ -181,12 +222,24 @@ class FlowTable:
         """Forget the flows that have been idle for longer than the limit."""
         horizon = now - self._limits.idle
         while self._flows and (flow := next(iter(self._flows.values()))).last <= horizon:
-            self.remove(flow)
+            self._put_out(flow)
 
     def flows(self) -> list[Flow]:
         """Return all flows, longest idle first."""
         return list(self._flows.values())
 
-    def _evict(self) -> None:
+    def _evict(self, kept: Flow) -> None:
+        """Put out one flow, not the one ``kept``: that is the least idle, and not alone."""
         self.evicted += 1
-        self.remove(next(iter(self._flows.values())))
+        # Shares are not kept in order: one that has shrunk is the most until a larger one grows.
+        flow = next(iter(self._most.flows.values()), kept)
+        self._put_out(flow if flow is not kept else next(iter(self._flows.values())))
+
+    def _put_out(self, flow: Flow) -> None:
+        """Forget a flow, but not that half a message of it, or of its older one, has passed."""
+        for one in (flow, flow.older):
+            if one is not None and one.unfinished:
+                up = one.originator.next_seq if one.originator is not None else None
+                down = one.responder.next_seq if one.responder is not None else None
+                self.lost.add(one.tuple_key, up, down)
+        self.remove(flow)

@@ -8,7 +8,7 @@ two numbers are possible both are sent: the wrong one earns a challenge ACK, no 
 from davylamp.decision import Reset
 from davylamp.flow import Direction, FlowKey
 from davylamp.flowtable import Flow
-from davylamp.packet import ACK, SYN, Packet
+from davylamp.packet import ACK, RST, SYN, Packet
 
 
 def resets_for(
@@ -43,6 +43,25 @@ def reset_to_sender(flow: Flow, direction: Direction, packet: Packet) -> Reset:
     key = flow.key
     backward = key.reversed() if direction is Direction.ORIGINATOR else key
     return Reset(backward, packet.ack, packet.end)
+
+
+def resets_for_lost(packet: Packet, there: int | None, back: int | None) -> tuple[Reset, ...]:
+    """Return the resets to both ends for a packet of a flow of which only this is remembered.
+
+    Its receiver expects ``there``, its sender ``back``, unless more has passed unseen since.
+    """
+    forward = packet.flow_key
+    backward = forward.reversed()
+    if packet.flags & RST:
+        return ()
+    if packet.flags & SYN:
+        return _resets_in_handshake(packet, forward, backward)
+    receiver_expects = {packet.seq} | ({there} if there is not None else set())
+    sender_expects = {packet.ack} | ({back} if back is not None else set())
+    return (
+        *(Reset(forward, seq, packet.ack) for seq in sorted(receiver_expects)),
+        *(Reset(backward, seq, packet.seq) for seq in sorted(sender_expects)),
+    )
 
 
 def _resets_in_handshake(packet: Packet, forward: FlowKey, backward: FlowKey) -> tuple[Reset, ...]:

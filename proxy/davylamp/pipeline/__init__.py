@@ -9,6 +9,7 @@ What happens to a TCP packet with payload:
     flow known     -> reassembled, its new bytes inspected; CLEARed by what settles it
     flow recalled  -> (the kernel had cleared it) as above; CLEARed again by any whole message
     half a message -> REARM, so that the other half comes here whatever was decided before
+    flow put out with half a message -> DROP, resets to both ends: nobody knows what its rest makes
     flow blocked   -> DROPped, and its sender reset again
     a finding that policy blocks -> DROP, resets to both ends, the endpoint blocked
     conflicting overlap, or a bound met -> DROP: the receiver never sees what we could not read

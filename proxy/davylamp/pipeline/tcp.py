@@ -22,7 +22,7 @@ from davylamp.pipeline.slices import has_messages, is_document, is_slice, is_tex
 from davylamp.pipeline.steered import Steering
 from davylamp.policy import Mode, Verdict
 from davylamp.reassembly import Stream
-from davylamp.resets import resets_for
+from davylamp.resets import resets_for, resets_for_lost
 from davylamp.signatures.pack import Pack
 
 _SHORT_HISTORY = 16 * 1024
@@ -45,7 +45,6 @@ class TcpJudge:
         limits: PipelineLimits,
         steering: Steering | None = None,
     ) -> None:
-        self.table = FlowTable(limits.flows)
         self._inspectors = Inspectors(pack, limits.inspection)
         self._reporter = reporter
         self._orientation = orientation
@@ -54,6 +53,8 @@ class TcpJudge:
         self._sampled = vantage is Vantage.SAMPLE
         # A segment may be refused only where that brings it back: inline, and not observing.
         self._refuses = self._inline and mode is Mode.ENFORCE
+        # What is refused for being lost need not be remembered where nothing is refused.
+        self.table = FlowTable(limits.flows if self._refuses else replace(limits.flows, lost=0))
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         short = replace(limits.stream, history=history, rewind=_SHORT_REWIND)
@@ -73,6 +74,12 @@ class TcpJudge:
 
     def packet(self, packet: Packet, now: float, *, triggered: bool, opening: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` and ``opening`` as in `Pipeline`."""
+        if self.table.lost and self._refuses and packet.payload:
+            if opening:
+                self.table.lost.forget(packet.tuple_key)
+            elif ends := self.table.lost.of(packet, self._stream.window):
+                self._stats.refused += 1
+                return Decision(Fate.DROP, resets=resets_for_lost(packet, *ends))
         known = self.table.find(packet.tuple_key)
         if self._inline and (known is None or known[0].at_rest):
             if opening:
