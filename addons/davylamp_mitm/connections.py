@@ -4,18 +4,39 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from mitmproxy.connection import Client, Server
+from mitmproxy.proxy.layer import NextLayer
 
-from davylamp.flow import FlowKey
+from davylamp.flow import Direction, FlowKey
 from davylamp.flowtable import FLOW_OVERHEAD, FlowLimits
 from davylamp.fusion import Suspicion
 from davylamp.inspection.beside import Trial
+from davylamp.inspection.finding import Finding
 from davylamp.inspection.inspector import combines
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.pack import Pack
 from davylamp_mitm.endpoints import outer_layers
-from davylamp_mitm.strand import Strand
+from davylamp_mitm.strand import ByteStrand, Strand
 
 _SERVERS = 64
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What a client said to a server that nobody vouches for, as far as it was heard.
+
+    ``asked`` is the layer that is to be chosen, and ``taken`` how many of its bytes were read.
+    """
+
+    asked: NextLayer
+    strand: ByteStrand
+    taken: int = 0
+    found: tuple[Finding, ...] = ()
+
+    def more(self, data: bytes, now: float) -> tuple[Finding, ...]:
+        """Read what is new of all that was said so far; return all that was found."""
+        new, self.taken = data[self.taken :], len(data)
+        self.found += self.strand.receive(Direction.ORIGINATOR, new, now)
+        return self.found
 
 
 @dataclass(slots=True)
@@ -27,9 +48,10 @@ class Watched:
     that HTTP made: a tunnel, or another protocol. ``opened`` is when TLS with the client was
     established, or 0, and ``server`` the one behind it then; ``spoken`` that bytes were exchanged
     in it, or that the server left. ``judged`` says that something was found, and that policy lets
-    it pass. ``combining`` is the hello, if it is part of a combination of a pack's. ``shown`` are
-    the certificates (DER) that servers showed, by the server's id. ``asked`` is the trial of a pack
-    that was last asked whether it takes this connection, and ``tried`` the same if it does.
+    it pass; ``hearing`` is there until that is known. ``combining`` is the hello, if it is part of
+    a combination of a pack's. ``shown`` are the certificates (DER) that servers showed, by the
+    server's id. ``asked`` is the trial of a pack that was last asked whether it takes this
+    connection, and ``tried`` the same if it does.
     """
 
     begin: float
@@ -41,6 +63,7 @@ class Watched:
     server: Server | None = None
     spoken: bool = False
     judged: bool = False
+    hearing: Hearing | None = None
     shown: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
     asked: Trial | None = None
     tried: Trial | None = None

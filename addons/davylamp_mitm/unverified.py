@@ -16,10 +16,9 @@ from mitmproxy.proxy.layers import HttpLayer, ServerTLSLayer, TCPLayer
 from mitmproxy.tls import TlsData
 from OpenSSL import SSL
 
-from davylamp.flow import Direction
 from davylamp.inspection.framing import MAX_MESSAGE
 from davylamp_mitm.assay import heard
-from davylamp_mitm.connections import Watched
+from davylamp_mitm.connections import Hearing, Watched
 from davylamp_mitm.lamp import Lamp, Sight
 from davylamp_mitm.strand import ByteStrand
 from davylamp_mitm.upgrade import HeardUpgrade, granted
@@ -53,11 +52,15 @@ class UnverifiedServers:
     def _hear_out(self, layer: NextLayer, watched: Watched, data: bytes) -> None:
         context = layer.context
         client, server = context.client, context.server
-        strand = ByteStrand(self.lamp.assay(client, server))
-        found = strand.receive(Direction.ORIGINATOR, data, time.time())
+        hearing = watched.hearing
+        if hearing is None or hearing.asked is not layer:
+            hearing = Hearing(layer, ByteStrand(self.lamp.assay(client, server)))
+            watched.hearing = hearing
+        strand, found = hearing.strand, hearing.more(data, time.time())
         if not heard(found) and strand.partial and len(data) <= MAX_MESSAGE:
             layer.layer = None  # asked again when there is more
             return
+        watched.hearing = None
         self.lamp.count(data)
         outer = watched.outer(client)
         verdict = self.lamp.judge(Sight(found, client, server, strand.app_proto, outer))
