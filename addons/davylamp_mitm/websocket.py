@@ -7,6 +7,7 @@ from mitmproxy.http import HTTPFlow
 from davylamp.flow import Direction
 from davylamp.inspection.finding import AppProto
 from davylamp_mitm.edge import guarded
+from davylamp_mitm.gathered import bound_messages
 from davylamp_mitm.history import trim
 from davylamp_mitm.lamp import Lamp, Sight, take_away
 from davylamp_mitm.strand import MessageStrand
@@ -17,6 +18,7 @@ class WebSockets:
 
     def __init__(self, lamp: Lamp) -> None:
         self.lamp = lamp
+        bound_messages()
 
     @guarded
     def websocket_message(self, flow: HTTPFlow) -> None:
