@@ -9,7 +9,7 @@ from tests.streams import GET, JOB, LOGIN, NOTIFY, RESPONSE, SUBMIT, SUBSCRIBE, 
 
 from davylamp.inspection.conversation import MAX_NESTING
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.inspector import Inspector
+from davylamp.inspection.inspector import DEPTH, Inspector
 from davylamp.signatures.pack import Pack
 
 GREETING, METHOD = b"\x05\x02\x00\x02", b"\x05\x00"
@@ -43,7 +43,7 @@ DEFLATED: Conversation = [
     for way, data in UPGRADE
 ]
 PROXY = b"PROXY TCP4 198.51.100.2 203.0.113.9 40000 3333\r\n"
-TEXT, BINARY, FIN, PACKED = 1, 2, 0x80, 0x40
+TEXT, BINARY, PING, PONG, FIN, PACKED = 1, 2, 9, 10, 0x80, 0x40
 
 
 def frame(first: int, payload: bytes, *, masked: bool) -> bytes:
@@ -230,6 +230,19 @@ def test_frames_are_read_on_behind_lost_bytes(core: Pack) -> None:
     assert [one.signature.id for one in inspector.receive(S, said(JOB)[1], 0.0)] == [
         "cryptonote-job"
     ]
+
+
+def test_pings_do_not_end_the_search_of_frames(core: Pack) -> None:
+    """A server may ask for ever whether somebody is there; messages that tell nothing end it."""
+    inspector = Inspector(core)
+    for direction, data in UPGRADE:
+        inspector.receive(direction, data, 1.0)
+    for number in range(300):
+        kind = PONG if number % 2 else PING
+        inspector.receive(S, said(b"x" * 120, FIN | kind)[1], 1.0)
+    assert not inspector.settled
+    inspector.receive(S, said(b"x" * DEPTH)[1], 1.0)
+    assert inspector.settled
 
 
 def test_what_comes_before_a_tunnels_end_is_read_again_into_it(core: Pack) -> None:

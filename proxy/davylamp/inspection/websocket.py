@@ -51,8 +51,8 @@ class WebSocketFrames:
         self._place = place
         self._reader = WebSocketReader(deflate, from_client=client)
         self._stream = stream
-        self._base = 0  # of the stream, where the frames begin
-        self._seen = 0
+        self._base = -1  # of the stream, where the frames begin
+        self._seen = 0  # bytes of data frames: a pool's pings may go on before a miner speaks
         self._pending = b""  # text that may be the beginning of a JSON value
         self._pieces = 0  # messages that it is of
 
@@ -75,7 +75,7 @@ class WebSocketFrames:
 
     def receive(self, data: bytes, offset: int) -> bytes | None:
         """Take more of the stream; hand back what is no frame, and all behind it."""
-        if not self._seen:
+        if self._base < 0:
             self._base = offset
             self._place.context.app_proto = AppProto.WEBSOCKET
         self._seen += len(data)
@@ -88,6 +88,8 @@ class WebSocketFrames:
                 case WebSocketMessage(opcode=Opcode.BINARY) if found.data:
                     span = (self._base + found.offset, self._base + found.end)
                     self._stream.receive(self._place.direction, found.data, span)
+                case WebSocketMessage(opcode=Opcode.PING | Opcode.PONG):
+                    self._seen -= found.end - found.offset
                 case _:
                     pass
         return None
