@@ -8,12 +8,12 @@ plain is shown to an Inspector, whose word counts.
 
 from mitmproxy.http import Message, Request
 
+from davylamp.inspection.framing import BLANK
 from davylamp.inspection.httphead import may_tell, path_of
 from davylamp.inspection.jsontext import read_objects
 from davylamp.inspection.wire.http_head import split_authority
 from davylamp.signatures.pack import Pack
 
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 _CODED = b"content-encoding"
 
 
@@ -26,7 +26,7 @@ def is_plain(pack: Pack, message: Message, body: bytes) -> bool:
             return False
     if _headed(pack, message) or may_tell(message.headers.fields, path):
         return False
-    text = body.lstrip(_BLANK)
+    text = body.strip(BLANK)
     if not body or (text and text[0] not in b"{[" and not _coded(message)):
         return True
     if _coded(message):

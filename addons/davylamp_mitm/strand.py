@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BULK = 1200
 """Bytes from which on a piece of a settled stream is taken for a slice of something larger."""
 
-BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"POST ")
+BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"POST ")
 
 
 class Strand(Protocol):

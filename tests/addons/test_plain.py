@@ -83,6 +83,13 @@ def test_nothing_is_found_in_what_is_plain(pack: Pack, value: object, before: by
                 assert not found(pack, message, body)
 
 
+@pytest.mark.parametrize("blank", [b"\x0b", b"\x0c \r"])
+def test_what_receivers_strip_is_not_plain(pack: Pack, blank: bytes) -> None:
+    """Around a login there may be what JSON does not know, and its receiver throws away."""
+    for message in messages(blank + LOGIN + blank):
+        assert not is_plain(pack, message, message.raw_content or b"")
+
+
 def test_what_must_be_undone_first_is_not_plain(pack: Pack) -> None:
     """A compressed body is the Inspector's business, as is a host with a pool's name."""
     for message in messages(b"\x1f\x8b\x08", (b"Content-Encoding", b"gzip")):

@@ -52,6 +52,14 @@ class TestByteStrand:
         [finding] = strand.receive(CLIENT, LOGIN + b"\n", 1.0)
         assert finding.signature.id == "cryptonote-login"
 
+    @pytest.mark.parametrize("blank", [b" ", b"\x0b", b"\x0c"])
+    def test_a_large_login_behind_a_blank_is_no_bulk(self, pack: Pack, blank: bytes) -> None:
+        """A piece that begins as a message may is looked at, whatever its size."""
+        strand = ByteStrand(Assay(pack))
+        strand.receive(SERVER, b"\x01" * 65_536, 1.0)
+        [finding] = strand.receive(CLIENT, blank * BULK + LOGIN + b"\n", 1.0)
+        assert finding.signature.id == "cryptonote-login"
+
     def test_offsets_count_what_was_passed_over(self, pack: Pack) -> None:
         """Evidence stands where it stands in the stream."""
         strand = ByteStrand(Assay(pack))

@@ -15,6 +15,8 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("two lines", b'{"a":1}\n{"b":2}\r\n', [b'{"a":1}', b'{"b":2}']),
     ("two values on a line", b'{"a":1}{"b":2} {"c":3}\n', [b'{"a":1}', b'{"b":2}', b'{"c":3}']),
     ("white space and BOM first", b'\xef\xbb\xbf \t\r\n{"a":1}\n', [b'{"a":1}']),
+    ("what Python strips", b'\x0b\x0c{"a":1}\x0c\n{"b":2}\x0b\n', [b'{"a":1}', b'{"b":2}']),
+    ("what Python strips, behind a broken line", b'{ broken\n\x0c\x0b{"a":1}\n', [b'{"a":1}']),
     ("a batch", b'[{"a":1},{"b":2}]\n', [b'[{"a":1},{"b":2}]']),
     ("nested", b'{"a":{"b":[{},[]]}}\n', [b'{"a":{"b":[{},[]]}}']),
     ("brackets in strings", b'{"a":"}{]["}\n', [b'{"a":"}{]["}']),

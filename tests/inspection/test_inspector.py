@@ -3,7 +3,7 @@
 import gzip
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -375,6 +375,18 @@ def test_a_line_among_fields_is_found_however_it_is_cut(
     assert [(f.signature.id, f.offset, f.layers) for f in found] == [
         (f.signature.id, f.offset, f.layers) for f in whole
     ]
+
+
+@pytest.mark.parametrize("wrap", [bytes, post])
+@pytest.mark.parametrize("blank", [b"\x0b", b"\x0c", b"\r\x0c\x0b "])
+def test_what_receivers_strip_hides_nothing(
+    core: Pack, wrap: Callable[[bytes], bytes], blank: bytes
+) -> None:
+    """JSON knows no form feed; a receiver that strips what it reads has thrown it away."""
+    data = wrap(blank + LOGIN.rstrip() + blank + b"\n")
+    for how, conversation in feedings([(C, data)]):
+        found = {one.signature.id for one in feed(Inspector(core), conversation)}
+        assert found == {one.signature.id for one in feed(Inspector(core), [(C, LOGIN)])}, how
 
 
 def test_evidence_is_complete_with_the_byte_that_closes_the_message(core: Pack) -> None:

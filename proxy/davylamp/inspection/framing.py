@@ -28,11 +28,15 @@ from dataclasses import dataclass, field
 
 MAX_MESSAGE = 128 * 1024
 
-BLANK = b" \t\r\n\xef\xbb\xbf"
-"""What may stand before a message: white space, and the bytes of a byte-order mark."""
+BLANK = b" \t\r\n\x0b\x0c\xef\xbb\xbf"
+"""What may stand before a message: white space, and the bytes of a byte-order mark.
 
-# Outside strings a JSON text, with all extensions that parsers allow, is printable ASCII.
-_OUTSIDE = re.compile(rb'["{}\[\]\n]|[^\t\r\x20-\x7e]')
+JSON knows no vertical tab and no form feed, but receivers that strip a line before they read it,
+as Python's ``strip()`` does, throw them away."""
+
+# Outside strings a JSON text, with all extensions that parsers allow, is printable ASCII; what
+# may stand before a message may begin a line here, too.
+_OUTSIDE = re.compile(rb'["{}\[\]\n]|[^\t\r\x0b\x0c\x20-\x7e]')
 # Inside one a backslash hides the byte behind it, but not a newline: lines end where they end.
 _INSIDE = re.compile(rb'["\n]|\\[^\n]')
 _BRACKETS = {(b"{", b"}"), (b"[", b"]")}

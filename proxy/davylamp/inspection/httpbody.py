@@ -8,13 +8,12 @@ Inflating has a budget for the whole flow (`Context.afford`); a body beyond it i
 import re
 
 from davylamp.inspection.finding import AppProto
-from davylamp.inspection.framing import MAX_MESSAGE
+from davylamp.inspection.framing import BLANK, MAX_MESSAGE
 from davylamp.inspection.jsontext import read_objects
 from davylamp.inspection.reader import Place
 from davylamp.inspection.wire.content import ContentDecoder, content_codings
 from davylamp.inspection.wire.http_head import parse_fields
 
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 _CODED = re.compile(rb"\ncontent-encoding", re.IGNORECASE)
 
 
@@ -54,7 +53,7 @@ class JsonBody:
                 self._offset = offset
             data = self._undo(decoder, data)
         if not self._text:
-            text = data.lstrip(_BLANK)
+            text = data.lstrip(BLANK)
             if not text:
                 return
             if decoder is None:
@@ -74,7 +73,7 @@ class JsonBody:
         body, self._text = self._text, b""
         place, context = self._place, self._place.context
         layers = (*place.layers, AppProto.HTTP.value)
-        for message in read_objects(body):
+        for message in read_objects(body.rstrip(BLANK)):
             for match in context.pack.match_message(message, place.direction):
                 end = None if decoder is None else offset
                 context.matched(match, place.direction, self._offset, body, layers, end)

@@ -8,7 +8,7 @@ from davylamp.packet import Packet
 from davylamp.pipeline.cleared import REQUESTS
 
 _BULK = 1200  # bytes of payload
-_AMID = re.compile(rb"\n[ \t\r]*([\[{](?:[ \t\r\n/\"\[{]|\Z))")
+_AMID = re.compile(rb"\n[ \t\r\x0b\x0c]*([\[{](?:[ \t\r\n/\"\[{]|\Z))")
 """A line that begins like a JSON message, amid a slice or with its last byte; what may come second
 as in the kernel's rules. One of random bytes would bring every packet of its flow to the queue for
 a minute."""
