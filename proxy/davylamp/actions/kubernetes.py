@@ -85,5 +85,6 @@ def _why_not(others: list[str]) -> str:
         return "no pod of its own has its address; look for it with kubectl get pods -A -o wide"
     names = ", ".join(dict.fromkeys(others))
     return (
-        f"its address is by now that of {names}, not surely what was alerted on; look at it there"
+        f"its address is by now that of {names}, not surely what was alerted on; "
+        "look whether it mines, and use kubectl if it does"
     )
