@@ -14,11 +14,14 @@ pytestmark = pytest.mark.lab
 _SLY = Path(__file__).with_name("sly.py")
 
 
-@pytest.mark.parametrize("dialect", ["stratum", "cryptonote"])
 @pytest.mark.parametrize(
-    ("seconds", "size"),
-    [(2, 5_000_000), pytest.param(30, 50_000_000, marks=pytest.mark.slow)],
-    ids=["briefly", "long"],
+    ("dialect", "seconds", "size"),
+    [
+        ("stratum", 2, 5_000_000),
+        ("cryptonote", 2, 5_000_000),
+        pytest.param("stratum", 30, 50_000_000, marks=pytest.mark.slow),
+    ],
+    ids=["stratum", "cryptonote", "long"],
 )
 def test_a_miner_that_starts_late_is_caught(
     world: World, dialect: str, seconds: int, size: int
