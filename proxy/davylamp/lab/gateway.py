@@ -1,5 +1,6 @@
 """A davylamp gateway in a lab's gateway host: configured, started, read and ended."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -119,7 +120,11 @@ class LabGateway:
         assert self.process is not None
         main = self.process.pid
         pids = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        return {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+        found: dict[int, str] = {}
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has ended since
+                found[int(pid)] = Path(f"/proc/{pid}/comm").read_text().strip()
+        return found
 
     def log(self) -> str:
         """Return the end of the gateway's log."""
