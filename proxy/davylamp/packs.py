@@ -230,17 +230,18 @@ class PackKeeper:
         loaded: Loaded,
         reason: str,
     ) -> None:
-        before, another = self._loaded, selection.pack != self._selection.pack
-        pause = await switchover.switch(source)
-        self._selection, self.source, self._loaded = selection, source, loaded
+        another = selection.pack != self._selection.pack
         if another and self._config.watch_seconds:
+            # Before: workers that have switched may accuse somebody before all have.
             self._probation = Probation(
-                before.pack,
+                self._loaded.pack,
                 loaded.pack,
                 self._config,
                 failed=self._failed,
                 began=time.monotonic(),
             )
+        pause = await switchover.switch(source)
+        self._selection, self.source, self._loaded = selection, source, loaded
         self._tell("switched", loaded, reason, pause)
         self._tell_expiry()
 
