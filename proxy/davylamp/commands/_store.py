@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from davylamp.commands.config import read_layers
+from davylamp.commands.config import config_option, read_layers
 from davylamp.wiring import lineage_url
 
 
@@ -14,12 +14,7 @@ def store_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--url`` and ``--config``; it gets the URL, None where neither is given."""
 
     @click.option("--url", metavar="URL", help="The store's URL, as docs/lineage.md has its forms.")
-    @click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The gateway's configuration file, for the store that it says.",
-    )
+    @config_option("the store that it says")
     @functools.wraps(function)
     def asked(
         *arguments: object, url: str | None, config_file: Path | None, **others: object

@@ -11,7 +11,7 @@ import click
 
 from davylamp.attribution.place import default_place
 from davylamp.authority import describe, install_hints
-from davylamp.commands.config import read_layers
+from davylamp.commands.config import config_option, read_layers
 from davylamp.errors import ConfigError
 from davylamp.interception.ca import CERTIFICATE_FILE, authority_folder, rotate
 from davylamp.wiring import place_of
@@ -32,12 +32,7 @@ def _which(function: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         help=f"The certificate; the gateway's if it has one, else {MITMPROXYS}.",
     )
-    @click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The gateway's configuration file, for the certificate where that keeps it.",
-    )
+    @config_option("the certificate where that keeps it")
     @functools.wraps(function)
     def asked(*, cert: Path | None, config_file: Path | None, **others: object) -> None:
         function(cert=_found(cert, config_file), **others)

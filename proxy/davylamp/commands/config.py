@@ -31,6 +31,21 @@ Exit status: 0 it will do; 2 it will not; 3 (check --fail-on-warning) it will, w
 """
 
 
+def config_of(config_file: Path | None) -> GatewayConfig:
+    """Return what a file says, or without one what holds where nothing is said."""
+    return read_layers(config_file, ()).config if config_file is not None else GatewayConfig()
+
+
+def config_option[**P, R](purpose: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return ``--config`` for a command that needs the gateway's file for one ``purpose`` only."""
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"The gateway's configuration file, for {purpose}.",
+    )
+
+
 def layers_options[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options that say where its configuration comes from."""
     function = click.option(

@@ -9,20 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from davylamp.commands.config import read_layers
-from davylamp.config import GatewayConfig
+from davylamp.commands.config import config_of, config_option
 from davylamp.doctor import Finding, Status, can_run, examine
 
 _STYLES = {Status.OK: "green", Status.DEGRADED: "yellow", Status.MISSING: "red"}
 
 
 @click.command(name="doctor")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The gateway's configuration file, for the packs where that keeps them.",
-)
+@config_option("the packs where that keeps them")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def command(ctx: click.Context, config_file: Path | None, *, as_json: bool) -> None:
@@ -31,8 +25,7 @@ def command(ctx: click.Context, config_file: Path | None, *, as_json: bool) -> N
     The kernel is tried in a network namespace that is gone afterwards: nothing here is changed.
     Exit status 0: the gateway can run here. 1: it cannot.
     """
-    config = read_layers(config_file, ()).config if config_file is not None else GatewayConfig()
-    findings = examine(config)
+    findings = examine(config_of(config_file))
     able = can_run(findings)
     if as_json:
         listed = [asdict(finding) for finding in findings]

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from davylamp.commands.config import read_layers
+from davylamp.commands.config import config_of, config_option
 from davylamp.commands.pack._ids import no_such
-from davylamp.config import GatewayConfig, PackConfig
+from davylamp.config import PackConfig
 from davylamp.errors import ConfigError, PackError
 from davylamp.updates.install import decide
 from davylamp.updates.loading import load_source, unknown_ids
@@ -28,7 +28,7 @@ class Site:
 
 def site_of(config_file: Path | None, directory: Path | None) -> Site:
     """Return what the two options name; raise ConfigError where a folder of signatures is fixed."""
-    config = read_layers(config_file, ()).config if config_file is not None else GatewayConfig()
+    config = config_of(config_file)
     if config.signatures and directory is None:
         raise ConfigError(
             f"the configuration fixes the signatures to {config.signatures}; "
@@ -46,12 +46,7 @@ def site_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(path_type=Path, file_okay=False),
             help="The folder of packs; by default the gateway's own.",
         ),
-        click.option(
-            "--config",
-            "config_file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="The gateway's configuration file.",
-        ),
+        config_option("the packs where that keeps them"),
     ):
         function = option(function)
     return function
