@@ -9,6 +9,7 @@ kernel mostly says itself: then it is forgotten.
 from collections import OrderedDict
 
 from davylamp.packet import Packet, reverse_key
+from davylamp.reassembly import distance
 
 type Ends = tuple[int | None, int | None]
 """What is expected next the one way and the other, as sequence numbers; None says any."""
@@ -55,9 +56,5 @@ class LostHalves:
         if ends is None:
             return None
         there, back = ends if key <= back_key else ends[::-1]
-        near = there is None or abs(_distance(packet.start, there)) <= far
+        near = there is None or abs(distance(packet.start, there)) <= far
         return (there, back) if near else None
-
-
-def _distance(seq: int, other: int) -> int:
-    return ((seq - other + 0x80000000) & 0xFFFFFFFF) - 0x80000000

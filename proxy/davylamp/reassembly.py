@@ -67,6 +67,12 @@ CONFLICT = Delivery(conflict=True)
 PROBE = Delivery(probe=True)
 
 
+def distance(seq: int, other: int) -> int:
+    """Return how many bytes one sequence number lies ahead of another (negative: behind)."""
+    ahead = (seq - other) % _WRAP
+    return ahead - _WRAP if ahead >= _HALF else ahead
+
+
 class Stream:
     """One direction of a TCP connection.
 
@@ -126,8 +132,7 @@ class Stream:
 
     def distance(self, seq: int) -> int:
         """Return how many bytes ``seq`` lies ahead of the stream (negative: behind)."""
-        ahead = (seq - self.next_seq) % _WRAP
-        return ahead - _WRAP if ahead >= _HALF else ahead
+        return distance(seq, self.next_seq)
 
     def receive(self, seq: int, payload: bytes) -> Delivery:
         """Take one segment's payload (not empty) and return what became contiguous."""
