@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from davylamp.inspection.armoured import may_be_armoured
 from davylamp.inspection.identify import Opening, identify
+from davylamp.inspection.wire.http_head import FOLLOWED
 from davylamp.packet import Packet, reverse_key
 
 CAPACITY = 32_768
@@ -27,11 +28,9 @@ _LATE_SECONDS = 2.0
 _LATE_BYTES = 1 << 23  # what a sender has on its way at most: some megabytes on a fast link
 _HALF = 1 << 31
 
-REQUESTS = (b"POST ", b"PUT ", b"PATCH ", b"CONNECT ")
-"""What HTTP requests begin with that something follows: a body, or another protocol."""
 
 # docs/kernel.md, triggers
-_BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"\xef\xbb\xbf", *REQUESTS)
+_BEGINNINGS = (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"\xef\xbb\xbf", *FOLLOWED)
 
 
 def _may_open(payload: bytes) -> bool:

@@ -17,7 +17,7 @@ from davylamp.pipeline.orientation import Orientation
 from davylamp.pipeline.settings import PipelineLimits, PipelineStats, Vantage
 from davylamp.pipeline.steered import Steering
 from davylamp.pipeline.tcp import TcpJudge
-from davylamp.policy import Mode, Network, Policy
+from davylamp.policy import Network, Policy
 from davylamp.signatures.pack import Pack
 
 _SWEEP_EVERY = 4096
@@ -42,7 +42,6 @@ class Pipeline:
         self._pack = pack
         self._reporter = Reporter(policy, pack.version, limits.alerts_per_flow, wallet_key)
         self._vantage = vantage
-        self._refuses = vantage is Vantage.INLINE and policy.mode is Mode.ENFORCE
         self._steering = steering
         self._datagrams = DatagramFlows()
         self._tcp = TcpJudge(
@@ -97,7 +96,7 @@ class Pipeline:
         packet = slice_packet(ip)
         if packet is None:
             # The kernel queues TCP and DNS. What it saw as that and we do not, its receiver may.
-            return DROP if self._refuses else ACCEPT
+            return DROP if self._tcp.refuses else ACCEPT
         if packet.proto == UDP:
             return self._datagram(ip, packet, now)
         decision = self._tcp.packet(packet, now, triggered=triggered, opening=opening)

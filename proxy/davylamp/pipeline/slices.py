@@ -4,8 +4,8 @@ import re
 
 from davylamp.inspection.framing import Framer
 from davylamp.inspection.identify import Opening, identify
+from davylamp.inspection.wire.http_head import FOLLOWED
 from davylamp.packet import Packet
-from davylamp.pipeline.cleared import REQUESTS
 
 _BULK = 1200  # bytes of payload
 _AMID = re.compile(rb"\n[ \t\r\x0b\x0c]*([\[{](?:[ \t\r\n/\"\[{]|\Z))")
@@ -24,7 +24,7 @@ def is_document(packet: Packet) -> bool:
     pools read values and not lines.
     """
     payload = packet.payload
-    if not _is_bulk(packet) or payload.startswith(REQUESTS) or _is_json(payload):
+    if not _is_bulk(packet) or payload.startswith(FOLLOWED) or _is_json(payload):
         return False
     return not _is_value(payload)
 
@@ -36,7 +36,7 @@ def is_slice(packet: Packet) -> bool:
     is none.
     """
     payload = packet.payload
-    if payload.startswith(REQUESTS) or (payload and identify(payload) is Opening.WEBSOCKET):
+    if payload.startswith(FOLLOWED) or (payload and identify(payload) is Opening.WEBSOCKET):
         return False
     return _is_bulk(packet) or not _is_json(payload)
 

@@ -52,9 +52,9 @@ class TcpJudge:
         self._inline = vantage is Vantage.INLINE
         self._sampled = vantage is Vantage.SAMPLE
         # A segment may be refused only where that brings it back: inline, and not observing.
-        self._refuses = self._inline and mode is Mode.ENFORCE
+        self.refuses = self._inline and mode is Mode.ENFORCE
         # What is refused for being lost need not be remembered where nothing is refused.
-        self.table = FlowTable(limits.flows if self._refuses else replace(limits.flows, lost=0))
+        self.table = FlowTable(limits.flows if self.refuses else replace(limits.flows, lost=0))
         # Elsewhere nothing can be replaced any more; a short history tells a retransmission.
         history = min(limits.stream.history, _SHORT_HISTORY)
         short = replace(limits.stream, history=history, rewind=_SHORT_REWIND)
@@ -74,7 +74,7 @@ class TcpJudge:
 
     def packet(self, packet: Packet, now: float, *, triggered: bool, opening: bool) -> Decision:
         """Judge one packet seen at ``now``; ``triggered`` and ``opening`` as in `Pipeline`."""
-        if self.table.lost and self._refuses and packet.payload:
+        if self.table.lost and self.refuses and packet.payload:
             if opening:
                 self.table.lost.forget(packet.tuple_key)
             elif ends := self.table.lost.of(packet, self._stream.window):
@@ -128,7 +128,7 @@ class TcpJudge:
         keep = None
         if self._inline and not packet.starts_connection:
             halves = [one for one in (flow, flow.older) if one is not None and one.unfinished]
-            if len(halves) > 1 and self._refuses:
+            if len(halves) > 1 and self.refuses:
                 self._stats.refused += 1
                 return DROP
             keep = halves[0] if halves else None
@@ -277,14 +277,14 @@ class TcpJudge:
         delivery = stream.receive(start, packet.payload)
         if delivery.refused:
             self._stats.refused += 1
-            if self._refuses and not flow.recalled:
+            if self.refuses and not flow.recalled:
                 return DROP
             while delivery.refused:
                 hole, data = stream.skip_to_pending() if stream.waiting else stream.skip(start)
                 found += self._after_hole(flow, direction, hole, data, now)
                 delivery = stream.receive(start, packet.payload)
         if delivery.probe:
-            return DROP if self._refuses else ACCEPT
+            return DROP if self.refuses else ACCEPT
         if delivery.conflict:
             self._stats.conflicts += 1
             found += flow.inspector.conflict(direction, packet.payload)
@@ -364,7 +364,7 @@ class TcpJudge:
                 flow.blocked = Action.REJECT
                 resets = resets_for(flow, direction, packet, expected, delivered=False)
                 return Decision(Fate.DROP, alerts, resets, diversion=diversion)
-        plain = DROP if conflict and self._refuses else self._standing(flow, direction, packet, now)
+        plain = DROP if conflict and self.refuses else self._standing(flow, direction, packet, now)
         steering = self._steering if flow.answers is not None else None
         bindings = steering.bound(flow) if steering is not None else ()
         if not alerts and not bindings:

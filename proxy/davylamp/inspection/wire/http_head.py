@@ -44,6 +44,8 @@ MAX_HEADERS = 256
 """Fields kept of a head, beside those that say how it and what follows it is read."""
 
 MAX_HOST = 255
+FOLLOWED = (b"POST ", b"PUT ", b"PATCH ", b"CONNECT ")
+"""What HTTP requests begin with that something follows: a body, or another protocol."""
 _SIMPLE_HEAD = 4096
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}\Z")
