@@ -35,6 +35,14 @@ SUBMIT = (
 
 RPC = b'{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"search","q":"davy"}}\n'
 GET = b"GET /simple/torch/ HTTP/1.1\r\nHost: pypi.org\r\nAccept: */*\r\n\r\n"
+ASKED = (
+    b"GET /proxy HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 SSH_CLIENT = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
 SSH_SERVER = b"SSH-2.0-OpenSSH_8.9p1 Ubuntu-3\r\n"
@@ -44,6 +52,18 @@ SSH_SERVER = b"SSH-2.0-OpenSSH_8.9p1 Ubuntu-3\r\n"
 def core_pack() -> Pack:
     """Return the core pack as a gateway has it."""
     return load_directory(paths.SIGNATURES / "core")
+
+
+def frame(first: int, payload: bytes, *, masked: bool) -> bytes:
+    """Return one WebSocket frame (RFC 6455 section 5.2)."""
+    size = len(payload)
+    head = bytes((first,))
+    head += bytes((size | masked << 7,)) if size < 126 else bytes((126 | masked << 7,))
+    head += struct.pack(">H", size) if size >= 126 else b""
+    if not masked:
+        return head + payload
+    mask = b"\x11\x22\x33\x44"
+    return head + mask + bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
 
 
 def post(body: bytes, *, chunked: bool = False) -> bytes:

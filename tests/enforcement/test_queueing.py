@@ -214,9 +214,21 @@ BEGINNINGS = [
         b'{"a\xc3\xa9\t\xf4\x8f',
     ),
 ]
+BEGINNINGS += [b"HTTP/1.1 101 Switching Protocols\r\n", b"HT"]
 BEGINNINGS += [b'{}\n{"id":1', b'[]\n[{"id"', b'\xef\xbb\xbf{"id":1', b"CONNECT a:1 HTTP/1.1\r\n"]
 BY_CHANCE = [
-    *(b"{\x00", b"{1", b"[\xff", b" x", b"\nx", b"PUTTY", b"POSTAL", b"CONTENTS", b"\xef\xbf\xbd"),
+    *(
+        b"{\x00",
+        b"{1",
+        b"[\xff",
+        b" x",
+        b"\nx",
+        b"PUTTY",
+        b"POSTAL",
+        b"CONTENTS",
+        b"HTTP/1.1 200 OK",
+        b"\xef\xbf\xbd",
+    ),
     *(
         b'{"\x00',
         b'{"ab\x1f',

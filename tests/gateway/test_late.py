@@ -1,10 +1,12 @@
 """A flow that turns to mining long after it was judged clean is caught all the same."""
 
+import base64
 import sys
 from pathlib import Path
 
 import pytest
 from tests.gateway.world import POOL, WEB, World, endpoint
+from tests.streams import ASKED, SUBSCRIBE, frame
 
 from davylamp.lab.service import Service
 from davylamp.lab.topology import OUTSIDE
@@ -82,5 +84,30 @@ def test_half_a_request_behind_a_page_is_not_lost(world: World) -> None:
             },
         )
         world.forgive()
+    assert web.events("connect")
+    assert web.events("request") == []
+
+
+def test_a_websocket_that_follows_a_page_is_read_from_its_first_frame(world: World) -> None:
+    """Its request begins as a page's does, and is forwarded; the answer brings the flow back."""
+    web = world.web("--record", str(world.directory / "late.record"))
+    page = f"GET /bytes/10 HTTP/1.1\r\nHost: {WEB[4]}\r\n\r\n".encode()
+    frames = (frame(0x89, b"there?", masked=True), frame(0x81, SUBSCRIBE[:-1], masked=True))
+    parts, segments, offset = (page, ASKED, *frames), [], 0
+    for part in parts:
+        segments.append({"offset": offset, "length": len(part), "delay": 0.3})
+        offset += len(part)
+    stream = base64.b64encode(b"".join(parts)).decode()
+    world.raw(
+        "sandbox-1",
+        {
+            "target": endpoint(WEB[4], 80),
+            "stream_base64": stream,
+            "segments": segments,
+            "listen": 0.3,
+        },
+    )
+    [alert] = world.gateway.wait_alerts(bool)
+    assert (alert.alert.signature_id, alert.verdict.action) == ("stratum-v1-subscribe", "reject")
     assert web.events("connect")
     assert web.events("request") == []

@@ -1,11 +1,22 @@
 """Layers in layers: what is mined inside tunnels and messages is found, wherever bytes are cut."""
 
-import struct
 import zlib
 
 import pytest
 from tests.inspection.test_inspector import C, Conversation, S, feed, feedings
-from tests.streams import GET, JOB, LOGIN, NOTIFY, RESPONSE, SUBMIT, SUBSCRIBE, client_hello
+from tests.streams import (
+    ASKED,
+    GET,
+    JOB,
+    LOGIN,
+    NOTIFY,
+    RESPONSE,
+    SUBMIT,
+    SUBSCRIBE,
+    SWITCHED,
+    client_hello,
+    frame,
+)
 
 from davylamp.inspection.conversation import MAX_NESTING
 from davylamp.inspection.finding import AppProto
@@ -22,40 +33,13 @@ CONNECT: Conversation = [
     (S, b"HTTP/1.1 200 OK\r\n\r\n"),
 ]
 NO = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-UPGRADE: Conversation = [
-    (
-        C,
-        (
-            b"GET /proxy HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        ),
-    ),
-    (
-        S,
-        (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-        ),
-    ),
-]
+UPGRADE: Conversation = [(C, ASKED), (S, SWITCHED)]
 DEFLATED: Conversation = [
     (way, data[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
     for way, data in UPGRADE
 ]
 PROXY = b"PROXY TCP4 198.51.100.2 203.0.113.9 40000 3333\r\n"
 TEXT, BINARY, PING, PONG, FIN, PACKED = 1, 2, 9, 10, 0x80, 0x40
-
-
-def frame(first: int, payload: bytes, *, masked: bool) -> bytes:
-    """Return one WebSocket frame (RFC 6455 section 5.2)."""
-    size = len(payload)
-    head = bytes((first,))
-    head += bytes((size | masked << 7,)) if size < 126 else bytes((126 | masked << 7,))
-    head += struct.pack(">H", size) if size >= 126 else b""
-    if not masked:
-        return head + payload
-    mask = b"\x11\x22\x33\x44"
-    return head + mask + bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
 
 
 def said(data: bytes, first: int = FIN | TEXT) -> tuple[bytes, bytes]:
@@ -220,6 +204,21 @@ def test_bytes_lost_in_a_tunnel_do_not_lead_out_of_it(core: Pack) -> None:
     [found] = inspector.receive(C, SUBMIT, 0.0)
     assert found.layers == ("tcp", "socks5", "http-connect")
     assert found.offset == len(GREETING + TO_ADDRESS + CONNECT[0][1] + LOGIN)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
+def test_a_websocket_is_known_by_the_answer_that_opens_it(core: Pack, opcode: int) -> None:
+    """Where its request was not seen, what either side says next are frames all the same."""
+    told: Conversation = [
+        (S, SWITCHED),
+        (C, said(b"still there?", FIN | PING)[0]),
+        (C, said(LOGIN, FIN | opcode)[0]),
+        (S, said(JOB, FIN | opcode)[1]),
+    ]
+    for word, feeding in feedings(told):
+        found = feed(Inspector(core), feeding)
+        assert {one.layers for one in found} == {("tcp", "websocket")}, word
+        assert {one.signature.id for one in found} >= {"cryptonote-job", "cryptonote-login"}
 
 
 def test_frames_are_read_on_behind_lost_bytes(core: Pack) -> None:

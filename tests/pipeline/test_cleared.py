@@ -5,7 +5,18 @@ import json
 
 import pytest
 from tests.packets import Connection
-from tests.streams import GET, JOB, LOGIN, POOL_NAME, RESPONSE, RPC, client_hello
+from tests.streams import (
+    ASKED,
+    GET,
+    JOB,
+    LOGIN,
+    POOL_NAME,
+    RESPONSE,
+    RPC,
+    SWITCHED,
+    client_hello,
+    frame,
+)
 
 from davylamp.decision import Fate
 from davylamp.packet import slice_packet
@@ -48,6 +59,34 @@ def test_what_was_on_its_way_is_no_new_flow(core: Pack, behind: int) -> None:
         decision = pipeline.packet(connection.server(part, place), 1.1)
         assert decision.fate in (Fate.ACCEPT, Fate.CLEAR)
         assert decision.alerts == ()
+
+
+@pytest.mark.parametrize("cut", [0, 2, 20])
+def test_behind_http_both_ends_speak_a_new_protocol(core: Pack, cut: int) -> None:
+    """A WebSocket that a second request asks for is read from the answer on, as a first one is."""
+    pipeline, connection = cleared(core, "get")
+    connection.client(ASKED)  # as a GET begins, so that the kernel forwards it
+    for part in (SWITCHED[:cut], SWITCHED[cut:]) if cut else (SWITCHED,):
+        first = not connection.sent["server"]
+        decision = pipeline.packet(connection.server(part), 9.0, triggered=first)
+        assert decision.fate in (Fate.ACCEPT, Fate.REARM)
+    quiet = connection.client(frame(0x82, bytes(20), masked=True))
+    assert pipeline.packet(quiet, 9.1).fate is Fate.ACCEPT
+    login = connection.client(frame(0x81, LOGIN[:-1], masked=True))
+    assert pipeline.packet(login, 9.2).fate is Fate.DROP
+
+
+def test_a_websocket_behind_http_is_cleared_once_it_was_searched(core: Pack) -> None:
+    """One that says nothing of mining is the kernel's again, and nothing is kept of it."""
+    pipeline, connection = cleared(core, "get")
+    connection.client(ASKED)
+    pipeline.packet(connection.server(SWITCHED), 9.0, triggered=True)
+    fates = [
+        pipeline.packet(connection.server(frame(0x82, bytes(1000), masked=False)), 9.1).fate
+        for _ in range(30)
+    ]
+    assert Fate.CLEAR in fates
+    assert pipeline.tracked == 0
 
 
 def test_a_body_of_declared_length_is_no_conversation(core: Pack) -> None:

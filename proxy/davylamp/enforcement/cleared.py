@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from davylamp.enforcement.phrases import over, payload
 from davylamp.enforcement.spec import Features, RulesetSpec
-from davylamp.inspection.wire.http_head import FOLLOWED
+from davylamp.inspection.wire.http_head import FOLLOWED, SWITCHED
 
 _BLANK = b" \t\r\n/"
 _FOLLOWERS = {ord("{"): _BLANK + b'"}', ord("["): _BLANK + b'{["]', 0xEF: b"\xbb"} | dict.fromkeys(
@@ -29,6 +29,10 @@ bytes there are, which begin a character of several bytes and which go on with o
 of a packet are looked at. One packet in 20,000 of random bulk is left. Each that is recalled has
 the whole flow wait for a verdict: forty a second cost a bulk flow four parts in a hundred."""
 
+_WORDS = (*FOLLOWED, SWITCHED)
+"""HTTP that something else follows. The upgrade that a 101 answers is a GET, which says so too far
+behind its first bytes."""
+
 _BULK_SIZED = 512
 """Bytes from which on a packet is taken for bulk. What a mining client says that begins like no
 request (framed, masked or binary) is under 300 bytes; larger messages are JSON, and begin like one.
@@ -46,7 +50,7 @@ def cleared(features: Features) -> Iterator[str]:
     elif not features.flow_limits:
         yield payload(features, "goto carrying")
     else:
-        first = sorted({*_FOLLOWERS, *(request[0] for request in FOLLOWED)})
+        first = sorted({*_FOLLOWERS, *(word[0] for word in _WORDS)})
         if features.random:
             # Bulk leaves by one rule. What follows would cost it more than all before, and one
             # packet in sixteen will do: to end a flow whose endpoint is now blocked, and to be its
@@ -74,11 +78,11 @@ def beginning(spec: RulesetSpec) -> Iterator[str]:
     """Yield the rules that queue what may start a request, so many a second for each flow."""
     # A packet too short for a comparison does not match it, and goes on to be queued.
     pairs = (bytes((first, second)) for first, after in _FOLLOWERS.items() for second in after)
-    words = [request[:2] for request in FOLLOWED]
-    plausible = ", ".join(f"0x{pair.hex()}" for pair in (*pairs, *words))
+    twos = [word[:2] for word in _WORDS]
+    plausible = ", ".join(f"0x{pair.hex()}" for pair in (*pairs, *twos))
     yield f"@ih,0,16 != {{ {plausible} }} goto carrying"
-    for two, request in zip(words, FOLLOWED, strict=True):
-        yield f"@ih,0,16 0x{two.hex()} @ih,0,{8 * len(request)} != 0x{request.hex()} goto carrying"
+    for two, word in zip(twos, _WORDS, strict=True):
+        yield f"@ih,0,16 0x{two.hex()} @ih,0,{8 * len(word)} != 0x{word.hex()} goto carrying"
     for byte in _TEXT_BYTES:
         yield f"@ih,{8 * byte},8 != {_TEXT} goto carrying"
     for this, after in pairwise(f"@ih,{8 * byte},8" for byte in (1, *_TEXT_BYTES)):

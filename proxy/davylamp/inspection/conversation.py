@@ -295,6 +295,8 @@ class Conversation:
         """Return what reads a direction that begins so, or None while that is not to be told."""
         if direction is Direction.RESPONDER and self._asked_socks():
             return SocksServer(self._place(direction))
+        if direction is Direction.ORIGINATOR and self._http is not None and self._http.switched:
+            return self._frames(direction)
         declared = self._declared
         if declared is not None and declared.awaits(direction):
             return DeclaredValues(self._place(direction), declared)

@@ -37,7 +37,8 @@ _NO_BODY = frozenset({Framing.NONE, Framing.TUNNEL})
 class HttpExchange:
     """What both directions share: a response is read knowing which request it answers.
 
-    ``left`` is what the client had sent of another request when the server switched protocols.
+    ``left`` is what the client had sent of another request when the server switched protocols, and
+    ``switched`` says that it did, to WebSocket.
     ``switching`` says that the client has asked for another protocol and was not answered, or was
     told yes. ``websocket`` says that it is that one, and ``deflate`` how its messages may be
     compressed. ``refused`` says that the server would not CONNECT.
@@ -61,6 +62,11 @@ class HttpExchange:
         self.refused = False
         self.websocket = False
         self.deflate: Deflate | None = None
+
+    @property
+    def switched(self) -> bool:
+        """Whether the server has answered that both speak WebSocket from here on."""
+        return self.websocket and self.requests.done
 
     def answered(self, head: ResponseHead) -> None:
         """Note what a final response, or a 101, means for the request before it."""

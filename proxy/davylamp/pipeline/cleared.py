@@ -1,13 +1,15 @@
 """What is remembered of flows that the kernel has: enough to know what comes back of them.
 
 The kernel brings a packet of a cleared flow back when its first bytes could begin a request, and
-takes the whole flow back with it until that packet is judged (docs/kernel.md). Three kinds of
+takes the whole flow back with it until that packet is judged (docs/kernel.md). Four kinds of
 packets come of it, and none of them says which it is:
 
 - the beginning of a message, which must be judged;
 - a slice of an HTTP body that happens to begin like one. Bodies quote Stratum: prompts, logs, pull
   requests. While nothing has come back since the body began it is no conversation. What a server
   sends on such a connection is an answer: a pool's part means nothing without a miner's;
+- the answer that ends HTTP: both sides speak another protocol from there on, which is to be read as
+  that of a new connection is;
 - a packet that was in the queue when the verdict was given, which has no mark: taken for a flow's
   first bytes, the middle of a body would be read as if it were a conversation. Another connection
   on the same ports may look like it; where the kernel knows how connections begin, it says so.
@@ -18,7 +20,7 @@ from enum import StrEnum
 
 from davylamp.inspection.armoured import may_be_armoured
 from davylamp.inspection.identify import Opening, identify
-from davylamp.inspection.wire.http_head import FOLLOWED
+from davylamp.inspection.wire.http_head import FOLLOWED, SWITCHED
 from davylamp.packet import Packet, reverse_key
 
 CAPACITY = 32_768
@@ -41,11 +43,17 @@ def _may_open(payload: bytes) -> bool:
     return not plain or may_be_armoured(payload)
 
 
+def _may_switch(payload: bytes) -> bool:
+    """Tell whether bytes begin the answer that ends HTTP, as far as there are bytes to tell."""
+    return bool(payload) and payload.startswith(SWITCHED[: len(payload)])
+
+
 class Standing(StrEnum):
     """How a packet stands to the flow it belongs to.
 
-    ``NEW`` opens a flow, ``RECALLED`` may begin a message amid a cleared one, ``LATE`` was on its
-    way when its flow was cleared, ``BODY`` is a slice of an HTTP message.
+    ``NEW`` opens a flow, or what follows HTTP in one, ``RECALLED`` may begin a message amid a
+    cleared one, ``LATE`` was on its way when its flow was cleared, ``BODY`` is a slice of an HTTP
+    message.
     """
 
     NEW = "new"
@@ -151,6 +159,9 @@ class ClearedFlows:
         from_originator = flow is not None
         if flow is None:
             flow = self._flows.get(reverse_key(packet.tuple_key))
+        if not from_originator and _may_switch(packet.payload):
+            self._flows.pop(reverse_key(packet.tuple_key), None)
+            return Standing.NEW
         if flow is None:
             return Standing.RECALLED if triggered else Standing.NEW
         if not triggered:

@@ -428,6 +428,7 @@ class TcpJudge:
             self.table.remove(flow)
             return
         flow.originator = flow.responder = flow.older = None
+        flow.recalled = False
         flow.inspector = self._inspectors.new(begun=True)
         self.table.touch(flow)
 

@@ -46,6 +46,9 @@ MAX_HEADERS = 256
 MAX_HOST = 255
 FOLLOWED = (b"POST ", b"PUT ", b"PATCH ", b"CONNECT ")
 """What HTTP requests begin with that something follows: a body, or another protocol."""
+SWITCHED = b"HTTP/1.1 101 "
+"""What a response begins with behind which both sides speak another protocol (RFC 9110 section
+15.2.2)."""
 _SIMPLE_HEAD = 4096
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}\Z")
