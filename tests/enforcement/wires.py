@@ -16,6 +16,8 @@ from davylamp.capture.nfqueue import NfQueue, QueuedPacket
 from davylamp.decision import Fate
 from davylamp.enforcement.kernel import Kernel
 from davylamp.enforcement.spec import Rate, RulesetSpec
+from davylamp.flow import Proto
+from davylamp.packet import slice_packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Gateway:
     def __init__(self, wire: Wire, spec: RulesetSpec) -> None:
         self._wire = wire
         self.spec = spec
+        self._passed: set[tuple[bytes, int, bytes]] = set()
         with wire.inside("g"):
             self.kernel = Kernel(spec)
             self.kernel.apply()
@@ -176,16 +179,31 @@ class Gateway:
         return self.queues[0]
 
     def judge(self, fate: Fate, count: int = 1) -> list[QueuedPacket]:
-        """Wait for ``count`` packets, give all the same verdict, and return them."""
+        """Wait for ``count`` packets, give all the same verdict, and return them.
+
+        A segment sent once more because its verdict took long gets its verdict too, and does not
+        count where the first was delivered.
+        """
         judged: list[QueuedPacket] = []
         while len(judged) < count:
             packets = self.queue.receive(3.0)
             assert packets, f"waited for packet {len(judged) + 1} of {count} in vain"
             for packet in packets:
                 self.queue.verdict(packet.packet_id, fate, packet.mark)
-            judged += packets
+                if fate is Fate.DROP or self._is_new(packet):
+                    judged.append(packet)
         self.queue.flush()
         return judged
+
+    def _is_new(self, packet: QueuedPacket) -> bool:
+        """Say whether a delivered packet is no retransmission of another."""
+        sliced = slice_packet(packet.captured)
+        if sliced is None or sliced.proto != Proto.TCP or not sliced.payload:
+            return True
+        segment = (sliced.tuple_key, sliced.seq, sliced.payload)
+        known = segment in self._passed
+        self._passed.add(segment)
+        return not known
 
     def idle(self) -> bool:
         """Say whether nothing is queued within a moment."""
