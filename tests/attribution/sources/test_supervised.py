@@ -75,3 +75,34 @@ def test_no_failure_of_a_source_ends_anything(monkeypatch: pytest.MonkeyPatch) -
             await task
 
     asyncio.run(play())
+
+
+class Flapping:
+    """A source whose engine answers, and breaks off at once."""
+
+    name = "flapping"
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    async def run(self, ledger: Ledger, health: Health) -> None:  # noqa: ARG002 - a source's
+        """Begin, and fail."""
+        self.begun += 1
+        health.begun()
+        raise EngineError("HTTP 403")
+
+
+def test_a_source_that_begins_well_and_fails_waits_longer_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A watch that is refused behind each list must not have an API server list for ever."""
+    monkeypatch.setattr(supervised, "_FIRST", 0.01)
+
+    async def play() -> int:
+        source = Flapping()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.6):
+                await SupervisedSources([source], Nowhere()).run()
+        return source.begun
+
+    assert 2 <= asyncio.run(play()) <= 10

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 
 from davylamp.attribution.sources.source import Health, Ledger, Source
@@ -10,6 +11,9 @@ from davylamp.errors import DavylampError
 
 _FIRST = 0.1
 _LAST = 10.0
+_STEADY = 10.0
+"""Seconds after which a source was at work. One that begins well and fails at once is to wait as
+long as one that never begins: each time it asks an engine for all that runs."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class SupervisedSources:
     async def _keep(self, source: Source, health: Health) -> None:
         pause, said = _FIRST, ""
         while True:
-            before = health.connections
+            before, begun = health.connections, time.monotonic()
             try:
                 await source.run(self._ledger, health)
                 health.failed("it ended")
@@ -46,5 +50,6 @@ class SupervisedSources:
             if health.error != said:
                 said = health.error
                 logger.warning("lineage source %s is not following: %s", source.name, said)
-            pause = _FIRST if health.connections > before else min(pause * 2, _LAST)
+            worked = health.connections > before and time.monotonic() - begun >= _STEADY
+            pause = _FIRST if worked else min(pause * 2, _LAST)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
