@@ -44,9 +44,7 @@ class Server:
     """One redis-server process on a TCP port of its own; stopped at the end whatever happens."""
 
     def __init__(self, program: Path, directory: Path, *options: str, sentinel: str = "") -> None:
-        self.port = _free_port()
-        self._directory = directory / str(self.port)
-        self._directory.mkdir()
+        self.port, self._directory = _own_port(directory)
         self._command = [str(program)]
         if sentinel:
             configuration = self._directory / "sentinel.conf"
@@ -248,6 +246,15 @@ def events_of(server: Server, key: str) -> Sequence[str]:
 
 def _lines(text: Any) -> list[str]:
     return str(text).strip().splitlines()
+
+
+def _own_port(directory: Path) -> tuple[int, Path]:
+    """Return a port that no server of a world has, running or not, and its server's directory."""
+    while True:
+        port = _free_port()
+        with contextlib.suppress(FileExistsError):
+            (directory / str(port)).mkdir()
+            return port, directory / str(port)
 
 
 def _free_port() -> int:
