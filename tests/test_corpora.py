@@ -3,6 +3,7 @@
 The corpora's own README describes the files. Each is inspected as ``davylamp replay`` does.
 """
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -14,10 +15,13 @@ from tests.streams import core_pack
 from davylamp.capture.tracefile import Trace, find_traces
 from davylamp.errors import CaptureError
 from davylamp.events import AlertEvent
+from davylamp.flow import Direction
 from davylamp.ipfrag import Defragmenter
 from davylamp.packet import Packet, slice_packet
 from davylamp.pipeline import Pipeline, Vantage
 from davylamp.policy import Mode, Policy
+from davylamp.signatures.flights import Flights
+from davylamp.signatures.model import CombinedCondition, SignatureId
 
 pytestmark = pytest.mark.corpora
 
@@ -139,3 +143,33 @@ def test_nothing_else_is_told_to_be_mining(corpora: Path) -> None:
         ]
     assert files > 1000
     assert wrong == []
+
+
+def test_sizes_of_logins_inside_tls_are_those_of_real_miners(corpora: Path) -> None:
+    """Of flows that begin with OpenSSL's bare hello, the miners' have a login's sizes, no other.
+
+    The file has sizes alone, of 30 packets; a hello is known by its 293 bytes, give or take four.
+    """
+    condition = core_pack().signatures[SignatureId("cryptonote-tls-login")].condition
+    assert isinstance(condition, CombinedCondition)
+    [sized] = condition.sized()
+    told = {"Miner": 0, "Other": 0}
+    begun = dict(told)
+    with (corpora / "flows" / "cesnet-miner22-ppi-sample.csv").open(encoding="ascii") as file:
+        for row in csv.DictReader(file):
+            flights = _flights(row)
+            label = row["label"].strip()
+            if flights.sizes and abs(flights.sizes[0][1] - 293) <= 4:
+                begun[label] += 1
+                told[label] += sized.judge(flights) is True
+    assert (begun, told) == ({"Miner": 47, "Other": 50}, {"Miner": 47, "Other": 0})
+
+
+def _flights(row: dict[str, str]) -> Flights:
+    flights = Flights()
+    for number in range(1, 31):
+        size, way = int(row[f"SIZE_{number}"]), int(row[f"DIR_{number}"])
+        if size and way:
+            flights.add(Direction.ORIGINATOR if way > 0 else Direction.RESPONDER, size)
+    flights.add(Direction.ORIGINATOR, 1)  # the last one has ended
+    return flights

@@ -222,7 +222,7 @@ def test_a_published_pack_is_taken_up_while_flows_run(build: Build, tmp_path: Pa
         ("moleminer-burrow", "2026.11.28", 3333),
         ("moleminer-dig", "2026.11.28", 3333),
         ("moleminer-dig", "2026.11.28", 7777),
-        ("stratum-v1-submit", "2026.11.23", 7777),
+        ("stratum-v1-submit", "2026.11.29", 7777),
     ]
 
 

@@ -70,6 +70,27 @@ def test_sizes_are_of_flights_not_of_segments(
     assert told(pack_of(sizes), stream(*said)) == expected
 
 
+@pytest.mark.parametrize(
+    "tunnel",
+    [
+        [(C, b"\x05\x01\0"), (S, b"\x05\0"), (C, b"\x05\x01\0\x01\xcb\0\x71\x09\x01\xbb"),
+         (S, b"\x05\0\0\x01" + bytes(6))],
+        [(C, b"CONNECT 203.0.113.9:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\n\r\n")],
+        [(C, b"PROXY TCP4 198.51.100.2 203.0.113.9 40000 443\r\n")],
+    ],
+    ids=["socks", "connect", "proxy header"],
+)  # fmt: skip
+def test_in_a_tunnel_the_flights_are_the_tunnels(tunnel: list[tuple[Direction, bytes]]) -> None:
+    """What opens it does not count, nor where one segment has the end of that and more."""
+    pack = pack_of("client:64, server:200-240")
+    inside = stream(64, 234, 9)
+    size = sum(len(data) for _, data in tunnel)
+    assert told(pack, [*tunnel, *inside]) == size + 64 + 234
+    (_, opened), (_, first) = tunnel[-1], inside[0]
+    if tunnel[-1][0] is C:
+        assert told(pack, [*tunnel[:-1], (C, opened + first), *inside[1:]]) == size + 64 + 234
+
+
 def test_a_flow_that_cannot_fit_any_more_is_let_go() -> None:
     """It is waited for while the sizes may yet fit, and no longer."""
     inspector = Inspector(pack_of("client:64, server:200-240", "{line: {starts_with: TOY-}}"))

@@ -32,7 +32,7 @@ _OVERHEAD = 256  # bytes of memory beside the excerpt
 class Seen:
     """How much was seen of a flow: bytes of the originator and of the responder, and flights.
 
-    ``flights`` is None where nobody measured them.
+    ``flights`` is None where they are not known.
     """
 
     bytes: tuple[int, int]

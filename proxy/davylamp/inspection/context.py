@@ -26,10 +26,21 @@ class Context:
     for them; else None. ``outer`` is the context whose messages carry this one's bytes, if they are
     carried. ``budget`` is how many bytes HTTP bodies may still be inflated to: `MAX_BUDGET` at
     first and at most, and `BUDGET_RATIO` more for each byte that comes. ``is_tls`` says that TLS is
-    what the flow itself speaks, and not something that it carries.
+    what the flow itself speaks, and not something that it carries. ``measures`` says that the pack
+    asks for the sizes of flights, and that they can be told.
     """
 
-    __slots__ = ("answers", "app_proto", "budget", "findings", "hello", "is_tls", "outer", "pack")
+    __slots__ = (
+        "answers",
+        "app_proto",
+        "budget",
+        "findings",
+        "hello",
+        "is_tls",
+        "measures",
+        "outer",
+        "pack",
+    )
     answers: list[DnsMessage] | None
     findings: list[Finding]
     hello: ClientHello | None
@@ -41,6 +52,8 @@ class Context:
         self.app_proto = app_proto
         self.hello = None
         self.is_tls = False
+        combinations = pack.combinations
+        self.measures = combinations is not None and combinations.measures
         self.budget = MAX_BUDGET
         self.outer: Context | None = None
 
@@ -48,6 +61,7 @@ class Context:
         """Return a context for what this one's messages carry."""
         context = Context(self.pack)
         context.outer = self
+        context.measures = False
         return context
 
     def adopt(self, context: "Context", span: tuple[int, int] | None = None) -> None:

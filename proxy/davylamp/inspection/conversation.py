@@ -25,6 +25,7 @@ from davylamp.inspection.tls import TlsClient
 from davylamp.inspection.tlsserver import TlsServer
 from davylamp.inspection.watch import DUINO_STARTS, Watch
 from davylamp.inspection.websocket import WebSocketFrames
+from davylamp.signatures.flights import Flights
 
 MAX_NESTING = 8
 
@@ -40,6 +41,7 @@ class Conversation:
         "_declared",
         "_depth",
         "_duino",
+        "_flights",
         "_http",
         "_inner",
         "_kind",
@@ -70,6 +72,7 @@ class Conversation:
         self._http: HttpExchange | None = None
         self._declared: DeclaredExchange | None = None
         self._watch: Watch | None = None
+        self._flights = Flights() if context.measures else None
         self._duino = False  # whether Duino-Coin was, or is, watched for
         self._inner: Conversation | None = None
         self._kind = Inner.NONE  # of the layer that the inner conversation is in
@@ -77,6 +80,11 @@ class Conversation:
         self._starts = context.pack.starts
         self._originator = Side(self._starts)
         self._responder = Side(self._starts)
+
+    @property
+    def flights(self) -> Flights | None:
+        """What was measured of the innermost tunnel, or of the flow where there is none."""
+        return self._flights if self._inner is None else self._inner.flights
 
     @property
     def settled(self) -> bool:
@@ -141,10 +149,7 @@ class Conversation:
         if side.inside and self._inner is not None:
             self._inner.receive(direction, data, offset)
             return
-        if self._watch is not None:
-            self._watch.observe(direction, data, offset)
-        if side.looking:
-            side.look(self._place(direction), data, offset)
+        self._observe(side, direction, data, offset)
         reader = side.reader
         if reader is None:
             if side.first:
@@ -164,6 +169,15 @@ class Conversation:
             self._read_on(side, direction, rest, offset + len(data) - len(rest))
         if self._http is not None and self._http.refused:
             self._leave(self._http)
+
+    def _observe(self, side: Side, direction: Direction, data: bytes, offset: int) -> None:
+        """Have bytes seen by all that does not read them."""
+        if self._flights is not None:
+            self._flights.add(direction, len(data))
+        if self._watch is not None:
+            self._watch.observe(direction, data, offset)
+        if side.looking:
+            side.look(self._place(direction), data, offset)
 
     def restart(self, direction: Direction) -> None:
         """Forget what was read of one direction, because what follows comes before it.

@@ -17,7 +17,6 @@ from davylamp.inspection.wire.dns import DnsMessage, parse_message
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.tls import ClientHello
 from davylamp.signatures.combined import CombinationIndex
-from davylamp.signatures.flights import Flights
 from davylamp.signatures.pack import Pack
 
 DEPTH = 16 * 1024
@@ -41,7 +40,6 @@ class Inspector:
         "_context",
         "_conversation",
         "_depth",
-        "_flights",
         "_gathering",
         "_offsets",
         "_whole",
@@ -54,9 +52,6 @@ class Inspector:
         self._whole = [True, True]  # whether none of their bytes was lost
         self._depth = limits.depth
         self._gathering: Gathering | None = None
-        combinations = pack.combinations
-        measures = combinations is not None and combinations.measures
-        self._flights = Flights() if measures else None
 
     @property
     def app_proto(self) -> AppProto:
@@ -144,7 +139,7 @@ class Inspector:
 
     def unmeasured(self) -> None:
         """Ask nothing about sizes: what comes is not a flow from its beginning, as it was sent."""
-        self._flights = None
+        self._context.measures = False
 
     def receive(self, direction: Direction, data: bytes, now: float) -> tuple[Finding, ...]:
         """Take the next bytes of one direction; return what they complete.
@@ -158,8 +153,6 @@ class Inspector:
         offset = self._offsets[side]
         self._offsets[side] = offset + len(data)
         self._conversation.receive(direction, data, offset)
-        if self._flights is not None:
-            self._flights.add(direction, len(data))
         if self._context.findings or self._gathering is not None:
             return self._collect()
         return ()
@@ -168,7 +161,7 @@ class Inspector:
         """Note that ``size`` bytes of one direction will never come; read on after them."""
         self._offsets[direction is Direction.RESPONDER] += size
         self._whole[direction is Direction.RESPONDER] = False
-        self._misread()
+        self.unmeasured()
         self._conversation.resume(direction)
 
     def rewind(self, direction: Direction, offset: int) -> None:
@@ -177,12 +170,8 @@ class Inspector:
         ``offset`` is where they stand in their stream; what follows them is received again.
         """
         self._offsets[direction is Direction.RESPONDER] = offset
-        self._misread()
+        self.unmeasured()
         self._conversation.restart(direction)
-
-    def _misread(self) -> None:
-        if self._flights is not None:
-            self._flights.lost = True
 
     def conflict(self, direction: Direction, payload: bytes) -> tuple[Finding, ...]:
         """Note that a segment contradicted an earlier one about the same bytes."""
@@ -213,7 +202,8 @@ class Inspector:
         seen = [
             offset if whole else 0 for offset, whole in zip(self._offsets, self._whole, strict=True)
         ]
-        return (*own, *gathering.holding(Seen((seen[0], seen[1]), self._flights)))
+        flights = self._conversation.flights if self._context.measures else None
+        return (*own, *gathering.holding(Seen((seen[0], seen[1]), flights)))
 
     @property
     def _waits(self) -> bool:

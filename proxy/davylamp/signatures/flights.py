@@ -1,4 +1,4 @@
-"""The sizes of a flow's first flights: what can be measured of it before it is cleared.
+"""The sizes of the first flights: what can be measured of a flow before it is cleared.
 
 A flight is all that one side sends until the other says something. Its size does not depend on how
 it was cut into segments, which is not so of "messages" that nobody can read; its end is known once
@@ -14,15 +14,14 @@ MAX_FLIGHTS = 8
 
 
 class Flights:
-    """The flights of one flow so far: who sent each, and how many bytes; the last may go on.
+    """The flights so far of one flow, or of a tunnel in it; the last may go on.
 
-    ``lost`` says that bytes are missing, or came in another order than they were sent.
+    ``sizes`` has who sent each, and how many bytes.
     """
 
-    __slots__ = ("lost", "sizes")
+    __slots__ = ("sizes",)
 
     def __init__(self) -> None:
-        self.lost = False
         self.sizes: list[tuple[Direction, int]] = []
 
     def add(self, direction: Direction, size: int) -> None:
@@ -45,8 +44,6 @@ class Sized:
 
     def judge(self, seen: Flights) -> bool | None:
         """Tell whether a flow that begins so is one; None while more bytes may tell."""
-        if seen.lost:
-            return False
         last = len(self.flights) - 1
         for number, (direction, low, high) in enumerate(self.flights):
             if number >= len(seen.sizes):

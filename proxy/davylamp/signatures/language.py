@@ -214,8 +214,8 @@ ENDPOINT = Record(
 )
 
 FLIGHTS = Record(
-    "The sizes of a TCP flow's first flights: a flight is all that one side sends until the other"
-    " says something. Only in `all_of`, beside something else.",
+    "The sizes of the first flights of a TCP flow, or of a tunnel in it: a flight is all that one"
+    " side sends until the other says something. Only in `all_of`, beside something else.",
     (
         Field(
             "sizes",
