@@ -32,20 +32,6 @@ class FragmentLimits:
     timeout: float = 30.0
 
 
-@dataclass(slots=True)
-class FragmentCounts:
-    """What became of the fragments."""
-
-    fragments: int = 0
-    reassembled: int = 0
-    overlaps: int = 0
-    """Fragments of which a part was already held; what differed was not taken."""
-    malformed: int = 0
-    """Fragments cut short, misaligned, empty, or reaching past the largest datagram."""
-    abandoned: int = 0
-    """Datagrams given up: timed out, or pushed out by newer ones."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Fragment:
     key: bytes
@@ -70,13 +56,12 @@ class _Datagram:
         """Whether every byte up to the known end is here, and the first fragment's header."""
         return self.held == self.end and bool(self.header)
 
-    def add(self, fragment: _Fragment, max_pieces: int) -> bool:
-        """Take what is new in the fragment; return whether it overlapped what is held."""
+    def add(self, fragment: _Fragment, max_pieces: int) -> None:
+        """Take what is new in the fragment: of bytes that came twice the first stay."""
         begin, end = fragment.offset, fragment.offset + len(fragment.payload)
         reach = self.starts[-1] + len(self.pieces[-1]) if self.starts else 0
         if not fragment.more and self.end is None and end >= reach:
             self.end = end
-        overlapped = self.end is not None and end > self.end
         limit = end if self.end is None else min(end, self.end)
         if begin == 0 and not self.header:
             self.header = fragment.header
@@ -85,7 +70,6 @@ class _Datagram:
         at = begin
         if index:
             held_to = self.starts[index - 1] + len(self.pieces[index - 1])
-            overlapped |= held_to > begin
             at = max(at, held_to)
         while at < limit and len(self.starts) < max_pieces:
             following = self.starts[index] if index < len(self.starts) else limit
@@ -95,10 +79,8 @@ class _Datagram:
                 index += 1
             if following >= limit:
                 break
-            overlapped = True
             at = self.starts[index] + len(self.pieces[index])
             index += 1
-        return overlapped
 
     def _insert(self, index: int, start: int, piece: bytes) -> None:
         self.starts.insert(index, start)
@@ -110,13 +92,14 @@ class _Datagram:
 class Defragmenter:
     """Puts IPv4 and IPv6 fragments together; every other packet passes straight through."""
 
-    __slots__ = ("_cost", "_limits", "_waiting", "counts")
+    __slots__ = ("_cost", "_limits", "_waiting", "fragments")
 
     def __init__(self, limits: FragmentLimits | None = None) -> None:
         self._limits = limits or FragmentLimits()
         self._waiting: dict[bytes, _Datagram] = {}
         self._cost = 0
-        self.counts = FragmentCounts()
+        self.fragments = 0
+        """How many came, whatever became of them."""
 
     @property
     def waiting(self) -> int:
@@ -148,35 +131,31 @@ class Defragmenter:
         return packet
 
     def _fragment(self, fragment: _Fragment | None, now: float) -> bytes | None:
-        counts, limits = self.counts, self._limits
-        counts.fragments += 1
+        limits = self._limits
+        self.fragments += 1
         self._expire(now)
         if fragment is None:
-            counts.malformed += 1
             return None
         if fragment.offset == 0 and not fragment.more:  # RFC 6946: an atomic fragment is whole
-            counts.reassembled += 1
             return _finish(fragment.header, [fragment.payload])
         datagram = self._waiting.get(fragment.key)
         if datagram is not None and now - datagram.first_seen > limits.timeout:
-            self._abandon(fragment.key)
+            self._forget(fragment.key)
             datagram = None
         if datagram is None:
             if len(self._waiting) >= limits.datagrams:
-                self._abandon(next(iter(self._waiting)))
+                self._forget(next(iter(self._waiting)))
             datagram = self._waiting[fragment.key] = _Datagram(first_seen=now)
         before = datagram.cost
-        counts.overlaps += datagram.add(fragment, limits.pieces)
+        datagram.add(fragment, limits.pieces)
         self._cost += datagram.cost - before
         if datagram.whole:
             self._forget(fragment.key)
             if _length_field(datagram.header, datagram.held) > MAX_DATAGRAM:
-                counts.malformed += 1
                 return None
-            counts.reassembled += 1
             return _finish(datagram.header, datagram.pieces)
         while self._cost > limits.bytes:
-            self._abandon(next(iter(self._waiting)))
+            self._forget(next(iter(self._waiting)))
         return None
 
     def _expire(self, now: float) -> None:
@@ -185,11 +164,7 @@ class Defragmenter:
             key = next(iter(self._waiting))
             if now - self._waiting[key].first_seen <= self._limits.timeout:
                 return
-            self._abandon(key)
-
-    def _abandon(self, key: bytes) -> None:
-        self.counts.abandoned += 1
-        self._forget(key)
+            self._forget(key)
 
     def _forget(self, key: bytes) -> None:
         self._cost -= self._waiting.pop(key).cost

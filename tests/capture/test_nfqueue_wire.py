@@ -67,7 +67,6 @@ def test_a_layout_reads_what_a_walk_reads(names: list[str], one: bytes, two: byt
     assert packet.hook == 2
     assert packet.mark == (0x0100BEEF if "mark" in names else 0)
     assert packet.captured == two
-    assert packet.wire_length == (9000 if "whole" in names else len(two))
 
 
 @settings(max_examples=200, deadline=None)

@@ -68,7 +68,6 @@ def test_a_hole_that_never_fills_does_not_stop_a_recalled_flow(core: Pack) -> No
     fates = [pipeline.packet(connection.client(b"x" * 1448), 2.0).fate for _ in range(400)]
     assert Fate.DROP not in fates
     assert Fate.CLEAR in fates
-    assert pipeline.stats.holes == 1
 
 
 def test_a_kernels_recall_of_a_known_flow_skips_what_it_had_cleared(core: Pack) -> None:

@@ -18,9 +18,6 @@ from davylamp.accuracy.layers import BARE, LAYERS, Layer
 from davylamp.accuracy.pieces import Pieces
 from davylamp.signatures.model import SignatureId
 
-MAX_NAMED = 20
-"""How many of what fell short are named; all are counted."""
-
 
 class Way(NamedTuple):
     """How a conversation is written and cut."""

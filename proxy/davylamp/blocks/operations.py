@@ -191,12 +191,6 @@ class BlockOperations:
             ]
         return sorted(found, key=lambda one: one.block.at, reverse=True)
 
-    def quarantined(self, now: float) -> Operation[list[Quarantine]]:
-        """Return the quarantines that stand, the newest first."""
-        known = yield from self._all(self.keys.quarantines, model.decode_quarantine)
-        standing = (one for one in known if one.stands(now))
-        return sorted(standing, key=lambda one: one.at, reverse=True)
-
     # -- parts ------------------------------------------------------------------------------
 
     def _put(

@@ -34,14 +34,13 @@ _timestamp = struct.Struct(">QQ")
 class LoggedPacket(NamedTuple):
     """A copy of an IP packet that was forwarded, from its IP header on and perhaps cut short.
 
-    ``wire_length`` is what its IP header says it measured. ``timestamp`` is seconds since the
-    epoch, None where the kernel did not stamp the packet. ``mark`` is the packet mark.
+    ``timestamp`` is seconds since the epoch, None where the kernel did not stamp the packet.
+    ``mark`` is the packet mark.
     """
 
     mark: int
     timestamp: float | None
     captured: bytes
-    wire_length: int
 
 
 class NfLog:
@@ -143,17 +142,4 @@ def _packet(buffer: Buffer, found: netlink.Message) -> LoggedPacket | None:
             timestamp = seconds + micros / 1e6
         elif kind == _PAYLOAD:
             captured = bytes(view[start:end])
-    if not captured:
-        return None
-    return LoggedPacket(mark, timestamp, captured, max(_ip_length(captured), len(captured)))
-
-
-def _ip_length(packet: bytes) -> int:
-    """Return the length an IP header states (RFC 791 section 3.1, RFC 8200 section 3), or 0."""
-    match packet[0] >> 4:
-        case 4 if len(packet) >= 4:
-            return int.from_bytes(packet[2:4], "big")
-        case 6 if len(packet) >= 6:
-            return 40 + int.from_bytes(packet[4:6], "big")
-        case _:
-            return 0
+    return LoggedPacket(mark, timestamp, captured) if captured else None

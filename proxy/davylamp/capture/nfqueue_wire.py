@@ -24,7 +24,7 @@ MAX_COPY = 0xFFFF - 4
 DROP = -1
 """In place of a mark: the packet is to be dropped."""
 
-_PACKET_HDR, _MARK, _PAYLOAD, _CAP_LEN = 1, 3, 10, 13
+_PACKET_HDR, _MARK, _PAYLOAD = 1, 3, 10
 _VERDICT_HDR = 2
 _NF_DROP, _NF_ACCEPT = 0, 1
 
@@ -44,23 +44,22 @@ class QueuedPacket(msgspec.Struct, frozen=True, gc=False):
     """One IP packet that waits for its verdict.
 
     (A msgspec struct, because one is made for each packet: a fifth of a named tuple's cost.)
-    ``captured`` is the packet from its IP header on, at most the queue's ``copy_bytes``;
-    ``wire_length`` is what it measures whole (a GSO packet may be near 64 KiB, and its checksums
-    are not filled in yet). ``mark`` is the packet mark, ``hook`` the netfilter hook (2: forward).
+    ``captured`` is the packet from its IP header on, at most the queue's ``copy_bytes`` (a GSO
+    packet may be near 64 KiB, and its checksums are not filled in yet). ``mark`` is the packet
+    mark, ``hook`` the netfilter hook (2: forward).
     """
 
     packet_id: int
     mark: int
     hook: int
     captured: bytes
-    wire_length: int
 
 
 def walk(buffer: Buffer, found: netlink.Message) -> QueuedPacket | None:
     """Read a packet message whatever its layout; None where it has no packet id."""
     view = memoryview(buffer)
     packet_id: int | None = None
-    hook = mark = whole = 0
+    hook = mark = 0
     captured = b""
     for kind, start, end in netlink.attributes(view, found.start + 4, found.end):
         size = end - start
@@ -68,13 +67,11 @@ def walk(buffer: Buffer, found: netlink.Message) -> QueuedPacket | None:
             packet_id, hook = _packet_hdr.unpack_from(view, start)
         elif kind == _MARK and size >= 4:
             (mark,) = _u32.unpack_from(view, start)
-        elif kind == _CAP_LEN and size >= 4:
-            (whole,) = _u32.unpack_from(view, start)
         elif kind == _PAYLOAD:
             captured = bytes(view[start:end])
     if packet_id is None:
         return None
-    return QueuedPacket(packet_id, mark, hook, captured, max(whole, len(captured)))
+    return QueuedPacket(packet_id, mark, hook, captured)
 
 
 class Layout:
@@ -84,7 +81,7 @@ class Layout:
     together, so that no byte of a packet can pass for a header; only then are values unpacked.
     """
 
-    __slots__ = ("_cap_len_at", "_heads", "_mark_at", "_payload_at", "_values", "_want")
+    __slots__ = ("_heads", "_mark_at", "_payload_at", "_values", "_want")
 
     def __init__(
         self, heads: struct.Struct, want: tuple[int, ...], values: struct.Struct, kinds: list[int]
@@ -94,9 +91,7 @@ class Layout:
         self._values = values.unpack_from
         self._payload_at = heads.size
         # The id and the hook are always the first two values.
-        optional = [kind for kind in kinds if kind in (_MARK, _CAP_LEN)]
-        self._mark_at = optional.index(_MARK) + 2 if _MARK in optional else 0
-        self._cap_len_at = optional.index(_CAP_LEN) + 2 if _CAP_LEN in optional else 0
+        self._mark_at = 2 if _MARK in kinds else 0
 
     @classmethod
     def of(cls, buffer: Buffer, found: netlink.Message) -> "Layout | None":
@@ -134,7 +129,6 @@ class Layout:
             values[self._mark_at] if self._mark_at else 0,
             values[1],
             buffer[payload : payload + size],
-            values[self._cap_len_at] if self._cap_len_at else size,
         )
 
 
@@ -142,9 +136,9 @@ def _value_format(kind: int, size: int) -> str | None:
     match kind, size:
         case (1, 7):
             return "I2xBx"
-        case (3, 4) | (13, 4):
+        case (3, 4):
             return "I"
-        case (1 | 3 | 13, _):
+        case (1 | 3, _):
             return None
         case _:
             return f"{size + 3 & ~3}x"

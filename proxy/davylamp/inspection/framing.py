@@ -69,8 +69,6 @@ class Framer:
     strict: bool = False
     lost: bool = False
     """Strict, and something else than messages came: nothing is read any more."""
-    oversize: int = 0
-    """Candidates given up because they passed MAX_MESSAGE."""
 
     @property
     def partial(self) -> bool:
@@ -98,12 +96,6 @@ class Framer:
         while self._advance(found):
             pass
         return found
-
-    def resync(self) -> None:
-        """Forget the unfinished candidate, because bytes of it were lost."""
-        self._buffer.clear()
-        self._scan = self._line = self._depth = 0
-        self._in_string = self._skipping = False
 
     def _advance(self, found: list[Framed]) -> bool:
         """Do one step; return False when more bytes are needed."""
@@ -189,7 +181,6 @@ class Framer:
 
     def _give_up(self) -> bool:
         """Drop a candidate that is too long, but not its current line, which may be a message."""
-        self.oversize += 1
         self._skipping = not self._line or self.strict
         self._depth = 0
         self._in_string = False

@@ -35,8 +35,7 @@ class PipelineLimits:
 class PipelineStats:
     """Counters since the pipeline began.
 
-    ``cleared`` and ``blocked`` count verdicts, ``conflicts`` and ``refused`` segments, ``holes``
-    stretches of a stream that were given up.
+    ``cleared`` and ``blocked`` count verdicts, ``conflicts`` and ``refused`` segments.
     """
 
     packets: int = 0
@@ -47,4 +46,3 @@ class PipelineStats:
     blocked: int = 0
     conflicts: int = 0
     refused: int = 0
-    holes: int = 0

@@ -333,7 +333,6 @@ class TcpJudge:
     ) -> tuple[Finding, ...]:
         if not hole:
             return ()
-        self._stats.holes += 1
         flow.inspector.gap(direction, hole)
         return flow.inspector.receive(direction, data, now) if data else ()
 

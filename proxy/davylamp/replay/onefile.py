@@ -123,6 +123,6 @@ def _replay(trace: Trace, sink: PacketSink) -> Iterator[Message]:
         bytes=size,
         flows=sink.stats.flows,
         skipped=trace.skipped,
-        fragments=whole.counts.fragments,
+        fragments=whole.fragments,
         error=error,
     )

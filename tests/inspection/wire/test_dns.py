@@ -17,7 +17,6 @@ from davylamp.inspection.wire.dns import (
     Answer,
     Binding,
     DnsMessage,
-    DnsStreamReader,
     Question,
     RecordType,
     ServiceBinding,
@@ -252,22 +251,6 @@ def test_huge_ttl_is_zero() -> None:
     assert message.answers[0].ttl == 0
 
 
-def test_tcp_stream(splits: Splits) -> None:
-    """Messages come out of a TCP stream whole, in order, whatever the segments."""
-    bad = b"\x00\x03abc"
-    stream = b"".join(
-        (len(CHAIN).to_bytes(2) + CHAIN, bad, len(ASKED).to_bytes(2) + ASKED, b"\x00\x09half")
-    )
-    for chunks in splits(stream):
-        reader = DnsStreamReader()
-        found = [message for chunk in chunks for message in reader.feed(chunk)]
-        assert found == [
-            _parsed(CHAIN),
-            Malformed("shorter than a DNS header", len(CHAIN) + 2, b"abc"),
-            _parsed(ASKED),
-        ]
-
-
 @given(st.binary(max_size=400), st.integers(0, 3))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_answered(data: bytes, shape: int) -> None:
@@ -276,7 +259,6 @@ def test_any_bytes_are_answered(data: bytes, shape: int) -> None:
         message = parse_message(prefix + data)
         if isinstance(message, DnsMessage):
             message.bindings()
-    DnsStreamReader().feed(data)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(CHAIN) - 1), st.integers(0, 255)), max_size=8))

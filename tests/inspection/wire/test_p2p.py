@@ -109,7 +109,6 @@ def test_openings(
         assert isinstance(opening, P2pOpening)
         assert (opening.family, opening.network, opening.command) == (family, network, command)
         assert (opening.agent, opening.port) == (agent, port)
-        assert opening.mines == (family is P2POOL)
         ends.add(opening.end)
     size = 33 + (min(len(stream) - 33, 512) if command == "1001" else 0)
     assert ends == {size if family is LEVIN else len(stream)}

@@ -18,7 +18,6 @@ from davylamp.inspection.wire.tls import (
     ClientHello,
     ClientHelloReader,
     HelloResult,
-    could_be_client_hello,
 )
 
 type Splits = Callable[[bytes], Iterator[list[bytes]]]
@@ -139,7 +138,6 @@ def test_incomplete_hello_waits() -> None:
     stream = _record(FULL)
     for cut in range(len(stream)):
         assert _read(stream[:cut]) is None
-        assert could_be_client_hello(stream[:cut])
 
 
 def test_answers_before_the_record_ends() -> None:

@@ -30,7 +30,6 @@ lengths), RFC 8259 section 2 (how JSON begins).
 
 import binascii
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -71,13 +70,6 @@ class Unarmoured(msgspec.Struct, frozen=True):
     offset: int
     end: int
     key: int = 0
-
-
-def unarmour(data: bytes) -> Iterator[tuple[Armour, bytes]]:
-    """Yield what one chunk of a stream unwraps to, if it does: at most one kind and its bytes."""
-    found = Unarmourer().feed(data)
-    if found is not None:
-        yield found.kind, found.data
 
 
 class Unarmourer:

@@ -29,8 +29,6 @@ MAX_NAME = 255
 MAX_LABELS = 4096
 MAX_BINDINGS = 1024
 MAX_CHAIN = 16
-MAX_STREAM_BUFFER = 2 + 0xFFFF
-"""Bytes that a TCP reader may hold: one length prefix and the largest message."""
 
 
 class RecordType(IntEnum):
@@ -179,38 +177,6 @@ def parse_message(data: bytes) -> DnsMessage | Malformed:
         tuple(parser.questions),
         tuple(parser.answers),
     )
-
-
-class DnsStreamReader:
-    """Reads the messages of one direction of DNS over TCP (RFC 1035 section 4.2.2)."""
-
-    __slots__ = ("_buffer", "_offset")
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._offset = 0
-
-    def feed(self, data: bytes) -> list[DnsMessage | Malformed]:
-        """Take the next bytes of the stream; return the messages that they complete.
-
-        A malformed message is reported with its offset in the stream, and reading goes on behind
-        it: the length prefix still tells where the next one starts.
-        """
-        self._buffer += data
-        found: list[DnsMessage | Malformed] = []
-        at = 0
-        while len(self._buffer) - at >= 2:
-            end = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
-            if len(self._buffer) < end:
-                break
-            message = parse_message(bytes(self._buffer[at + 2 : end]))
-            if isinstance(message, Malformed):
-                message = Malformed(message.reason, self._offset + at, message.rest)
-            found.append(message)
-            at = end
-        del self._buffer[:at]
-        self._offset += at
-        return found
 
 
 class _Parser:

@@ -95,8 +95,7 @@ class P2pOpening(msgspec.Struct, frozen=True):
     """A peer's first message, from the stream's first byte to ``end``.
 
     ``network`` names the chain ("" if unknown); ``agent`` is the software's name for itself and
-    ``port`` where a P2Pool peer listens, where the bytes tell. ``mines`` says that who speaks so
-    is a miner, not merely a node.
+    ``port`` where a P2Pool peer listens, where the bytes tell.
     """
 
     family: P2pFamily
@@ -105,7 +104,6 @@ class P2pOpening(msgspec.Struct, frozen=True):
     end: int
     agent: str = ""
     port: int = 0
-    mines: bool = False
 
 
 class P2pReader(PrefixReader[P2pOpening]):
@@ -178,4 +176,4 @@ def _p2pool(data: bytes, *, from_opener: bool) -> Parsed[P2pOpening]:
     if from_opener and work >= _P2POOL_MOST:
         return Malformed("not enough work in a P2Pool solution", 0, data)
     end = _P2POOL_SIZE
-    return P2pOpening(P2pFamily.P2POOL, "monero-p2pool", "handshake", end, port=port, mines=True)
+    return P2pOpening(P2pFamily.P2POOL, "monero-p2pool", "handshake", end, port=port)

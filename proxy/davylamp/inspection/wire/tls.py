@@ -119,11 +119,6 @@ type HelloResult = ClientHello | Malformed | None
 """None: more bytes are needed. Malformed: this is no ClientHello and never will be."""
 
 
-def could_be_client_hello(data: bytes) -> bool:
-    """Say whether a stream that starts so may be a TLS client's; true for an empty one."""
-    return not isinstance(ClientHelloReader().feed(data[:16]), Malformed)
-
-
 class ClientHelloReader:
     """Reads one client's stream up to and including its ClientHello.
 
