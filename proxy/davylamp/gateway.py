@@ -96,6 +96,8 @@ class Gateway:
         self._relay = Relay(self._table, namer, time.time, config.lineage.late_seconds)
         self._ending = asyncio.Event()
         self._redis_due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        """What this gateway does all the time; it ends where one of them does."""
         self._response: Response | None = None
         self._notifier = Notifier()
         self._handing = HandingOver(
@@ -143,15 +145,16 @@ class Gateway:
                 await self._open(outlets, health)
             else:
                 stack.callback(self._elder.close)
-            _attended(stack, self._keep_lineage())
-            _attended(stack, relay.run())
-            tasks = [asyncio.create_task(one.run()) for one in (zygote, *workers)]
-            stack.push_async_callback(self._stop_workers, zygote, workers, tasks)
+            self._attend(stack, self._keep_lineage())
+            self._attend(stack, relay.run())
+            judging = [asyncio.create_task(one.run()) for one in (zygote, *workers)]
+            self._tasks += judging
+            stack.push_async_callback(self._stop_workers, zygote, workers, judging)
             if interception is not None:
-                tasks.append(_attended(stack, self._keep_leading()))
-                tasks.append(asyncio.create_task(interception.run()))
+                self._attend(stack, self._keep_leading())
+                self._tasks.append(asyncio.create_task(interception.run()))
                 stack.push_async_callback(self._stop_proxies, interception)
-            await self._until_ready(workers, interception, tasks)
+            await self._until_ready(workers, interception)
             if self._elder is None:
                 stack.callback(self._release_kernel)
                 await asyncio.to_thread(self._kernel.apply)
@@ -160,14 +163,14 @@ class Gateway:
                 stack.callback(self._release_kernel)
                 await self._open(outlets, health)
             assert self._response is not None
-            tasks.append(_attended(stack, self._response.run()))
-            tasks.append(_attended(stack, self._routes.run()))
-            tasks.append(_attended(stack, self._rules.run()))
+            self._attend(stack, self._response.run())
+            self._attend(stack, self._routes.run())
+            self._attend(stack, self._rules.run())
             logger.info("ready: %s", self._summary())
-            tasks.append(_attended(stack, self._packs.watch(switchover, relay.publish)))
+            self._attend(stack, self._packs.watch(switchover, relay.publish))
             await stack.enter_async_context(self._handing.listening())
             with health.told(self._summary(), self._notifier):
-                await self._until_end(tasks)
+                await self._until_end()
             logger.info("ending")
         self._handing.release()
 
@@ -222,7 +225,8 @@ class Gateway:
             )
         if self._config.api.listen:
             await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
-        _attended(stack, self._keep_sources())
+        if self._sources.health:
+            self._attend(stack, self._keep_sources())
 
     def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
         return Sight(
@@ -321,33 +325,30 @@ class Gateway:
             self._embedded.stop()
 
     async def _until_ready(
-        self,
-        workers: list[WorkerProcess],
-        interception: Interception | None,
-        tasks: list[asyncio.Task[None]],
+        self, workers: list[WorkerProcess], interception: Interception | None
     ) -> None:
         """Wait until every worker is at work; raise what ended one that never was."""
-        ready = asyncio.create_task(_all_ready(workers, interception))
-        done, _ = await asyncio.wait([ready, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        for task in done:
-            task.result()
+        await self._until(_all_ready(workers, interception))
 
-    async def _until_end(self, tasks: list[asyncio.Task[None]]) -> None:
-        ending = asyncio.create_task(self._ending.wait())
-        done, _ = await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        ending.cancel()
+    async def _until_end(self) -> None:
+        await self._until(self._ending.wait())
+
+    async def _until(self, work: Coroutine[Any, Any, object]) -> None:
+        """Wait for work to be done; raise what ended anything that this gateway does meanwhile."""
+        awaited = asyncio.create_task(work)
+        done, _ = await asyncio.wait([awaited, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        awaited.cancel()
         for task in done:
             task.result()
 
     async def _stop_workers(
-        self, zygote: Zygote, workers: list[WorkerProcess], tasks: list[asyncio.Task[None]]
+        self, zygote: Zygote, workers: list[WorkerProcess], judging: list[asyncio.Task[None]]
     ) -> None:
         """End all workers, at once or, where others have what comes now, after what waits."""
         taken = self._handing.taken
         ended = (one.drain() if taken else one.stop() for one in workers)
         await asyncio.gather(zygote.stop(), *ended)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*judging, return_exceptions=True)
 
     async def _stop_proxies(self, interception: Interception) -> None:
         """End the proxies, at once or, where others have what comes now, after what is open."""
@@ -355,8 +356,19 @@ class Gateway:
             await interception.drain()
         await interception.stop()
 
+    def _attend(self, stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+        """Do this until the stack's end cancels it."""
+        task = asyncio.create_task(work)
+        stack.push_async_callback(_cancelled, task)
+        self._tasks.append(task)
+
     def _release_kernel(self) -> None:
-        if not self._config.rules.keep_on_exit and not self._handing.taken:
+        """Let everything through at an end that was asked for.
+
+        One that failed leaves the rules as one that was killed does: the exception policy holds.
+        """
+        keep = self._config.rules.keep_on_exit or self._handing.taken
+        if self._ending.is_set() and not keep:
             self._kernel.remove()
 
     def _summary(self) -> str:
@@ -366,15 +378,6 @@ class Gateway:
             f"queues {queues.first} to {queues.first + queues.workers - 1}, "
             f"pack {self._packs.title}"
         )
-
-
-def _attended(
-    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]
-) -> asyncio.Task[None]:
-    """Start a task that the stack's end cancels."""
-    task = asyncio.create_task(work)
-    stack.push_async_callback(_cancelled, task)
-    return task
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

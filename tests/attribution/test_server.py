@@ -193,6 +193,18 @@ def test_too_long_a_path_is_refused(tmp_path: Path) -> None:
         EmbeddedRedis(place_under(tmp_path / ("x" * 120))).start()
 
 
+def test_what_cannot_be_started_now_may_be_later(place: Place) -> None:
+    """What the system refuses is said as what may pass; once it has, the server starts."""
+    lock = place.runtime / "lineage.lock"
+    lock.mkdir(parents=True)
+    server = EmbeddedRedis(place)
+    with pytest.raises(LineageUnavailable, match=r"cannot be started: .*Is a directory"):
+        server.start()
+    lock.rmdir()
+    with server:
+        assert known(server) == 0
+
+
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     """A place that cannot be a directory is the user's to change."""
     (tmp_path / "run").write_text("")

@@ -94,7 +94,12 @@ class EmbeddedRedis:
             return
         self._process = None
         self._make_directories()
-        self._await_ready()
+        try:
+            self._await_ready()
+        except OSError as error:
+            raise LineageUnavailable(
+                f"the redis-server at {self.place.socket} cannot be started: {error}"
+            ) from error
 
     def stop(self) -> None:
         """End the server if it is ours, and wait until it is gone; do nothing otherwise."""
