@@ -1,5 +1,7 @@
 """Alerts whose container or tool call becomes known only after they were told."""
 
+import asyncio
+
 import pytest
 from tests.gateway.test_alerts import ADDRESS, Clock, alert, holds
 
@@ -39,7 +41,7 @@ class Scene:
         self.clock.now += after
         self.learn(*changes)
         before = len(self.told)
-        self.late.look_again()
+        asyncio.run(self.late.look_again())
         return self.told[before:]
 
 
@@ -101,3 +103,26 @@ def test_what_is_sure_is_not_kept_and_the_rest_is_bounded() -> None:
         scene.late.take(scene.alert)
     assert len(scene.late) == CAPACITY
     assert Grade(scene.alert.lineage.grade if scene.alert.lineage else "") is Grade.UNKNOWN
+
+
+def test_all_else_goes_on_while_many_are_looked_at() -> None:
+    """The event loop is never held for more than a few; what comes meanwhile harms nothing."""
+    scene = Scene()
+    for _ in range(CAPACITY):
+        scene.late.take(scene.alert)
+    unnamed = scene.alert
+    scene.clock.now += 5.0
+    scene.learn(holds("one", 90.0, 1))
+
+    async def looked_at() -> int:
+        looking = asyncio.create_task(scene.late.look_again())
+        turns = 0
+        while not looking.done():
+            turns += 1
+            scene.late.take(unnamed)
+            await asyncio.sleep(0)
+        await looking
+        return turns
+
+    assert asyncio.run(looked_at()) >= 100
+    assert len(scene.told) == CAPACITY
