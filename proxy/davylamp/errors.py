@@ -26,7 +26,7 @@ class CaptureError(DavylampError):
 
 
 class KernelError(DavylampError):
-    """The kernel refused something the gateway or lab needs; the message names the remedy."""
+    """The host (its kernel, a program, another gateway) refuses what is needed; says the remedy."""
 
 
 class LineageUnavailable(DavylampError):  # noqa: N818 - the design's own name for it
@@ -39,10 +39,6 @@ class EngineError(DavylampError):
 
 class ActionRefused(DavylampError):  # noqa: N818 - what it is
     """What was to be done about an incident cannot be, now or later; the caller notes it."""
-
-
-class TakeoverFailed(DavylampError):  # noqa: N818 - what it is
-    """A gateway cannot take another's place; the one that is at work goes on."""
 
 
 def reason(error: Exception) -> str:

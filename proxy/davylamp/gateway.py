@@ -112,7 +112,7 @@ class Gateway:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, or until another gateway has this one's place.
 
-        Raises KernelError if the kernel or a worker refuses, and TakeoverFailed if the other does.
+        Raises KernelError if the kernel, a worker or the other refuses.
         """
         self._listen_to_signals()
         relay = self._relay

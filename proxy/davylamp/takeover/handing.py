@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
-from davylamp.errors import KernelError, TakeoverFailed
+from davylamp.errors import KernelError
 from davylamp.takeover.words import LINE_LIMIT, Here, Message, Word, decode, encode
 
 SWAP_SECONDS = 60.0
@@ -93,7 +93,7 @@ class HandingOver:
         self._writer = writer
         try:
             await self._agree(reader, writer)
-        except TakeoverFailed as error:
+        except ConnectionError as error:
             logger.info("no takeover: %s", error)
         finally:
             if not self.taken:
@@ -110,7 +110,7 @@ class HandingOver:
             try:
                 async with asyncio.timeout(SWAP_SECONDS):
                     await _hear(reader, Word.TAKEN)
-            except (TakeoverFailed, TimeoutError) as error:
+            except OSError as error:  # it went away, said something else, or nothing in time
                 writer.transport.abort()
                 logger.error("the takeover broke off, this gateway goes on: %s", error)  # noqa: TRY400
                 await self._return(successor)
@@ -136,9 +136,10 @@ class HandingOver:
 
 async def _hear(reader: asyncio.StreamReader, wanted: Word) -> Message:
     try:
-        return decode(await reader.readline(), wanted)
-    except (OSError, ValueError) as error:  # a ValueError is a line that is too long
-        raise TakeoverFailed(str(error)) from error
+        line = await reader.readline()
+    except ValueError as error:  # a line that is too long
+        raise ConnectionError(str(error)) from error
+    return decode(line, wanted)
 
 
 def pid_of(end: socket.socket) -> int:

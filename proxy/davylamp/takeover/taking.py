@@ -7,7 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
-from davylamp.errors import TakeoverFailed
+from davylamp.errors import KernelError
 from davylamp.takeover.handing import Rules, pid_of
 from davylamp.takeover.words import LINE_LIMIT, Here, Message, Word, decode, encode
 
@@ -26,7 +26,7 @@ def find(path: Path) -> "TakingOver | None":
     try:
         end.connect(str(path))
         found = TakingOver(end)
-    except (OSError, TakeoverFailed) as error:
+    except OSError as error:
         end.close()
         logger.warning("nobody to take over from, starting as usual: %s: %s", path, error)
         return None
@@ -37,7 +37,7 @@ class TakingOver:
     """One conversation with the gateway at work; ``here`` is what it says of itself."""
 
     def __init__(self, end: socket.socket) -> None:
-        """Greet it; raise TakeoverFailed or OSError where it does not answer as it should."""
+        """Greet it; raise OSError where it does not answer as it should."""
         self._end = end
         self._heard = b""
         self._gone = False
@@ -45,14 +45,14 @@ class TakingOver:
         end.sendall(encode(Word.HELLO))
         here = self._hear(Word.HERE).here
         if here is None:
-            raise TakeoverFailed("the other gateway does not say what it is")
+            raise ConnectionError("the other gateway does not say what it is")
         self.here: Here = here
 
     def take(self, rules: Rules, here: Here) -> None:
         """Put the rules in force over the other's; from then on this is the gateway.
 
         Where the other has died meanwhile, they are put in as at any start. Raises KernelError as
-        rules do, and TakeoverFailed where the other does not let go: then it is the gateway still.
+        rules do, and where the other does not let go: then that is the gateway still.
         """
         if not self._agreed(Word.SWAP, Word.GO, here):
             logger.warning("the gateway that was at work ended meanwhile; going on alone")
@@ -80,7 +80,7 @@ class TakingOver:
             if self._pid:
                 os.kill(self._pid, signal.SIGKILL)
                 self._died()
-        except (OSError, TakeoverFailed):
+        except OSError:
             logger.warning("the old gateway ended before it had let go of everything")
         self.close()
 
@@ -93,10 +93,10 @@ class TakingOver:
         try:
             self._end.sendall(encode(word, here))
             self._hear(wanted)
-        except (OSError, TakeoverFailed) as error:
+        except OSError as error:
             self._gone = True
             if not self._died():
-                raise TakeoverFailed(f"the gateway at work does not let go: {error}") from error
+                raise KernelError(f"the gateway at work does not let go: {error}") from error
             return False
         return True
 

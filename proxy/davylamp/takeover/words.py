@@ -17,8 +17,6 @@ from enum import StrEnum
 
 import msgspec
 
-from davylamp.errors import TakeoverFailed
-
 LINE_LIMIT = 4096
 
 
@@ -68,15 +66,14 @@ def encode(word: Word, here: Here | None = None) -> bytes:
 
 
 def decode(line: bytes, wanted: Word) -> Message:
-    """Read a line; raise TakeoverFailed where it is not the word that must come now, or is none."""
+    """Read a line; raise ConnectionError where it is not the word that must come now."""
     if not line:
-        raise TakeoverFailed("the other gateway ended the conversation")
+        raise ConnectionError("the other gateway ended the conversation")
     try:
         message = _decoder.decode(line)
     except msgspec.DecodeError as error:
-        raise TakeoverFailed(
-            f"the other gateway says what this one does not know: {error}"
-        ) from error
+        why = f"the other gateway says what this one does not know: {error}"
+        raise ConnectionError(why) from error
     if message.word is not wanted:
-        raise TakeoverFailed(f"the other gateway said {message.word}, not {wanted}")
+        raise ConnectionError(f"the other gateway said {message.word}, not {wanted}")
     return message
