@@ -4,12 +4,13 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from davylamp.config import GatewayConfig, RulesConfig
-from davylamp.decision import Decision, Fate, NameBinding
+from davylamp.decision import Block, Decision, Fate, NameBinding
 from davylamp.flow import FlowKey, Proto
 from davylamp.paths import SIGNATURES
 from davylamp.pipeline import Vantage
@@ -48,6 +49,13 @@ def test_refusals_are_counted_and_told_once(
     assert worker.counters.kernel_refusals == 400
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info
+
+
+def test_a_refusal_does_not_keep_the_next_step_from_being_taken(worker: Worker) -> None:
+    """Where the set of blocks is full, a suspect is still named."""
+    block = Block(Proto.TCP, bytes(4), b"\1\1\1\1", 2)
+    worker.carry_out(replace(SUSPECT, block=block), b"", 0.0)
+    assert (worker.counters.kernel_refusals, worker.counters.blocks) == (2, 0)
 
 
 def test_refusals_are_told_again_later(

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import msgspec
@@ -103,18 +104,16 @@ class Worker:
 
     def carry_out(self, decision: Decision, captured: bytes, now: float) -> None:
         """Do in the kernel what the decision on a packet asks for, and report its alerts."""
-        try:
-            if self._enforcing and decision.block is not None:
-                self._sets.block(decision.block, self.config.policy.block_seconds)
-                self.counters.blocks += 1
-            if decision.suspect is not None:
-                self._sets.suspect(decision.suspect, _SUSPECT_SECONDS)
-            if decision.diversion is not None:
-                self.link.send(decision.diversion.event)
-                self._sets.divert(decision.diversion, self.config.intercept.opened_seconds)
-                self.counters.diversions += 1
-        except KernelError as error:
-            self._refused(error)
+        sets, config = self._sets, self.config
+        if self._enforcing and decision.block is not None:
+            seconds = config.policy.block_seconds
+            self.counters.blocks += self._done(sets.block, decision.block, seconds)
+        if decision.suspect is not None:
+            self._done(sets.suspect, decision.suspect, _SUSPECT_SECONDS)
+        if decision.diversion is not None:
+            self.link.send(decision.diversion.event)
+            seconds = config.intercept.opened_seconds
+            self.counters.diversions += self._done(sets.divert, decision.diversion, seconds)
         if self._enforcing and decision.resets:
             self.counters.resets += self._resets.send(decision.resets)
         if decision.alerts:
@@ -132,13 +131,17 @@ class Worker:
 
     def bind(self, decision: Decision) -> None:
         """Tell the kernel what a DNS answer binds, before anybody can act on the answer."""
-        if not decision.bindings:
-            return
-        try:
-            self._sets.bind(decision.bindings)
+        if decision.bindings and self._done(self._sets.bind, decision.bindings):
             self.counters.bindings += len(decision.bindings)
+
+    def _done[**P](self, step: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Take a step in the kernel; say whether it was not refused."""
+        try:
+            step(*args, **kwargs)
         except KernelError as error:
             self._refused(error)
+            return False
+        return True
 
     def _refused(self, error: KernelError) -> None:
         """Count a refusal, and log one a minute: a sandbox can fill a set at will."""
