@@ -23,9 +23,9 @@ from davylamp.outputs.syslog import (
     Transport,
     facility_number,
     parse_address,
-    verifying,
 )
 from davylamp.outputs.webhook import Webhook, checked_secret
+from davylamp.tls import verifying
 
 _TOLD = (AlertEvent, TlsEvent, LineageEvent, ActionEvent, PackEvent)
 """What receivers elsewhere are told of."""

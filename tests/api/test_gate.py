@@ -1,6 +1,7 @@
 """Who is let in: hosts, origins, cookies, certificates, failures, and the bounds on all of them."""
 
 import http.client
+import json
 import socket
 import ssl
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import trustme
+from click.testing import CliRunner
 from tests.api.conftest import Serve, Site
 from tests.api.talk import Answer, ask, wait_until
 
@@ -16,6 +18,7 @@ from davylamp.api.failures import Failures
 from davylamp.api.listening import listening_of
 from davylamp.api.scopes import Scope, tokens_of
 from davylamp.api.sessions import Sessions
+from davylamp.cli import main
 from davylamp.config import ApiConfig, ApiTlsConfig, GatewayConfig, parse_config
 from davylamp.errors import ConfigError
 from davylamp.gateway import Gateway
@@ -270,6 +273,24 @@ def test_a_certificate_is_a_credential(serve: Serve, authority: trustme.CA, tmp_
     connection.close()
     assert cookie.startswith("__Host-davylamp=")
     assert "Secure" in cookie
+
+
+@pytest.mark.parametrize("words", [["health", "--json"], ["top", "--once", "--json"]])
+def test_the_command_line_shows_a_certificate(
+    serve: Serve, authority: trustme.CA, tmp_path: Path, words: list[str]
+) -> None:
+    """Where the API asks everybody for one, it can be asked from a terminal all the same."""
+    mine = authority.issue_cert("me.example")
+    mine.private_key_pem.write_to_path(str(tmp_path / "me.key"))
+    mine.cert_chain_pems[0].write_to_path(str(tmp_path / "me.pem"))
+    tls = {"certificate": str(tmp_path / "api.pem"), "client_ca": str(tmp_path / "ca.pem")}
+    site = serve(tls=tls)
+    words += ["--url", site.url, "--state", str(site.state), "--ca", str(tmp_path / "ca.pem")]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    words += ["--certificate", str(tmp_path / "me.pem"), "--key", str(tmp_path / "me.key")]
+    told = CliRunner().invoke(main, words)
+    assert json.loads(told.stdout), told.stderr
 
 
 def _client(folder: Path, name: str) -> ssl.SSLContext:

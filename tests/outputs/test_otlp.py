@@ -23,8 +23,8 @@ from davylamp.outputs.http import HttpPost
 from davylamp.outputs.identity import event_id
 from davylamp.outputs.otlp import ANSWER_BYTES, Otlp
 from davylamp.outputs.spooled import Fate
-from davylamp.outputs.syslog import verifying
 from davylamp.sinks import sinks_of
+from davylamp.tls import verifying
 
 MakeAlert = Callable[..., AlertEvent]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

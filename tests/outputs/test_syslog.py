@@ -17,8 +17,9 @@ from davylamp.errors import ConfigError
 from davylamp.events import AlertEvent, LineageInfo, StatsEvent, decode, encode
 from davylamp.outputs.fanout import FanOut
 from davylamp.outputs.identity import event_id
-from davylamp.outputs.syslog import Address, SyslogSink, Transport, parse_address, verifying
+from davylamp.outputs.syslog import Address, SyslogSink, Transport, parse_address
 from davylamp.sinks import sinks_of
+from davylamp.tls import verifying
 
 MakeAlert = Callable[..., AlertEvent]
 DATA = "davylamp@32473"

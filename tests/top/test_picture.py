@@ -20,6 +20,7 @@ from davylamp.api.model import (
 )
 from davylamp.errors import ConfigError
 from davylamp.events import LineageInfo
+from davylamp.tls import verifying
 from davylamp.top.asking import Look, QueueView, queues_of
 from davylamp.top.picture import picture
 
@@ -115,4 +116,4 @@ def test_queues_are_read_from_the_exposition() -> None:
 def test_only_http_is_asked(url: str, tmp_path: Path) -> None:
     """A URL that is none is refused before a token is read."""
     with pytest.raises(ConfigError, match="--url"):
-        client_of(url, None, "", {"DAVYLAMP_API_TOKEN": "t"}, tmp_path)
+        client_of(url, None, verifying(), {"DAVYLAMP_API_TOKEN": "t"}, tmp_path)

@@ -18,11 +18,11 @@ _MAX_ANSWER = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
-    """Where the API is, and with what one asks it. ``ca`` is a PEM file; empty: the system's."""
+    """Where the API is, and with what one asks it; ``trust`` is for one that speaks TLS."""
 
     url: str
     token: str
-    ca: str = ""
+    trust: ssl.SSLContext
 
     def read[T](self, path: str, kind: type[T]) -> T:
         """Ask for a record; raise ConfigError where it cannot be had, or is something else."""
@@ -54,12 +54,15 @@ class ApiClient:
         host = parts.hostname or ""
         if parts.scheme == "http":
             return http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT)
-        tls = ssl.create_default_context(cafile=self.ca or None)
-        return http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT, context=tls)
+        return http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT, context=self.trust)
 
 
 def client_of(
-    url: str, token_file: Path | None, ca: str, environment: Mapping[str, str], state: Path
+    url: str,
+    token_file: Path | None,
+    trust: ssl.SSLContext,
+    environment: Mapping[str, str],
+    state: Path,
 ) -> ApiClient:
     """Find the credential: a file that is named, ``$DAVYLAMP_API_TOKEN``, else the gateway's own.
 
@@ -76,7 +79,7 @@ def client_of(
             raise ConfigError(f"{file}: {reason(error)}; name a token with --token-file") from error
     if not token.isprintable() or not token:
         raise ConfigError("the token is empty, or no text of one line")
-    return ApiClient(url.rstrip("/"), token, ca)
+    return ApiClient(url.rstrip("/"), token, trust)
 
 
 def _is_http(url: str) -> bool:

@@ -1,16 +1,14 @@
 """``davylamp top``: a gateway live in the terminal."""
 
-import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import click
 import msgspec
 
-from davylamp.api.client import client_of
-from davylamp.attribution.place import default_place
+from davylamp.api.client import ApiClient
 from davylamp.attribution.render import print_view
+from davylamp.commands._api import api_options
 from davylamp.errors import ConfigError
 from davylamp.top.asking import look_at
 from davylamp.top.picture import picture
@@ -26,32 +24,23 @@ Examples:
 
 \b
 The gateway needs api.listen. Exit status: 0 it is well; 3 (--once) it names a problem;
-2 it cannot be asked. The token is --token-file, else $DAVYLAMP_API_TOKEN, else the gateway's own.
+2 it cannot be asked. The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in
+--state.
 """
 
 
 @click.command("top", epilog=_EPILOG)
-@click.option("--url", default="http://127.0.0.1:9465", show_default=True, help="The API.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="A token that may read.")
-@click.option("--ca", default="", metavar="FILE", help="PEM file that vouches for it.")
+@api_options
 @click.option("--every", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True)
 @click.option("--once", is_flag=True, help="Print one picture and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: one JSON object on stdout.")
 @click.pass_context
-def command(  # noqa: PLR0913 - click gives each option a parameter
-    ctx: click.Context,
-    url: str,
-    token_file: Path | None,
-    ca: str,
-    every: float,
-    *,
-    once: bool,
-    as_json: bool,
+def command(
+    ctx: click.Context, gateway: ApiClient, every: float, *, once: bool, as_json: bool
 ) -> None:
     """Show flows, verdicts, queues and the pack of a gateway, as they are now."""
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    gateway = client_of(url, token_file, ca, os.environ, default_place().state.parent)
     if not once:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise ConfigError("top needs a terminal; --once prints one picture anywhere")

@@ -14,7 +14,6 @@ import socket
 import ssl
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -219,22 +218,6 @@ def _unix(address: Address) -> _Road:
         made.close()
         raise
     return _Datagrams(made)
-
-
-def verifying(ca: str = "", certificate: str = "", key: str = "") -> ssl.SSLContext:
-    """Return a client's TLS settings: the peer is verified, by ``ca`` or the system's authorities.
-
-    Raises ConfigError where a file cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca or None)
-        if certificate:
-            context.load_cert_chain(certificate, key or None)
-    except (OSError, ssl.SSLError) as error:
-        named = ", ".join(str(Path(name)) for name in (ca, certificate, key) if name)
-        raise ConfigError(f"cannot use {named}: {error}; PEM files are needed") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _not_an_address(url: str) -> ConfigError:
