@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from davylamp.config import AgentConfig, GatewayConfig, parse_config
+from davylamp.agent.config import AgentConfig
+from davylamp.config import GatewayConfig, parse_config
 from davylamp.errors import ConfigError
 from davylamp.settings.keys import keys_of
 from davylamp.settings.reference import renewed

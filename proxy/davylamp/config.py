@@ -364,18 +364,6 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     signatures: str = ""
 
 
-class AgentConfig(Section, frozen=True, kw_only=True):
-    """The agent of a worker host, in a file of its own (docs/lineage.md, "Gateways elsewhere").
-
-    ``name`` is the host's among all; ``addresses`` are those that its sandboxes leave under.
-    """
-
-    redis: str = ""
-    name: str = ""
-    addresses: tuple[str, ...] = ()
-    docker: DockerConfig = DockerConfig(enabled=True)
-
-
 def parse_config(text: str, where: str = "configuration") -> GatewayConfig:
     """Read YAML text; raise ConfigError naming the key that is wrong and what it should be."""
     return settled((read_yaml(text, where),)).config
@@ -409,8 +397,3 @@ def yaml_layer(path: Path) -> Layer:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {reason(error)}; name a YAML file with --config") from error
     return read_yaml(text, str(path))
-
-
-def load_agent_config(path: Path) -> AgentConfig:
-    """Read an agent's configuration file; raise ConfigError when it cannot be read or used."""
-    return settle((yaml_layer(path),), AgentConfig).config

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from tests.docs.blocks import ROOT, Block, all_blocks
 
-from davylamp.config import load_agent_config, parse_config
+from davylamp.agent.config import load_agent_config
+from davylamp.config import parse_config
 from davylamp.signatures.compile import compile_signature
 from davylamp.signatures.vectors import parse_vectors
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from davylamp.enforcement.ruleset import COUNTERS, iptables_rules, nft_text, removal_text
+from davylamp.enforcement.queueing import iptables_rules
+from davylamp.enforcement.ruleset import COUNTERS, nft_text, removal_text
 from davylamp.enforcement.spec import (
     ExceptionPolicy,
     Features,

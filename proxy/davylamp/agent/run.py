@@ -9,6 +9,7 @@ import uuid
 from ipaddress import ip_address
 
 from davylamp.agent.addresses import own_addresses
+from davylamp.agent.config import AgentConfig
 from davylamp.agent.flows import LiveFlows
 from davylamp.agent.publisher import Publisher
 from davylamp.agent.watch import Watch
@@ -18,7 +19,6 @@ from davylamp.attribution.model import address_on, canonical_ip
 from davylamp.attribution.sources.source import StoreLedger
 from davylamp.attribution.sources.supervised import SupervisedSources
 from davylamp.attribution.store import AsyncStore
-from davylamp.config import AgentConfig
 from davylamp.errors import CaptureError, ConfigError
 from davylamp.sources import docker_source
 

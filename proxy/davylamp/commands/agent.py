@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from davylamp.agent.config import AgentConfig, load_agent_config
 from davylamp.agent.run import Agent
 from davylamp.attribution.place import URL_VARIABLE
-from davylamp.config import AgentConfig, load_agent_config
 from davylamp.logs import LogFormat, set_up
 
 

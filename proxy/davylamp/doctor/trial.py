@@ -19,8 +19,8 @@ from davylamp.enforcement import iptables
 from davylamp.enforcement.features import detect, refusal
 from davylamp.enforcement.kernel import Kernel
 from davylamp.enforcement.programs import nft, run
+from davylamp.enforcement.queueing import iptables_rules
 from davylamp.enforcement.reset import ResetSender
-from davylamp.enforcement.ruleset import iptables_rules
 from davylamp.enforcement.spec import RulesetSpec, SteeringSpec
 from davylamp.errors import KernelError
 from davylamp.lab.namespaces import privileged

@@ -16,8 +16,8 @@ from davylamp.enforcement.features import detect
 from davylamp.enforcement.memory import commands_that_restore
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.programs import nft
+from davylamp.enforcement.queueing import iptables_rules
 from davylamp.enforcement.ruleset import (
-    iptables_rules,
     layout_text,
     nft_text,
     proxies_text,

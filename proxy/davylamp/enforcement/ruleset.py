@@ -1,4 +1,4 @@
-"""What the gateway asks of the kernel, as text: one nft table and some iptables rules. Pure.
+"""What the gateway asks of the kernel, as text: one nft table. Pure.
 
 A forwarded packet of a training subnet goes through these chains:
 
@@ -41,7 +41,8 @@ from davylamp.enforcement.phrases import (
     scope,
     urgent,
 )
-from davylamp.enforcement.spec import ExceptionPolicy, Features, RulesetSpec
+from davylamp.enforcement.queueing import bypasses, queue
+from davylamp.enforcement.spec import Features, RulesetSpec
 
 COUNTERS = (
     "queued",
@@ -129,32 +130,6 @@ def proxies_text(spec: RulesetSpec, features: Features, listening: Iterable[int]
     chain = f"inet {spec.table} proxies"
     added = "".join(f"add rule {chain} {rule}\n" for rule in rules)
     return f"flush chain {chain}\n{added}"
-
-
-def iptables_rules(spec: RulesetSpec) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the rules that stand in for nft's queue statements, without command, by their chain.
-
-    They belong first in these chains of the mangle table, of ``iptables`` and ``ip6tables`` alike.
-    """
-    marks = spec.marks
-    recalled = f"{marks.queue | marks.triggered:#x}/{marks.mask:#x}"
-    recall = _iptables_rule(spec, recalled, bypass=True)
-    unjudged = _iptables_rule(spec, f"{marks.queue:#x}/{marks.queue:#x}", bypass=_bypasses(spec))
-    return {"FORWARD": (recall, unjudged), "INPUT": (unjudged,), "OUTPUT": (unjudged,)}
-
-
-def _iptables_rule(spec: RulesetSpec, mark: str, *, bypass: bool) -> tuple[str, ...]:
-    rule = ("-m", "mark", "--mark", mark, "-m", "comment", "--comment")
-    if spec.queues > 1:
-        queues = ("--queue-balance", f"{spec.first_queue}:{spec.last_queue}")
-    else:
-        queues = ("--queue-num", str(spec.first_queue))
-    bypassed = ("--queue-bypass",) if bypass else ()
-    return (*rule, spec.comment, "-j", "NFQUEUE", *queues, *bypassed)
-
-
-def _bypasses(spec: RulesetSpec) -> bool:
-    return spec.exception_policy is ExceptionPolicy.FAIL_OPEN
 
 
 def _has_triggers(features: Features) -> bool:
@@ -251,16 +226,7 @@ def _steering(
 
 def _enqueue(spec: RulesetSpec, features: Features) -> Iterator[str]:
     yield "counter name queued"
-    yield _queue(spec, features, bypass=_bypasses(spec))
-
-
-def _queue(spec: RulesetSpec, features: Features, *, bypass: bool) -> str:
-    if features.native_queue:
-        first, last = spec.first_queue, spec.last_queue
-        numbers = f"{first}-{last}" if spec.queues > 1 else f"{first}"
-        return f"queue {'flags bypass ' if bypass else ''}to {numbers}"
-    # iptables' mangle table has the next hook; accept ends this one.
-    return f"meta mark set meta mark | {spec.marks.queue:#010x} accept"
+    yield queue(spec, features, bypass=bypasses(spec))
 
 
 def _recall(spec: RulesetSpec, features: Features) -> Iterator[str]:
@@ -271,7 +237,7 @@ def _recall(spec: RulesetSpec, features: Features) -> Iterator[str]:
     yield f"meta mark set meta mark & {spec.marks.others:#010x} | {spec.marks.triggered:#010x}"
     yield "counter name queued"
     # With no judge there the flow stays as it was: cleared.
-    yield _queue(spec, features, bypass=True)
+    yield queue(spec, features, bypass=True)
 
 
 def _refuse() -> Iterator[str]:
