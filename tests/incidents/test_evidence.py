@@ -120,3 +120,15 @@ def test_too_much_of_one_flow_is_refused(tmp_path: Path, make_alert: MakeAlert) 
     assert kept.refused == 1
     with io.BytesIO(Path(path).read_bytes()) as opened:
         assert [data for _, data in dpkt.pcap.Reader(opened)] == [small]
+
+
+def test_what_cannot_make_room_is_refused(tmp_path: Path, make_alert: MakeAlert) -> None:
+    """A disk that has become read-only costs evidence, and not the worker."""
+    folder = tmp_path / "queue-40"
+    unmovable = folder / "10.0.0.9_1.pcap"
+    unmovable.mkdir(parents=True)
+    kept = EvidenceFolder(folder, EvidenceLimits(files=1))
+    assert kept.keep(make_alert(), [], tcp_packet(V4, 1, 0, b"x"), 1000.0) == ""
+    assert kept.refused == 1
+    unmovable.rmdir()
+    assert kept.keep(make_alert(), [], tcp_packet(V4, 1, 0, b"x"), 1001.0)

@@ -64,15 +64,15 @@ class EvidenceFolder:
         if size + len(begun) > limits.flow or self._sources[source] + len(begun) > limits.source:
             self.refused += 1
             return
-        while self._sizes and (
-            self._sources.total() + len(begun) > limits.total
-            or (not size and len(self._sizes) >= limits.files)
-        ):
-            self._forget_oldest()
-        if size and name not in self._sizes:
-            self.refused += 1  # the flow's own file was the oldest
-            return
         try:
+            while self._sizes and (
+                self._sources.total() + len(begun) > limits.total
+                or (not size and len(self._sizes) >= limits.files)
+            ):
+                self._forget_oldest()
+            if size and name not in self._sizes:
+                self.refused += 1  # the flow's own file was the oldest
+                return
             self._write(name, begun)
         except OSError:
             self.refused += 1
@@ -93,12 +93,12 @@ class EvidenceFolder:
             os.close(descriptor)
 
     def _forget_oldest(self) -> None:
-        name, size = self._sizes.popitem(last=False)
+        name = next(iter(self._sizes))
+        (self._folder / name).unlink(missing_ok=True)
         source = name.rpartition("_")[0]
-        self._sources[source] -= size
+        self._sources[source] -= self._sizes.pop(name)
         if self._sources[source] <= 0:
             del self._sources[source]
-        (self._folder / name).unlink(missing_ok=True)
 
     def _recover(self) -> None:
         """Take up what an earlier worker of this name left, oldest first."""

@@ -24,7 +24,6 @@ from davylamp.workers.prctl import name_process
 
 _PIECE = 65_536
 
-
 _orders = msgspec.json.Decoder(ForkOrder | LoadOrder)
 
 
@@ -41,9 +40,8 @@ def hatch(gateway: socket.socket, load: Callable[[PackSource], None]) -> Assignm
     """Fork whenever the gateway asks; return in each new process, and None once it is gone.
 
     The answer is the new process's number, and 0 where the kernel allows no more processes. Asked
-    to ``load`` a pack, it does and answers 0. A
-    SIGTERM is for the gateway to obey, who ends the line; a new process hears even one that came
-    before it was ready for it.
+    to ``load`` a pack, it does and answers 0. A SIGTERM is for the gateway to obey, who ends the
+    line; a new process hears even one that came before it was ready for it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     _settle()
