@@ -254,7 +254,7 @@ def test_the_async_store_does_the_same(
             assert bound.serial > 0
             assert await store.record(make_alert("a", "a@10"))
             assert not await store.record(make_alert("a", "a@10"))
-            assert not await store.tag(make_alert("a", "a@10"))
+            assert not await store.run(store.operations.tag(make_alert("a", "a@10")))
 
     asyncio.run(scenario())
     with Store(server.url) as store:

@@ -210,10 +210,6 @@ class AsyncStore:
         """
         return await self.run(self.operations.record(event))
 
-    async def tag(self, event: events.AlertEvent) -> bool:
-        """Put an alert on its container's record only; say whether it was news."""
-        return await self.run(self.operations.tag(event))
-
     async def close(self) -> None:
         """Close the connections; the store may be used again afterwards."""
         client, self._redis = self._redis, None
