@@ -1,4 +1,4 @@
-"""Fixtures that every room shares: a lab on real namespaces, and the real-traffic corpora."""
+"""Fixtures that rooms share: a lab on real namespaces, a real Redis, and real-traffic corpora."""
 
 import contextlib
 import itertools
@@ -15,6 +15,9 @@ from tests.dockerd import Dockerd, RefusedError
 from tests.dockerd import why_not as why_no_engine
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from davylamp.attribution.place import place_under
+from davylamp.attribution.server import EmbeddedRedis, find_server
+from davylamp.attribution.store import Store
 from davylamp.lab import Lab, LabSpec
 from davylamp.lab.lab import take_down
 from davylamp.lab.namespaces import why_not
@@ -90,6 +93,22 @@ def can_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # What a failing test left: the next run must not inherit it.
         for directory in directories():
             take_down(directory)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """Run a redis-server that keeps its records over a restart."""
+    if find_server() is None:
+        pytest.skip("no redis-server is installed")
+    with EmbeddedRedis(place_under(tmp_path / "redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def store(server: EmbeddedRedis) -> Iterator[Store]:
+    """Open the sync store on that server."""
+    with Store(server.url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,24 +1,12 @@
-"""A real redis-server of each test's own, and things to be done."""
+"""Things to be done."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from davylamp.actions.model import Kind, Planned
-from davylamp.attribution.place import place_under
-from davylamp.attribution.server import EmbeddedRedis, find_server
 
 type MakePlanned = Callable[..., Planned]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """Run a redis-server that keeps its records over a restart."""
-    if find_server() is None:
-        pytest.skip("no redis-server is installed")
-    with EmbeddedRedis(place_under(tmp_path / "redis")) as running:
-        yield running
 
 
 @pytest.fixture

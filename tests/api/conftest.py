@@ -15,8 +15,7 @@ import pytest
 from davylamp.api.board import Board
 from davylamp.api.server import serving_api
 from davylamp.api.sight import Sight
-from davylamp.attribution.place import place_under
-from davylamp.attribution.server import EmbeddedRedis, find_server
+from davylamp.attribution.server import EmbeddedRedis
 from davylamp.attribution.sources.source import Health
 from davylamp.attribution.store import AsyncStore, Store
 from davylamp.attribution.sync import LineageSync
@@ -161,15 +160,6 @@ class Site:
             await sync.wait_loaded(10)
             self._ready.set()
             await self._ending.wait()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """Run a redis-server."""
-    if find_server() is None:
-        pytest.skip("no redis-server is installed")
-    with EmbeddedRedis(place_under(tmp_path / "redis")) as running:
-        yield running
 
 
 @pytest.fixture

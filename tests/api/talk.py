@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from email.message import Message
 from typing import Any, NamedTuple
 
+from tests import alerts
 from tests.api.conftest import Site
 
 from davylamp.events import (
     Action,
     AlertEvent,
-    AlertInfo,
     EvidenceInfo,
     LineageInfo,
     MiningInfo,
@@ -86,7 +86,6 @@ def an_alert(
     **changes: Any,
 ) -> AlertEvent:
     """Return an alert: a login to a pool, stopped, in a tool call that is known."""
-    now = time.time() if at is None else at
     who = lineage or LineageInfo(
         grade="bound",
         container=container,
@@ -104,24 +103,10 @@ def an_alert(
         source="trainer",
     )
     fields: dict[str, Any] = {
-        "timestamp": rfc3339(now),
         "flow_id": flow_id,
-        "flow_start": rfc3339(now),
         "community_id": f"1:{flow_id}",
-        "src_ip": "10.0.0.7",
         "src_port": 40000 + flow_id % 1000,
-        "dest_ip": "198.51.100.9",
-        "dest_port": 3333,
-        "proto": "TCP",
         "app_proto": "cryptonote",
-        "alert": AlertInfo(
-            signature_id="cryptonote-login",
-            rev=1,
-            signature="CryptoNote login",
-            category="mining",
-            severity=1,
-            confidence=100,
-        ),
         "verdict": VerdictInfo(action=action, delivered=action is Action.ALERT),
         "mining": MiningInfo(
             dialect="cryptonote", coin="XMR", wallet="488888***8888", wallet_digest="w1"
@@ -140,7 +125,7 @@ def an_alert(
         "pack": "core 2026.1",
         "lineage": who,
     }
-    return AlertEvent(**(fields | changes))
+    return alerts.an_alert(time.time() if at is None else at, **(fields | changes))
 
 
 def stats(worker: str = "queue-40", at: float | None = None, **changes: Any) -> StatsEvent:

@@ -1,42 +1,21 @@
 """What the demonstration's tests share: results of one that went well, made by hand."""
 
 import pytest
+from tests.alerts import an_alert, signature
 
 from davylamp.demo.results import Actor, Attempt, BenignResult, Moment, Results, Throughput
-from davylamp.events import (
-    Action,
-    AlertEvent,
-    AlertInfo,
-    EvidenceInfo,
-    LineageInfo,
-    MiningInfo,
-    VerdictInfo,
-)
+from davylamp.events import AlertEvent, EvidenceInfo, LineageInfo, MiningInfo
 
 
 @pytest.fixture
 def alert() -> AlertEvent:
     """Give an alert on a login that was stopped, with a name on it."""
-    return AlertEvent(
-        timestamp="2026-02-03T04:05:06+00:00",
-        flow_id=1,
-        flow_start="2026-02-03T04:05:06+00:00",
-        community_id="1:x",
+    return an_alert(
         src_ip="10.90.0.11",
-        src_port=40000,
         dest_ip="203.0.113.10",
         dest_port=443,
-        proto="TCP",
         app_proto="cryptonote",
-        alert=AlertInfo(
-            signature_id="cryptonote-login",
-            rev=2,
-            signature="CryptoNote login",
-            category="mining",
-            severity=1,
-            confidence=97,
-        ),
-        verdict=VerdictInfo(action=Action.REJECT),
+        alert=signature(rev=2, confidence=97),
         mining=MiningInfo(dialect="cryptonote", coin="XMR", role="client"),
         lineage=LineageInfo(
             grade="bound",

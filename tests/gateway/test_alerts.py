@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from tests.alerts import an_alert
+from tests.alerts import signature as told_by
 
 from davylamp.alerts import PATIENCE_SECONDS, AlertDesk, FlowBook
 from davylamp.attribution.model import Binding, BindingChange, Grade
 from davylamp.attribution.naming import AddressNamer
 from davylamp.attribution.table import LineageTable
-from davylamp.events import Action, AlertEvent, AlertInfo, LineageInfo, VerdictInfo, rfc3339
+from davylamp.events import AlertEvent, LineageInfo
 
 ADDRESS = "10.90.0.11"
 
@@ -24,27 +26,15 @@ def alert(
     lineage: LineageInfo | None = None,
 ) -> AlertEvent:
     """Return an alert on one flow, as a worker makes it; or as it is told."""
-    return AlertEvent(
+    return an_alert(
+        opened,
         incident_id=incident_id,
         lineage=lineage,
-        timestamp=rfc3339(opened),
         flow_id=flow_id,
-        flow_start=rfc3339(opened),
         community_id="1:a",
         src_ip=ADDRESS,
-        src_port=40000,
         dest_ip="203.0.113.10",
-        dest_port=3333,
-        proto="TCP",
-        alert=AlertInfo(
-            signature_id=signature,
-            rev=1,
-            signature=signature,
-            category="mining",
-            severity=1,
-            confidence=95,
-        ),
-        verdict=VerdictInfo(action=Action.REJECT),
+        alert=told_by(signature, signature=signature, confidence=95),
     )
 
 

@@ -1,41 +1,13 @@
-"""A real redis-server of each test's own, and alerts about a container's flows."""
+"""Alerts about a container's flows."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
+from tests.alerts import an_alert, signature
 
-from davylamp.attribution.place import place_under
-from davylamp.attribution.server import EmbeddedRedis, find_server
-from davylamp.attribution.store import Store
-from davylamp.events import (
-    Action,
-    AlertEvent,
-    AlertInfo,
-    EvidenceInfo,
-    LineageInfo,
-    MiningInfo,
-    VerdictInfo,
-    rfc3339,
-)
+from davylamp.events import AlertEvent, EvidenceInfo, LineageInfo, MiningInfo
 
 type MakeAlert = Callable[..., AlertEvent]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """Run a redis-server that keeps its records over a restart."""
-    if find_server() is None:
-        pytest.skip("no redis-server is installed")
-    with EmbeddedRedis(place_under(tmp_path / "redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def store(server: EmbeddedRedis) -> Iterator[Store]:
-    """Open the sync store on that server."""
-    with Store(server.url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -54,24 +26,8 @@ def make_alert() -> MakeAlert:
         **changes: object,
     ) -> AlertEvent:
         fields: dict[str, object] = {
-            "timestamp": rfc3339(at),
             "flow_id": flow_id,
-            "flow_start": rfc3339(at),
-            "community_id": "1:x",
-            "src_ip": "10.0.0.7",
-            "src_port": 40000,
-            "dest_ip": "198.51.100.9",
-            "dest_port": 3333,
-            "proto": "TCP",
-            "alert": AlertInfo(
-                signature_id="cryptonote-login",
-                rev=1,
-                signature="CryptoNote login",
-                category="mining",
-                severity=severity,
-                confidence=confidence,
-            ),
-            "verdict": VerdictInfo(action=Action.REJECT),
+            "alert": signature(severity=severity, confidence=confidence),
             "mining": MiningInfo(
                 dialect="cryptonote", coin="XMR", wallet="488888***8888", wallet_digest=wallet
             ),
@@ -94,6 +50,6 @@ def make_alert() -> MakeAlert:
                 experiment_id="exp",
             ),
         }
-        return AlertEvent(**(fields | changes))  # type: ignore[arg-type]
+        return an_alert(at, **(fields | changes))
 
     return make

@@ -1,18 +1,18 @@
 """Events that count, and a book that has every series."""
 
+from tests.alerts import an_alert
+from tests.alerts import signature as told_by
+
 from davylamp.events import (
-    Action,
     ActionEvent,
     ActionInfo,
     AlertEvent,
-    AlertInfo,
     AnyEvent,
     LineageEvent,
     LineageInfo,
     PackEvent,
     StatsEvent,
     TlsEvent,
-    VerdictInfo,
 )
 from davylamp.metrics.book import MetricsBook
 from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
@@ -22,26 +22,7 @@ WHEN = "2026-02-03T04:05:06+00:00"
 
 def alert(signature: str = "cryptonote-login", address: str = "10.0.0.2") -> AlertEvent:
     """Return an alert."""
-    return AlertEvent(
-        timestamp=WHEN,
-        flow_id=1,
-        flow_start="2026-02-03T04:05:05+00:00",
-        community_id="1:abc=",
-        src_ip=address,
-        src_port=40000,
-        dest_ip="203.0.113.9",
-        dest_port=443,
-        proto="TCP",
-        alert=AlertInfo(
-            signature_id=signature,
-            rev=1,
-            signature="A title",
-            category="mining",
-            severity=1,
-            confidence=100,
-        ),
-        verdict=VerdictInfo(action=Action.REJECT),
-    )
+    return an_alert(src_ip=address, alert=told_by(signature))
 
 
 def stats(worker: str = "queue-40", packets: int = 10) -> StatsEvent:

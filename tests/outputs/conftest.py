@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from tests.alerts import an_alert
 from tests.outputs.redis_peer import RedisServer, redis_program
 
-from davylamp.events import Action, AlertEvent, AlertInfo, LineageInfo, MiningInfo, VerdictInfo
+from davylamp.events import AlertEvent, LineageInfo, MiningInfo
 
 MakeAlert = Callable[..., AlertEvent]
 
@@ -16,26 +18,15 @@ MakeAlert = Callable[..., AlertEvent]
 def make_alert() -> MakeAlert:
     """Return a maker of alerts that differ by ``flow_id``."""
 
-    def make(flow_id: int = 1, **changes: object) -> AlertEvent:
-        fields: dict[str, object] = {
+    def make(flow_id: int = 1, **changes: Any) -> AlertEvent:
+        fields: dict[str, Any] = {
             "timestamp": "2026-02-03T04:05:06.000007+00:00",
             "flow_id": flow_id,
             "flow_start": "2026-02-03T04:05:05.000000+00:00",
             "community_id": "1:abc=",
             "src_ip": "10.0.0.2",
-            "src_port": 40000,
             "dest_ip": "2001:db8::5",
             "dest_port": 443,
-            "proto": "TCP",
-            "alert": AlertInfo(
-                signature_id="cryptonote-login",
-                rev=1,
-                signature="CryptoNote login",
-                category="mining",
-                severity=1,
-                confidence=100,
-            ),
-            "verdict": VerdictInfo(action=Action.REJECT),
             "mining": MiningInfo(dialect="cryptonote", coin="XMR"),
             "lineage": LineageInfo(
                 grade="bound",
@@ -46,7 +37,7 @@ def make_alert() -> MakeAlert:
                 tool="bash",
             ),
         }
-        return AlertEvent(**(fields | changes))  # type: ignore[arg-type]
+        return an_alert(**(fields | changes))
 
     return make
 

@@ -3,8 +3,9 @@
 import os
 
 import pytest
+from tests.alerts import an_alert, signature
 
-from davylamp.events import Action, AlertEvent, AlertInfo, EvidenceInfo, MiningInfo, VerdictInfo
+from davylamp.events import AlertEvent, EvidenceInfo, MiningInfo
 from davylamp.replay.report import alert_lines, printable
 
 HOSTILE = "\x1b]0;owned\x07\r\n[bold]\x85\u202e"
@@ -29,20 +30,12 @@ def test_printable(text: str, expected: str) -> None:
 
 def alert(text: str) -> AlertEvent:
     """Build an alert with ``text`` wherever text from elsewhere can be."""
-    return AlertEvent(
+    return an_alert(
         timestamp="2026-01-02T03:04:05.000006+00:00",
-        flow_id=1,
-        flow_start="2026-01-02T03:04:00.000000+00:00",
-        community_id="1:x",
         src_ip="2001:db8::5",
-        src_port=40_000,
         dest_ip="203.0.113.9",
         dest_port=443,
-        proto="TCP",
-        alert=AlertInfo(
-            signature_id="s-1", rev=3, signature=text, category="mining", severity=1, confidence=97
-        ),
-        verdict=VerdictInfo(action=Action.ALERT),
+        alert=signature("s-1", rev=3, signature=text, confidence=97),
         mining=MiningInfo(dialect="cryptonote", coin=text, role="miner", layers=("tcp", "tls")),
         evidence=(
             EvidenceInfo(
