@@ -7,7 +7,6 @@ therefore never costs a record that was already complete.
 
 import zlib
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from davylamp.errors import CaptureError
@@ -51,12 +50,7 @@ class ByteSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
