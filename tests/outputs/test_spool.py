@@ -63,6 +63,13 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()} == {0o600}
 
 
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """It is said in a line, like any other setting that does not work here."""
+    (tmp_path / "spool").write_text("a file")
+    with pytest.raises(ConfigError, match=r"cannot be written: .*; name another state_dir"):
+        Spool(tmp_path / "spool")
+
+
 def test_second_owner_is_refused(tmp_path: Path) -> None:
     """Two gateways cannot share a spool, and the second is told what to do."""
     with Spool(tmp_path), pytest.raises(ConfigError, match="give each its own"):

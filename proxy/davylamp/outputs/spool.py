@@ -45,7 +45,7 @@ class Spool:
     ``peek`` shows the oldest lines, and ``ack`` forgets those shown last.
     Counters: ``dropped`` lines lost to the bound, ``damaged`` records that were torn or altered on
     disk. Not safe for several threads at once; one process at a time holds the directory, a second
-    gets ConfigError.
+    gets ConfigError, as does one that may not write there.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -54,7 +54,6 @@ class Spool:
         self._directory = directory
         self._max_bytes = max_bytes
         self._segment_bytes = max(max_bytes // SEGMENTS, 1)
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._position_fd = self._lock()
         self._segments: deque[_Segment] = deque()
         self._reader: BinaryIO | None = None
@@ -157,7 +156,14 @@ class Spool:
 
     def _lock(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._directory / "position", flags, 0o600)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._directory / "position", flags, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"the spool {self._directory} cannot be written: {error.strerror}; "
+                "name another state_dir"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
