@@ -12,6 +12,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
@@ -24,12 +25,16 @@ from davylamp.updates.facts import pack_event
 from davylamp.updates.install import GATEWAY_LOCK
 from davylamp.updates.loading import Loaded, PackSource, load_source
 from davylamp.updates.state import Candidate, Selection, State
-from davylamp.updates.store import Store
+from davylamp.updates.store import Lock, Store
 from davylamp.updates.watch import Probation
 from davylamp.workers.orders import TrialReport
 from davylamp.workers.switchover import Switchover
 
 _LOOK_SECONDS = 0.25
+_AGAIN_SECONDS = 2.0
+"""Until what failed for the moment is tried again: a worker was being started, a disk was full."""
+_LOCK_SECONDS = 5.0
+"""A command that finds no gateway has the gateway's lock for as long as it writes the state."""
 _EXPIRY_SECONDS = 3600.0
 _SLOWER = 3.0
 """How many times as long as the live pack a new one may take over the same bytes."""
@@ -37,6 +42,15 @@ _SLOW_SECONDS = 0.5
 """Spent in a trial before that ratio says anything."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What is to be in force: what was chosen, where it is read from, and what it is."""
+
+    selection: Selection
+    source: PackSource
+    loaded: Loaded
 
 
 class PackKeeper:
@@ -54,6 +68,8 @@ class PackKeeper:
         self._notices: list[str] = []
         self._selection, self.source, self._loaded = self._find()
         self._stamp = (0, 0)
+        self._due = 0.0
+        """When to look again though nothing changed, on the monotonic clock; 0 for never."""
         self._again = asyncio.Event()
         self._probation: Probation | None = None
         self._failed: dict[str, int] = {}
@@ -75,13 +91,8 @@ class PackKeeper:
         if self._fixed is not None:
             yield
             return
-        lock = self._store.lock(GATEWAY_LOCK, wait=False)
-        if lock is None:
-            raise PackError(
-                f"{self._store.folder}: another gateway uses these packs; "
-                "give each a pack.directory"
-            )
-        with lock:
+        with self._locked():
+            self._refuse_left_over()
             yield
 
     def look_again(self) -> None:
@@ -122,6 +133,24 @@ class PackKeeper:
 
     # --- the start --------------------------------------------------------------------------
 
+    def _locked(self) -> Lock:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while (lock := self._store.lock(GATEWAY_LOCK, wait=False)) is None:
+            if time.monotonic() > deadline:
+                raise PackError(
+                    f"{self._store.folder}: another gateway uses these packs; "
+                    "give each a pack.directory"
+                )
+            time.sleep(_LOOK_SECONDS / 10)
+        return lock
+
+    def _refuse_left_over(self) -> None:
+        """Refuse what the last gateway was asked to take up, and ended over: it may be why."""
+        with contextlib.suppress(PackError):  # that the state cannot be read was said
+            if (left := self._store.state().candidate) is not None:
+                reason = "the gateway was started again meanwhile; try again"
+                self._change(lambda state: state.refuse(left, reason))
+
     def _find(self) -> tuple[Selection, PackSource, Loaded]:
         if self._fixed is not None:
             return Selection(), self._fixed, load_source(self._fixed, self._memo)
@@ -154,17 +183,17 @@ class PackKeeper:
             if again:
                 await self._reload(switchover, self._fixed)
             return
-        stamp = self._store.stamp()
-        if stamp != self._stamp:
-            self._stamp = stamp
+        stamp, due = self._store.stamp(), 0 < self._due <= time.monotonic()
+        if stamp != self._stamp or due:
+            self._stamp, self._due = stamp, 0.0
             state = self._store.state()
             if state.candidate is not None:
                 await self._take_up(switchover, state.candidate)
             elif state.in_force != self._selection:
                 await self._follow(switchover, state.in_force)
-        elif again:
+        if again:
             await self._reload(switchover, self._store.source(self._selection))
-        elif self._probation is not None:
+        if self._probation is not None and not self._due:
             await self._judge_probation(switchover)
 
     async def _take_up(self, switchover: Switchover, candidate: Candidate) -> None:
@@ -174,24 +203,37 @@ class PackKeeper:
             loaded = await asyncio.to_thread(load_source, source, self._memo)
             await switchover.prepare(source, candidate.shadow_flows)
             shown = await self._try(switchover, candidate.shadow_flows)
+            self._store.change(lambda state: state.take(candidate, shown))
         except PackError as error:
+            switchover.drop()
             reason = str(error)
             self._change(lambda state: state.refuse(candidate, reason))
             self._tell("refused", self._loaded, f"{candidate.reason}: {reason}")
             return
-        self._change(lambda state: state.accept(candidate.selection, candidate.token, shown))
-        await self._switch(switchover, candidate.selection, source, loaded, shown)
+        after = _Next(candidate.selection, source, loaded)
+        await self._switch(switchover, after, shown, probation=candidate.probation)
 
-    async def _follow(self, switchover: Switchover, selection: Selection) -> None:
-        """Take up what somebody put in force while there was no gateway to ask."""
+    async def _follow(
+        self, switchover: Switchover, selection: Selection, *, returning: bool = False
+    ) -> None:
+        """Take up what was put in force while there was no gateway to ask, or the last good."""
         source = self._store.source(selection)
         try:
             loaded = await asyncio.to_thread(load_source, source, self._memo)
-            await switchover.prepare(source)
         except PackError as error:
             self._tell("refused", self._loaded, str(error))
             return
-        await self._switch(switchover, selection, source, loaded, "the store was changed")
+        try:
+            await switchover.prepare(source)
+        except PackError as error:
+            if not returning:
+                logger.warning("the pack that was put in force is taken up later: %s", error)
+                self._due = time.monotonic() + _AGAIN_SECONDS
+                return
+            # The pack that is left may be why; those that have not prepared are started again.
+            logger.warning("the last good pack is taken up all the same: %s", error)
+        after = _Next(selection, source, loaded)
+        await self._switch(switchover, after, "the store was changed", probation=not returning)
 
     async def _reload(self, switchover: Switchover, source: PackSource) -> None:
         """Read the same pack again, for files that were changed."""
@@ -204,7 +246,8 @@ class PackKeeper:
         except PackError as error:
             self._tell("refused", self._loaded, str(error))
             return
-        await self._switch(switchover, self._selection, source, loaded, "read again")
+        after = _Next(self._selection, source, loaded)
+        await self._switch(switchover, after, "read again", probation=False)
 
     async def _try(self, switchover: Switchover, flows: int) -> str:
         """Let a prepared pack see live traffic; return how it did, or raise PackError."""
@@ -212,63 +255,58 @@ class PackKeeper:
             return "in force, not tried on traffic"
         deadline = time.monotonic() + self._config.shadow_seconds
         report = TrialReport()
-        try:
-            while time.monotonic() < deadline and report.flows < flows:
-                await asyncio.sleep(_LOOK_SECONDS)
-                report = await switchover.report()
-            _check_trial(report)
-        except PackError:
-            switchover.drop()
-            raise
+        while time.monotonic() < deadline and report.flows < flows:
+            await asyncio.sleep(_LOOK_SECONDS)
+            report = await switchover.report()
+        _check_trial(report)
         return _shown(report)
 
     async def _switch(
-        self,
-        switchover: Switchover,
-        selection: Selection,
-        source: PackSource,
-        loaded: Loaded,
-        reason: str,
+        self, switchover: Switchover, after: _Next, reason: str, *, probation: bool
     ) -> None:
-        another = selection.pack != self._selection.pack
-        if another and self._config.watch_seconds:
+        if after.selection.pack != self._selection.pack:
             # Before: workers that have switched may accuse somebody before all have.
-            self._probation = Probation(
-                self._loaded.pack,
-                loaded.pack,
-                self._config,
-                failed=self._failed,
-                began=time.monotonic(),
-            )
-        pause = await switchover.switch(source)
-        self._selection, self.source, self._loaded = selection, source, loaded
-        self._tell("switched", loaded, reason, pause)
+            self._probation = self._begun(switchover, after.loaded) if probation else None
+        pause = await switchover.switch(after.source)
+        self._selection, self.source, self._loaded = after.selection, after.source, after.loaded
+        self._tell("switched", after.loaded, reason, pause)
         self._tell_expiry()
+
+    def _begun(self, switchover: Switchover, after: Loaded) -> Probation | None:
+        if not self._config.watch_seconds:
+            return None
+        return Probation(
+            self._loaded.pack,
+            after.pack,
+            self._config,
+            failed=self._failed,
+            ended=switchover.ended,
+            began=time.monotonic(),
+        )
 
     async def _judge_probation(self, switchover: Switchover) -> None:
         assert self._probation is not None
         now = time.monotonic()
+        self._probation.ended(switchover.ended)
         reason = self._probation.verdict()
         if not reason:
             if self._probation.over(now):
                 self._probation = None
             return
-        left, self._probation = self._loaded, None
         state = self._change(lambda state: state.give_back(reason))
         if state is None:
+            self._due = now + _AGAIN_SECONDS
             return
-        self._tell("returned", left, reason)
-        await self._follow(switchover, state.in_force)
-        self._probation = None  # the last good one is not tried again
+        self._tell("returned", self._loaded, reason)
+        self._probation = None
+        await self._follow(switchover, state.in_force, returning=True)
 
     def _change(self, changed: Callable[[State], State]) -> State | None:
         try:
-            state = self._store.change(changed)
+            return self._store.change(changed)
         except PackError as error:
             logger.error("the packs' state cannot be written: %s", error)  # noqa: TRY400 - no trace
             return None
-        self._stamp = self._store.stamp()
-        return state
 
     # --- what is said -----------------------------------------------------------------------
 

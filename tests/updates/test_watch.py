@@ -24,7 +24,7 @@ def packs() -> tuple[Pack, Pack]:
 
 def probation(**failed: int) -> Probation:
     """Begin at time 100."""
-    return Probation(*packs(), CONFIG, failed=failed, began=100.0)
+    return Probation(*packs(), CONFIG, failed=failed, ended=7, began=100.0)
 
 
 def test_many_sandboxes_accused_by_what_is_new_end_it() -> None:

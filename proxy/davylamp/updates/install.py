@@ -8,6 +8,8 @@ it: it tries the pack beside the live one and answers.
 import hashlib
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -86,6 +88,15 @@ def install(store: Store, examined: Examined) -> Installed:
     return Installed(selection, load_source(store.source(selection)).pack)
 
 
+def check_offered(manifest: Manifest, name: str, number: int) -> None:
+    """Raise PackError where an archive is not the pack that the repository said it was."""
+    if (manifest.name, manifest.number) != (name, number):
+        raise PackError(
+            f"the repository offers {name}-{number}, and the archive is {manifest.identity}; "
+            "have it published again by davylamp pack repo publish"
+        )
+
+
 def check_not_older(state: State, name: str, number: int) -> None:
     """Raise PackError where a repository offers less than was here once."""
     highest = state.highest.get(name, 0)
@@ -96,17 +107,34 @@ def check_not_older(state: State, name: str, number: int) -> None:
         )
 
 
-def decide(
+@contextmanager
+def changing(store: Store) -> Iterator[None]:
+    """Be the only one who changes what is in force here; raise PackError where another does.
+
+    What one decides by the state must hold until it is done, or each undoes what the other did.
+    """
+    lock = store.lock(INSTALL_LOCK, wait=False)
+    if lock is None:
+        raise PackError(
+            f"{store.folder}: an update or another change of these packs runs; try again later"
+        )
+    with lock:
+        yield
+
+
+def decide(  # noqa: PLR0913 - what is asked, and how
     store: Store,
     selection: Selection,
     reason: str,
     *,
     shadow_flows: int = 0,
+    probation: bool = True,
     wait_seconds: float = 120.0,
 ) -> Outcome:
     """Put a selection in force: at once where no gateway runs, else by asking it.
 
-    Raises PackError where the gateway does not answer in time; the old pack stays in force then.
+    Raises PackError where the gateway does not answer in time. What was asked is withdrawn then,
+    as it is when this is interrupted: the old pack stays in force.
     """
     token = secrets.token_hex(8)
     lock = store.lock(GATEWAY_LOCK, wait=False)
@@ -115,23 +143,27 @@ def decide(
             store.change(lambda state: state.accept(selection, token, reason))
         return Outcome(token=token, accepted=True, reason="in force from the next start")
     candidate = Candidate(
-        selection=selection, token=token, reason=reason, shadow_flows=shadow_flows
+        selection=selection,
+        token=token,
+        reason=reason,
+        shadow_flows=shadow_flows,
+        probation=probation,
     )
     store.change(lambda state: msgspec.structs.replace(state, candidate=candidate))
-    deadline = time.monotonic() + wait_seconds
-    while time.monotonic() < deadline:
-        outcome = store.state().outcome
-        if outcome is not None and outcome.token == token:
-            return outcome
-        time.sleep(_POLL_SECONDS)
-    store.change(
-        lambda state: (
-            msgspec.structs.replace(state, candidate=None)
-            if state.candidate == candidate
-            else state
-        )
-    )
+    try:
+        _wait_decided(store, candidate, time.monotonic() + wait_seconds)
+    finally:
+        state = store.state()
+        if state.candidate == candidate:
+            state = store.change(lambda state: state.withdraw(candidate))
+    if state.outcome is not None and state.outcome.token == token:
+        return state.outcome
     raise PackError(
         f"the gateway has not answered for {wait_seconds:g} s; see its log; "
         "the old pack is in force"
     )
+
+
+def _wait_decided(store: Store, candidate: Candidate, deadline: float) -> None:
+    while time.monotonic() < deadline and store.state().candidate == candidate:
+        time.sleep(_POLL_SECONDS)

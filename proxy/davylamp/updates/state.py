@@ -25,12 +25,16 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running gateway is asked to take up; ``token`` tells its answer from others."""
+    """What a running gateway is asked to take up; ``token`` tells its answer from others.
+
+    Without ``probation`` it is not returned from: somebody goes back to it on purpose.
+    """
 
     selection: Selection
     token: str
     reason: str
     shadow_flows: int = 0
+    probation: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +72,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"{where}: {error}; remove it to begin again with the pack that was shipped"
             ) from error
         if state.format != 1:
-            raise PackError(f"{where}: format {state.format} is of a newer davylamp")
+            raise PackError(
+                f"{where}: format {state.format} is of a newer davylamp; use that one, or remove "
+                "the file to begin again with the pack that was shipped"
+            )
         return state
 
     def encode(self) -> bytes:
@@ -89,16 +96,32 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             outcome=Outcome(token=token, accepted=True, reason=reason) if token else self.outcome,
         )
 
+    def take(self, candidate: Candidate, reason: str) -> "State":
+        """Return the state in which a candidate is in force; raise PackError if it was withdrawn.
+
+        Whoever asked has said by then that the old pack is in force, or asks for another one.
+        """
+        if self.candidate != candidate:
+            raise PackError("it was withdrawn before it was in force")
+        return self.accept(candidate.selection, candidate.token, reason)
+
     def refuse(self, candidate: Candidate, reason: str) -> "State":
         """Return the state in which a candidate was refused, and all else is as it was."""
         outcome = Outcome(token=candidate.token, accepted=False, reason=reason)
-        return msgspec.structs.replace(self, candidate=None, outcome=outcome)
+        return msgspec.structs.replace(self.withdraw(candidate), outcome=outcome)
+
+    def withdraw(self, candidate: Candidate) -> "State":
+        """Return the state in which that candidate is asked for no more; another one stays."""
+        asked = None if self.candidate == candidate else self.candidate
+        return msgspec.structs.replace(self, candidate=asked)
 
     def give_back(self, reason: str) -> "State":
         """Return the state in which the last good selection is in force again.
 
         The pack that is left is remembered, so that no update brings it back by itself.
         """
+        asked = self.candidate
+        before = self if asked is None else self.refuse(asked, f"meanwhile {reason}; try again")
         back = msgspec.structs.replace(
             self.last_good or Selection(),
             disabled=self.in_force.disabled,
@@ -107,9 +130,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rejected = dict(self.rejected)
         if self.in_force.pack != back.pack:
             rejected[self.in_force.pack] = reason
-        return msgspec.structs.replace(
-            self, in_force=back, last_good=None, candidate=None, rejected=rejected
-        )
+        return msgspec.structs.replace(before, in_force=back, last_good=None, rejected=rejected)
 
 
 class Step(StrEnum):

@@ -7,7 +7,7 @@ starts with the new pack.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,6 +63,14 @@ class Switchover:
         self._members = tuple(members)
         self._number = 0
         self._round = _Round(0, "")
+        self._before: dict[str, int] = {}
+        """How often each had been started again when it was asked to prepare."""
+        self._killed = 0
+
+    @property
+    def ended(self) -> int:
+        """How often workers have ended so far, but for those that did not follow."""
+        return sum(member.restarts for member in self._members) - self._killed
 
     def heard(self, name: str, reply: PackReply) -> None:
         """Note a worker's answer, if it is one to what was asked last."""
@@ -76,15 +84,10 @@ class Switchover:
         It is tried on ``flows`` new flows in each worker from then on.
         """
         self._number += 1
-        before = {member.name: member.restarts for member in self._members}
+        self._before = {member.name: member.restarts for member in self._members}
         order = PrepareOrder(number=self._number, source=source, flows=flows)
         try:
-            await self._ask(
-                order,
-                "prepared",
-                PREPARE_SECONDS,
-                lambda member: member.restarts == before[member.name],
-            )
+            await self._ask(order, "prepared", PREPARE_SECONDS)
         except PackError:
             self.drop()
             raise
@@ -93,9 +96,11 @@ class Switchover:
             raise PackError("the signatures were changed while they were read; try again")
 
     async def report(self) -> TrialReport:
-        """Return how the prepared pack did so far in all workers together."""
-        order = ReportOrder(number=self._number)
-        await self._ask(order, "reported", _FOLLOW_SECONDS, lambda _member: True)
+        """Return how the prepared pack did so far in all workers together.
+
+        Raises PackError where one has ended since it prepared: it may be the pack's doing.
+        """
+        await self._ask(ReportOrder(number=self._number), "reported", _FOLLOW_SECONDS)
         return _added(
             [reply.trial for reply in self._round.replies.values() if reply.trial is not None]
         )
@@ -116,6 +121,7 @@ class Switchover:
             reply = asked.replies.get(member.name)
             if reply is None or reply.stage != "switched":
                 logger.error("%s did not follow to the new pack: started again", member.name)
+                self._killed += 1
                 member.start_again()
         return max((one.pause_seconds for one in asked.replies.values()), default=0.0)
 
@@ -124,9 +130,7 @@ class Switchover:
         for member in self._members:
             member.tell(DropOrder(number=self._number))
 
-    async def _ask(
-        self, order: PackOrder, stage: str, seconds: float, alive: Callable[[Member], bool]
-    ) -> None:
+    async def _ask(self, order: PackOrder, stage: str, seconds: float) -> None:
         """Say an order to all and wait for all answers; raise PackError for the first no."""
         self._round = asked = _Round(order.number, stage)
         deadline = asyncio.get_running_loop().time() + seconds
@@ -139,12 +143,17 @@ class Switchover:
                     raise PackError(f"{name}: {reply.reason}")
             waiting = [one for one in self._members if one.name not in asked.replies]
             if not waiting:
+                self._check_nobody_ended()
                 return
             if asyncio.get_running_loop().time() > deadline:
                 raise PackError(f"{waiting[0].name} did not answer for {seconds:g} s")
-            if gone := next((one for one in self._members if not alive(one)), None):
-                raise PackError(f"{gone.name} ended meanwhile; try again")
+            self._check_nobody_ended()
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _check_nobody_ended(self) -> None:
+        for member in self._members:
+            if member.restarts != self._before[member.name]:
+                raise PackError(f"{member.name} ended meanwhile; see the log, and try again")
 
 
 def _added(reports: list[TrialReport]) -> TrialReport:

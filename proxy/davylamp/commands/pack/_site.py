@@ -11,7 +11,7 @@ from davylamp.commands.config import config_of, config_option
 from davylamp.commands.pack._ids import no_such
 from davylamp.config import PackConfig
 from davylamp.errors import ConfigError, PackError
-from davylamp.updates.install import decide
+from davylamp.updates.install import changing, decide
 from davylamp.updates.loading import load_source, unknown_ids
 from davylamp.updates.state import Selection
 from davylamp.updates.store import Store
@@ -52,10 +52,23 @@ def site_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def put_in_force(site: Site, selection: Selection, reason: str, *, shadow_flows: int = 0) -> str:
+def put_in_force(
+    site: Site,
+    selection: Selection,
+    reason: str,
+    *,
+    shadow_flows: int = 0,
+    probation: bool = True,
+) -> str:
     """Put a selection in force; return how it went, or raise PackError saying why it did not."""
-    wait = 180.0 + site.config.shadow_seconds
-    outcome = decide(site.store, selection, reason, shadow_flows=shadow_flows, wait_seconds=wait)
+    outcome = decide(
+        site.store,
+        selection,
+        reason,
+        shadow_flows=shadow_flows,
+        probation=probation,
+        wait_seconds=180.0 + site.config.shadow_seconds,
+    )
     if not outcome.accepted:
         raise PackError(f"the gateway refused it: {outcome.reason}; the old pack is in force")
     return outcome.reason
@@ -66,14 +79,15 @@ def switch_signature(
 ) -> None:
     """Switch a signature of the pack in force on or off; raise PackError where there is none."""
     site = site_of(config_file, directory)
-    now = site.store.state().in_force
-    disabled, enabled = set(now.disabled) - {identity}, set(now.enabled) - {identity}
-    (enabled if on else disabled).add(identity)
-    chosen = msgspec.structs.replace(
-        now, disabled=tuple(sorted(disabled)), enabled=tuple(sorted(enabled))
-    )
-    pack = load_source(site.store.source(now)).pack
-    if unknown_ids(pack, (identity,)):
-        raise PackError(no_such(identity, pack))
-    shown = put_in_force(site, chosen, f"{'enable' if on else 'disable'} {identity}")
+    with changing(site.store):
+        now = site.store.state().in_force
+        disabled, enabled = set(now.disabled) - {identity}, set(now.enabled) - {identity}
+        (enabled if on else disabled).add(identity)
+        chosen = msgspec.structs.replace(
+            now, disabled=tuple(sorted(disabled)), enabled=tuple(sorted(enabled))
+        )
+        pack = load_source(site.store.source(now)).pack
+        if unknown_ids(pack, (identity,)):
+            raise PackError(no_such(identity, pack))
+        shown = put_in_force(site, chosen, f"{'enable' if on else 'disable'} {identity}")
     click.echo(f"{identity} is {'on' if on else 'off'}: {shown}")

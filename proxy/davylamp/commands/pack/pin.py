@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from davylamp.commands.pack._site import site_of, site_options
+from davylamp.updates.install import changing
 
 
 @click.command("pin")
@@ -17,6 +18,7 @@ def command(*, off: bool, config_file: Path | None, directory: Path | None) -> N
     Exit status: 0 done, 2 the folder cannot be written.
     """
     site = site_of(config_file, directory)
-    state = site.store.change(lambda state: msgspec.structs.replace(state, pinned=not off))
+    with changing(site.store):
+        state = site.store.change(lambda state: msgspec.structs.replace(state, pinned=not off))
     name = state.in_force.pack or "the shipped pack"
     click.echo(f"{name} is {'no longer pinned' if off else 'pinned'}")

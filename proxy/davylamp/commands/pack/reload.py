@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from davylamp.commands.pack._site import put_in_force, site_of, site_options
+from davylamp.updates.install import changing
 from davylamp.updates.loading import load_source
 from davylamp.wording import counted
 
@@ -18,7 +19,8 @@ def command(*, config_file: Path | None, directory: Path | None) -> None:
     Exit status: 0 in force, 2 refused; the gateway goes on with what it had.
     """
     site = site_of(config_file, directory)
-    selection = site.store.state().in_force
-    pack = load_source(site.store.source(selection)).pack
-    shown = put_in_force(site, selection, "reload")
+    with changing(site.store):
+        selection = site.store.state().in_force
+        pack = load_source(site.store.source(selection)).pack
+        shown = put_in_force(site, selection, "reload")
     click.echo(f"{pack.name} {pack.version}, {counted(len(pack.signatures), 'signature')}: {shown}")
