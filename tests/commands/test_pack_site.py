@@ -103,6 +103,42 @@ def test_a_pack_goes_from_people_to_a_site_and_back(desk: Desk) -> None:
     assert "not installed; there are: core-2026112900" in desk.site("rollback", "core-7", status=2)
 
 
+def test_what_is_damaged_or_gone_here_is_fetched_again(desk: Desk) -> None:
+    """Also when it is pinned; until then it is marked as in force, and cannot be gone back to."""
+    repo, both = desk.folder / "repo", ("targets-1", "targets-2", "snapshot", "timestamp")
+    people = ("--passphrase-file", desk.folder / "secret")
+    desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *desk.keys(*both), *people)
+    follow = ("--from", repo, "--root", repo / "metadata" / "1.root.json")
+    desk.site("update", *follow)
+    desk.site("pin")
+    file = desk.folder / "packs" / "archives" / "core-2026112800.tar.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert "is not the file that was installed; davylamp pack update" in desk.site("list")
+    desk.site("update", *follow)
+    assert file.read_bytes() == whole
+    file.unlink()
+    assert re.search(r"\* core-2026112800 .*cannot be read: No such file", desk.site("list"))
+    desk.site("update", *follow)
+    desk.site("rollback")
+    file.unlink()
+    assert "cannot be read" in desk.site("rollback", status=2)
+    assert "* shipped" in desk.site("list")
+
+
+def test_a_switch_of_what_no_pack_has_any_more_can_be_taken_back(desk: Desk) -> None:
+    """An update took the signature away, and the site's switch stayed."""
+    repo, both = desk.folder / "repo", ("targets-1", "targets-2", "snapshot", "timestamp")
+    people = ("--passphrase-file", desk.folder / "secret")
+    desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *desk.keys(*both), *people)
+    desk.site("disable", "stratum-v1-submit")
+    desk.site("update", "--from", repo, "--root", repo / "metadata" / "1.root.json")
+    desk.site("enable", "stratum-v1-submit")
+    listed = json.loads(desk.site("list", "--json"))
+    assert (listed["disabled"], listed["enabled"]) == ([], [])
+    desk.site("enable", "stratum-v1-submit", status=2)
+
+
 def test_keys_are_their_owners_alone_and_can_be_replaced(desk: Desk) -> None:
     """Files of mode 0600, refused when others can read them; a rotation needs enough of the old."""
     repo, keys = desk.folder / "repo", desk.folder / "keys"

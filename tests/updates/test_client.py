@@ -1,6 +1,7 @@
 """Attacks on the road and on the repository: each refused by name, the old pack still in force."""
 
 import json
+import os
 import shutil
 import socket
 import threading
@@ -15,6 +16,7 @@ from tests.updates.conftest import World, archive
 from tuf.api.metadata import Metadata
 
 from davylamp.errors import PackError
+from davylamp.updates.client import Client
 from davylamp.updates.fetch import FetchLimits
 from davylamp.updates.repository import Lifetimes
 
@@ -237,8 +239,6 @@ def test_a_hostile_server_costs_little_and_changes_nothing(
 
 def test_trust_begins_with_a_root_that_was_given(world: World, tmp_path: Path) -> None:
     """Without one nothing is believed, and another is not taken in its place."""
-    from davylamp.updates.client import Client  # noqa: PLC0415
-
     with pytest.raises(PackError, match="no root to trust it by"):
         Client(str(world.repo), tmp_path / "empty", None)
     stranger = World(tmp_path / "stranger")
@@ -246,6 +246,42 @@ def test_trust_begins_with_a_root_that_was_given(world: World, tmp_path: Path) -
     root = (stranger.repo / "metadata" / "1.root.json").read_bytes()
     with pytest.raises(PackError, match="another root is trusted here already"):
         Client(str(stranger.repo), world.folder / "packs" / "trust", root)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda file: file.symlink_to("/dev/zero"), Path.mkdir])
+def test_a_disk_of_things_that_are_no_files_is_refused(
+    world: World, make: Callable[[Path], None]
+) -> None:
+    """A pipe that nobody writes to, and a device that does not end, are given up at once."""
+    file = last(world, "timestamp")
+    file.unlink()
+    make(file)
+    with pytest.raises(PackError, match=r"cannot be fetched: .*timestamp\.json"):
+        world.update()
+    assert world.in_force() == "toy-1"
+
+
+@pytest.mark.parametrize("place", ["http://[::1/x", "https://a..b/x", "http:///x"])
+def test_a_place_that_can_be_none_is_refused(world: World, place: str) -> None:
+    """With the place, and no trace."""
+    with pytest.raises(PackError, match=r"is no URL|cannot be fetched"):
+        world.update(place)
+
+
+def test_a_root_that_was_the_wrong_file_is_not_kept(world: World, tmp_path: Path) -> None:
+    """No repository was trusted by it: the right one is taken afterwards."""
+    metadata = world.repo / "metadata"
+    right, trust = (metadata / "1.root.json").read_bytes(), tmp_path / "trust"
+    for wrong in (b"<html>", (metadata / "1.targets.json").read_bytes()):
+        with pytest.raises(PackError, match=r"the root to trust it by is none: .*--root FILE"):
+            Client(str(world.repo), trust, wrong)
+    stranger = World(tmp_path / "stranger")
+    stranger.create()
+    strange = (stranger.repo / "metadata" / "1.root.json").read_bytes()
+    with pytest.raises(PackError, match="a wrong key"):
+        Client(str(world.repo), trust, strange).look("toy")
+    assert Client(str(world.repo), trust, right).look("toy").number == 1
+    assert Client(str(world.repo), trust, None).look("toy").number == 1
 
 
 def test_keys_are_rotated_and_gateways_follow(world: World) -> None:

@@ -14,7 +14,7 @@ from davylamp.config import GatewayConfig
 from davylamp.errors import PackError
 from davylamp.packs import PackKeeper
 from davylamp.updates.engine import Engine
-from davylamp.updates.install import check_not_older, decide, examine, install
+from davylamp.updates.install import check_not_older, check_offered, decide, examine, install
 from davylamp.updates.loading import load_source
 from davylamp.updates.proving import TimeBudget
 from davylamp.updates.state import Selection, Step
@@ -130,6 +130,15 @@ def test_what_the_site_changed_survives_an_update(world: World) -> None:
     decide(world.store, msgspec.structs.replace(chosen, disabled=()), "enable")
     loaded = load_source(world.store.source(world.store.state().in_force))
     assert {one.signature.rev for one in loaded.pack.match_message(message)} == {1, 9}
+
+
+def test_an_archive_that_is_not_what_was_offered_is_refused(world: World) -> None:
+    """Else what was pinned, returned from or older came in under another number."""
+    manifest = examine(world.store, archive(2)).manifest
+    check_offered(manifest, "toy", 2)
+    for name, number in (("toy", 3), ("core", 2)):
+        with pytest.raises(PackError, match=f"offers {name}-{number}, and the archive is toy-2"):
+            check_offered(manifest, name, number)
 
 
 def test_a_damaged_archive_is_not_loaded_and_the_gateway_starts(world: World) -> None:

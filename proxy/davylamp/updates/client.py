@@ -48,8 +48,8 @@ class Client:
         self._fetcher, base = fetcher_of(place, limits)
         self._place = place
         self._trust = trust
-        first = _first_root(place, trust, root)
-        with self._refusals():
+        self._first = first = _first_root(place, trust, root)
+        with self._refusals(), self._root_refusals():
             self._updater = Updater(
                 metadata_dir=str(self._trust),
                 metadata_base_url=f"{base}/metadata",
@@ -65,6 +65,7 @@ class Client:
         """Bring the metadata up to date; return which version of a pack is offered."""
         with self._refusals():
             self._updater.refresh()
+            _keep_first_root(self._trust, self._first)
             self._target = self._updater.get_targetinfo(name + TARGET_SUFFIX)
         if self._target is None:
             raise PackError(
@@ -89,9 +90,19 @@ class Client:
         try:
             with self._refusals():
                 self._updater.download_target(self._target, str(file))
-            return file.read_bytes()
+                return file.read_bytes()
         finally:
             file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _root_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except exceptions.RepositoryError as error:
+            raise PackError(
+                f"{self._place}: the root to trust it by is none: {error}; give the root.json that "
+                "its owner handed you with --root FILE"
+            ) from error
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -172,7 +183,10 @@ class Client:
 
 
 def _first_root(place: str, trust: Path, given: bytes | None) -> bytes:
-    """Return the root that trust began with, keeping the one given where there is none yet."""
+    """Return the root that trust began with, the one given where there is none yet.
+
+    That one is not kept before a repository was trusted by it: it may be the wrong file.
+    """
     file = trust / _FIRST_ROOT
     try:
         if file.exists():
@@ -190,9 +204,14 @@ def _first_root(place: str, trust: Path, given: bytes | None) -> bytes:
                 "with --root FILE"
             )
         trust.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = trust / f".{_FIRST_ROOT}.{os.getpid()}"
-        draft.write_bytes(given)
-        draft.replace(file)
     except OSError as error:
         raise PackError(f"{trust}: {error.strerror or error}") from error
     return given
+
+
+def _keep_first_root(trust: Path, first: bytes) -> None:
+    file = trust / _FIRST_ROOT
+    if not file.exists():
+        draft = trust / f".{_FIRST_ROOT}.{os.getpid()}"
+        draft.write_bytes(first)
+        draft.replace(file)

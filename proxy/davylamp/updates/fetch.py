@@ -6,6 +6,8 @@ that sends without end, or a byte now and then, costs `FetchLimits` and no more.
 
 import asyncio
 import contextlib
+import os
+import stat
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ from tuf.api.exceptions import (
     SlowRetrievalError,
 )
 from tuf.ngclient.fetcher import FetcherInterface
+
+from davylamp.errors import PackError
 
 _PIECE = 64 * 1024
 _NOT_FOUND = 404
@@ -84,7 +88,7 @@ class HttpFetcher(BoundedFetcher):
             asyncio.run(self._get(file, url, most))
         except TimeoutError as error:
             raise SlowRetrievalError(f"{url}: not complete in the time allowed") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:  # that one of a name that can be none
             raise DownloadError(f"{url}: {error}") from error
 
     async def _get(self, file: IO[bytes], url: str, most: int) -> None:
@@ -121,10 +125,14 @@ class FolderFetcher(BoundedFetcher):
     def _into(self, file: IO[bytes], url: str, most: int) -> None:
         path = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
         try:
-            size = path.stat().st_size
-            if size > most:
+            # Without waiting for whoever writes to a pipe, and never more than may come.
+            with open(path, "rb", opener=_at_once) as source:
+                if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                    raise DownloadError(f"{path}: is not a plain file")
+                data = source.read(most + 1)
+            if len(data) > most:
                 raise DownloadLengthMismatchError(f"{path}: more than {most:,} bytes")
-            file.write(path.read_bytes())
+            file.write(data)
         except FileNotFoundError as error:
             raise DownloadHTTPError(f"{path}: no such file", _NOT_FOUND) from error
         except OSError as error:
@@ -132,9 +140,21 @@ class FolderFetcher(BoundedFetcher):
 
 
 def fetcher_of(place: str, limits: FetchLimits | None = None) -> tuple[BoundedFetcher, str]:
-    """Return how to fetch from a place, and its URL; a place is a URL or a folder."""
-    scheme = urllib.parse.urlsplit(place).scheme
+    """Return how to fetch from a place, and its URL; a place is a URL or a folder.
+
+    Raises PackError for what is neither.
+    """
+    try:
+        scheme = urllib.parse.urlsplit(place).scheme
+    except ValueError as error:
+        raise PackError(
+            f"{place}: is no URL: {error}; give https://HOST/PATH or a folder"
+        ) from error
     if scheme in ("http", "https"):
         return HttpFetcher(limits), place.rstrip("/")
     folder = Path(place.removeprefix("file://")).absolute()
     return FolderFetcher(limits), folder.as_uri()
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

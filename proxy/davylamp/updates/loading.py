@@ -77,7 +77,9 @@ def _read(source: PackSource) -> tuple[Manifest | None, dict[str, bytes]]:
     try:
         packed = path.read_bytes()
     except OSError as error:
-        raise PackError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise PackError(
+            f"{path}: cannot be read: {error.strerror or error}; davylamp pack update, or rollback"
+        ) from error
     if source.sha256 and hashlib.sha256(packed).hexdigest() != source.sha256:
         raise PackError(f"{path}: is not the file that was installed; davylamp pack update")
     return read_archive(packed)

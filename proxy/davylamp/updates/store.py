@@ -6,7 +6,9 @@ exactly one whole pack, the old or the new. Loading reads the archive with its d
 changes of the state are made under a lock of its file, by whichever process.
 """
 
+import contextlib
 import fcntl
+import hashlib
 import os
 import secrets
 from collections import Counter
@@ -118,6 +120,15 @@ class Store:
                 return one
         known = ", ".join(one.identity for one in self.installed()) or "none"
         raise PackError(f"{identity} is not installed; there are: {known}")
+
+    def holds(self, selection: Selection) -> bool:
+        """Tell whether the archive of a selection is here as it was installed."""
+        if selection.pack == SHIPPED:
+            return True
+        with contextlib.suppress(OSError):
+            data = Path(self.source(selection).path).read_bytes()
+            return hashlib.sha256(data).hexdigest() == selection.sha256
+        return False
 
     def source(self, selection: Selection) -> PackSource:
         """Return where a selection is read from."""

@@ -81,13 +81,15 @@ def switch_signature(
     site = site_of(config_file, directory)
     with changing(site.store):
         now = site.store.state().in_force
+        pack = load_source(site.store.source(now)).pack
+        unknown = bool(unknown_ids(pack, (identity,)))
+        if unknown and identity not in now.disabled:  # which an older pack had, and may go
+            raise PackError(no_such(identity, pack))
         disabled, enabled = set(now.disabled) - {identity}, set(now.enabled) - {identity}
-        (enabled if on else disabled).add(identity)
+        if not (unknown and on):
+            (enabled if on else disabled).add(identity)
         chosen = msgspec.structs.replace(
             now, disabled=tuple(sorted(disabled)), enabled=tuple(sorted(enabled))
         )
-        pack = load_source(site.store.source(now)).pack
-        if unknown_ids(pack, (identity,)):
-            raise PackError(no_such(identity, pack))
         shown = put_in_force(site, chosen, f"{'enable' if on else 'disable'} {identity}")
     click.echo(f"{identity} is {'on' if on else 'off'}: {shown}")

@@ -10,7 +10,7 @@ import click
 from davylamp.commands.pack._site import site_of, site_options
 from davylamp.errors import PackError
 from davylamp.updates.loading import load_source
-from davylamp.updates.state import Selection
+from davylamp.updates.state import SHIPPED, Selection
 from davylamp.updates.store import Store
 from davylamp.wording import counted
 
@@ -25,7 +25,9 @@ def command(*, as_json: bool, config_file: Path | None, directory: Path | None) 
     """
     site = site_of(config_file, directory)
     state = site.store.state()
-    names = ["", *(one.identity for one in site.store.installed())]
+    names = [SHIPPED, *(one.identity for one in site.store.installed())]
+    if state.in_force.pack not in names:  # somebody removed it
+        names.append(state.in_force.pack)
     rows = [_row(site.store, state.in_force, name) for name in names]
     shown = {
         "in_force": state.in_force.pack or "shipped",

@@ -9,7 +9,7 @@ from davylamp.commands.pack._site import put_in_force, site_of, site_options
 from davylamp.errors import ConfigError, PackError
 from davylamp.signatures.pack import Pack
 from davylamp.updates.client import Client, Offer
-from davylamp.updates.install import INSTALL_LOCK, check_not_older, examine, install
+from davylamp.updates.install import changing, check_not_older, check_offered, examine, install
 from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
 from davylamp.wording import counted
@@ -50,18 +50,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     if not place:
         raise ConfigError("no repository: give --from URL or set pack.repository")
     root = root or (Path(site.config.root) if site.config.root else None)
-    client = Client(place, site.store.folder / "trust", _read(root) if root else None)
-    lock = site.store.lock(INSTALL_LOCK, wait=False)
-    if lock is None:
-        raise PackError(f"{site.store.folder}: another update runs; try again later")
-    with lock:
+    given = _read(root) if root else None
+    with changing(site.store):  # trust too is one's at a time
         site.store.tidy()
+        client = Client(place, site.store.folder / "trust", given)
         offer = client.look(site.config.name)
         newer = _is_newer(site.store, offer, force=force, check=check)
         if check or not newer:
             _say(offer, "newer" if newer else "nothing newer", as_json=as_json)
             raise SystemExit(_FOUND if check and newer else 0)
         examined = examine(site.store, client.fetch(offer))
+        check_offered(examined.manifest, offer.name, offer.number)
         before = site.store.source(site.store.state().in_force)
         installed = install(site.store, examined)
         changed = _changed(before, installed.pack)
@@ -89,7 +88,7 @@ def _is_newer(store: Store, offer: Offer, *, force: bool, check: bool) -> bool:
     check_not_older(state, offer.name, offer.number)
     identity = f"{offer.name}-{offer.number}"
     if state.in_force.pack == identity:
-        return False
+        return not store.holds(state.in_force)  # what is damaged here is fetched again
     if check:
         return True
     if state.pinned:
