@@ -155,8 +155,40 @@ def test_keys_are_their_owners_alone_and_can_be_replaced(desk: Desk) -> None:
     assert "root 2 has 1 of 2 signatures" in said
     desk.run("repo", "sign", repo, *desk.keys("root-2"), *people)
     desk.run("repo", "publish", repo, *desk.keys("snapshot", "timestamp-2"))
-    said = desk.run("repo", "init", repo, "--keys", keys, status=2)
+    assert "is a repository already" in desk.run("repo", "init", repo, "--keys", keys, status=2)
+    another = desk.folder / "another"
+    said = desk.run("repo", "init", another, "--keys", keys, status=2)
     assert "is never overwritten" in said
+
+
+def test_what_cannot_be_makes_no_keys(desk: Desk) -> None:
+    """Else the same command, put right, would stop at keys that nobody needs."""
+    repo, keys, more = desk.folder / "other", desk.folder / "more", desk.folder / "more.pem"
+    wanted = ("repo", "init", repo, "--keys")
+    said = desk.run(*wanted, keys, "--root-keys", 1, "--root-threshold", 2, status=2)
+    assert "a threshold of 2 cannot be met by 1 keys" in said
+    assert "is in the repository, which is served" in desk.run(*wanted, repo / "keys", status=2)
+    rotated = ("repo", "rotate", desk.folder / "repo", "targets", "--new-key", more)
+    assert "cannot be met by 3 keys" in desk.run(*rotated, "--threshold", 4, status=2)
+    assert not any(one.exists() for one in (repo, keys, more))
+    desk.run(*wanted, keys)
+
+
+def test_signing_says_what_is_signed(desk: Desk) -> None:
+    """Also without a key; and what is no repository, or no key of it, is not signed."""
+    repo, people = desk.folder / "repo", ("--passphrase-file", desk.folder / "secret")
+    online = desk.keys("snapshot", "timestamp")
+    assert "nothing waits for signatures" in desk.run("repo", "sign", repo)
+    assert "is no repository" in desk.run("repo", "sign", desk.folder / "rep", status=2)
+    assert "is no key of root or targets" in desk.run("repo", "sign", repo, *online, status=2)
+    desk.run("repo", "publish", repo, desk.pack("2026.11.28"), *online, status=3)
+    both = desk.keys("targets-1", "targets-2")
+    for said in (
+        desk.run("repo", "sign", repo, status=3),
+        desk.run("repo", "sign", repo, *both, *people),
+    ):
+        assert "core.tar.gz: version 2026.11.28, number 2026112800, " in said
+    assert "davylamp pack repo publish shows it to gateways" in said
 
 
 def test_reload_says_what_is_wrong_with_the_sites_own(desk: Desk) -> None:

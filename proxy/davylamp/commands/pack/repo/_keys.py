@@ -11,6 +11,7 @@ from davylamp.errors import ConfigError
 from davylamp.updates.keys import read_key
 from davylamp.updates.repository import PackRepository, Waiting
 
+ALL_SIGNED = "all signed; davylamp pack repo publish shows it to gateways"
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 
 

@@ -10,8 +10,10 @@ from davylamp.commands.pack.repo._keys import (
     passphrase_option,
     repository,
 )
+from davylamp.errors import ConfigError
+from davylamp.updates.folder import ROOT, TARGETS
 from davylamp.updates.keys import make_key
-from davylamp.updates.repository import ONLINE, ROOT, TARGETS
+from davylamp.updates.repository import ONLINE
 
 
 @click.command("init")
@@ -43,6 +45,11 @@ def init(  # noqa: PLR0913 - one parameter an option
     online keys stay unencrypted, for they sign unattended. Exit status: 0 made, 2 not.
     """
     passphrase = passphrase_of(passphrase_file)
+    if keys.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{keys}: is in the repository, which is served; keep the keys elsewhere")
+    repo = repository(folder)
+    thresholds = {ROOT: root_threshold, TARGETS: targets_threshold}
+    repo.check_new({ROOT: root_keys, TARGETS: targets_keys}, thresholds)
     made = {
         role: [
             make_key(keys / f"{role}-{number}.pem", passphrase) for number in range(1, count + 1)
@@ -50,7 +57,6 @@ def init(  # noqa: PLR0913 - one parameter an option
         for role, count in ((ROOT, root_keys), (TARGETS, targets_keys))
     }
     made |= {role: [make_key(keys / f"{role}.pem")] for role in ONLINE}
-    repo = repository(folder)
-    repo.create(made, {ROOT: root_threshold, TARGETS: targets_threshold})
+    repo.create(made, thresholds)
     click.echo(f"repository: {folder}\nkeys: {keys}")
     click.echo(f"give gateways {folder}/metadata/1.root.json by a road you trust")

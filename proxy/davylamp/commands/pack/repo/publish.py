@@ -52,7 +52,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     """Put PACK into the repository in FOLDER, and renew what gateways ask for first.
 
     Needs the online keys (snapshot and timestamp); with the targets keys too it is out at once,
-    without them it waits for `sign`. Without PACK it renews alone: run that daily.
+    without them it waits for `sign`. Without PACK it renews alone: run that daily. What people
+    sign it drafts anew 30 days before that expires.
 
     A gateway runs one pack: without --with-core one that takes PACK knows PACK's signatures only.
     Exit status: 0 out, 2 not, 3 it waits for signatures.
@@ -60,6 +61,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     repo = repository(folder)
     signers = signers_of(keys, passphrase_file)
     repo.check_online(signers)
+    for role, expires in repo.extend().items():
+        click.echo(f"{role} expires on {expires:%Y-%m-%d}: one that is good for longer is drafted")
     if pack is not None:
         terms = Terms(number, days, min_engine, max_engine)
         files = pack_files(pack, vectors or vectors_of(pack))

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from davylamp.commands.pack.repo._keys import (
+    ALL_SIGNED,
     FOLDER,
     key_options,
     passphrase_of,
@@ -42,8 +43,8 @@ def rotate(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Draft a root in which ROLE has other keys, and sign it with the root keys given.
 
-    Gateways follow by themselves, if enough of the old root keys sign it and of the new ones too.
-    Exit status: 0 done, 2 not, 3 it waits for signatures.
+    Gateways follow by themselves after the next publish, if enough of the old root keys sign it and
+    of the new ones too. Exit status: 0 done, 2 not, 3 it waits for signatures.
     """
     if not new_keys and not revoke and threshold is None:
         raise ConfigError("nothing to change: give --new-key, --revoke or --threshold")
@@ -51,8 +52,13 @@ def rotate(  # noqa: PLR0913 - one parameter an option
     passphrase = passphrase_of(passphrase_file) if role in OFFLINE else b""
     signers = signers_of(keys, passphrase_file)
     revoked = [repo.key_of(role, one) for one in revoke]
+    repo.check_rotation(role, len(new_keys), revoked, threshold)
     made = [make_key(file, passphrase) for file in new_keys]
     repo.rotate(role, [one.public_key for one in made], revoked, threshold)
     waiting = repo.sign([*signers, *made])
+    for line in repo.told():
+        click.echo(line)
     say_waiting(folder, waiting)
+    if not waiting:
+        click.echo(ALL_SIGNED)
     raise SystemExit(3 if waiting else 0)
