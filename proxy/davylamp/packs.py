@@ -293,7 +293,9 @@ class PackKeeper:
             if self._probation.over(now):
                 self._probation = None
             return
-        state = self._change(lambda state: state.give_back(reason))
+        last = self._store.state().last_good
+        damaged = last is not None and not self._store.holds(last)
+        state = self._change(lambda state: state.give_back(reason, shipped=damaged))
         if state is None:
             self._due = now + _AGAIN_SECONDS
             return

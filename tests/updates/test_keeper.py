@@ -16,8 +16,15 @@ from davylamp.config import GatewayConfig, PackConfig
 from davylamp.errors import PackError
 from davylamp.events import AnyEvent, PackEvent
 from davylamp.packs import PackKeeper
-from davylamp.updates.install import GATEWAY_LOCK, changing, decide, examine, install
-from davylamp.updates.state import Candidate, Outcome, Selection, State
+from davylamp.updates.install import (
+    GATEWAY_LOCK,
+    changing,
+    decide,
+    examine,
+    install,
+    updating,
+)
+from davylamp.updates.state import SHIPPED, Candidate, Outcome, Selection, State
 from davylamp.updates.store import Store
 from davylamp.workers import switchover as module
 from davylamp.workers.orders import DropOrder, PackOrder, PrepareOrder, ReportOrder
@@ -222,6 +229,22 @@ def test_a_pack_under_which_workers_die_is_returned_from(
     assert (state.in_force.pack, list(state.rejected)) == ("toy-1", ["toy-2"])
 
 
+def test_a_last_good_pack_that_is_damaged_is_not_returned_to(world: World) -> None:
+    """The shipped one is in force then; the one that fails is left all the same."""
+
+    async def play() -> None:
+        worker = Worker("worker-0")
+        async with running(world.store, worker) as gateway:
+            assert (await asked(world.store, kept(world, 2))).accepted
+            await gateway.until(lambda: gateway.told("switched"))
+            world.store.add("toy-1", b"")
+            worker.restarts += 3
+            await gateway.until(lambda: len(gateway.told("switched")) == 2)
+
+    asyncio.run(play())
+    assert world.store.state().in_force.pack == SHIPPED
+
+
 def test_going_back_on_purpose_is_not_returned_from(world: World) -> None:
     """Else who mines could bring the pack back that somebody has just left."""
 
@@ -262,5 +285,10 @@ def test_only_one_changes_what_is_in_force(world: World) -> None:
     refused = pytest.raises(PackError, match="another change of these packs runs; try again")
     with changing(world.store), refused, changing(world.store):
         pass
-    with changing(world.store):
+    with changing(world.store), updating(world.store):
         pass
+    fetching = pytest.raises(PackError, match="another update runs; try again later")
+    with updating(world.store), fetching, updating(world.store):
+        pass
+    with updating(world.store), changing(world.store):
+        pass  # however slow the server is

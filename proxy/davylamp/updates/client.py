@@ -43,7 +43,8 @@ class Client:
     ) -> None:
         """Begin with a root: the one given, or else the one that is trusted already.
 
-        ``trust`` is the folder of what is known of the repository; its mirrors share it.
+        ``trust`` is the folder of what is known of the repository; its mirrors share it, one at
+        a time.
         """
         self._fetcher, base = fetcher_of(place, limits)
         self._place = place
@@ -86,7 +87,9 @@ class Client:
                 f"{self._place}: the archive of {offer.name} has {offer.size:,} bytes; "
                 f"oversized, at most {most:,}"
             )
-        file = self._trust / f".fetched.{os.getpid()}"
+        file = (
+            self._trust / ".fetched"
+        )  # one name, so that one who is killed leaves no more than one
         try:
             with self._refusals():
                 self._updater.download_target(self._target, str(file))
@@ -212,6 +215,9 @@ def _first_root(place: str, trust: Path, given: bytes | None) -> bytes:
 def _keep_first_root(trust: Path, first: bytes) -> None:
     file = trust / _FIRST_ROOT
     if not file.exists():
-        draft = trust / f".{_FIRST_ROOT}.{os.getpid()}"
-        draft.write_bytes(first)
+        draft = trust / f".{_FIRST_ROOT}"
+        with draft.open("wb") as out:
+            out.write(first)
+            out.flush()
+            os.fsync(out.fileno())
         draft.replace(file)

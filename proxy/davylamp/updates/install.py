@@ -25,7 +25,8 @@ from davylamp.updates.state import Candidate, Outcome, Selection, State, Step
 from davylamp.updates.store import Store
 
 GATEWAY_LOCK = "gateway.lock"
-INSTALL_LOCK = "install.lock"
+_INSTALL_LOCK = "install.lock"
+_CHANGE_LOCK = "change.lock"
 _POLL_SECONDS = 0.1
 
 
@@ -112,12 +113,24 @@ def changing(store: Store) -> Iterator[None]:
     """Be the only one who changes what is in force here; raise PackError where another does.
 
     What one decides by the state must hold until it is done, or each undoes what the other did.
+    Held only while nothing is waited for but the gateway.
     """
-    lock = store.lock(INSTALL_LOCK, wait=False)
+    lock = store.lock(_CHANGE_LOCK, wait=False)
     if lock is None:
-        raise PackError(
-            f"{store.folder}: an update or another change of these packs runs; try again later"
-        )
+        raise PackError(f"{store.folder}: another change of these packs runs; try again")
+    with lock:
+        yield
+
+
+@contextmanager
+def updating(store: Store) -> Iterator[None]:
+    """Be the only one who fetches; raise PackError where another does.
+
+    However slow a server is, what is in force can be changed meanwhile.
+    """
+    lock = store.lock(_INSTALL_LOCK, wait=False)
+    if lock is None:
+        raise PackError(f"{store.folder}: another update runs; try again later")
     with lock:
         yield
 

@@ -115,15 +115,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         asked = None if self.candidate == candidate else self.candidate
         return msgspec.structs.replace(self, candidate=asked)
 
-    def give_back(self, reason: str) -> "State":
-        """Return the state in which the last good selection is in force again.
+    def give_back(self, reason: str, *, shipped: bool = False) -> "State":
+        """Return the state in which the last good selection is in force again, or what was shipped.
 
         The pack that is left is remembered, so that no update brings it back by itself.
         """
         asked = self.candidate
         before = self if asked is None else self.refuse(asked, f"meanwhile {reason}; try again")
         back = msgspec.structs.replace(
-            self.last_good or Selection(),
+            Selection() if shipped or self.last_good is None else self.last_good,
             disabled=self.in_force.disabled,
             enabled=self.in_force.enabled,
         )

@@ -9,7 +9,14 @@ from davylamp.commands.pack._site import put_in_force, site_of, site_options
 from davylamp.errors import ConfigError, PackError
 from davylamp.signatures.pack import Pack
 from davylamp.updates.client import Client, Offer
-from davylamp.updates.install import changing, check_not_older, check_offered, examine, install
+from davylamp.updates.install import (
+    changing,
+    check_not_older,
+    check_offered,
+    examine,
+    install,
+    updating,
+)
 from davylamp.updates.loading import PackSource, load_source
 from davylamp.updates.store import Store
 from davylamp.wording import counted
@@ -51,8 +58,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise ConfigError("no repository: give --from URL or set pack.repository")
     root = root or (Path(site.config.root) if site.config.root else None)
     given = _read(root) if root else None
-    with changing(site.store):  # trust too is one's at a time
-        site.store.tidy()
+    with updating(site.store):
+        with changing(site.store):
+            site.store.tidy()
         client = Client(place, site.store.folder / "trust", given)
         offer = client.look(site.config.name)
         newer = _is_newer(site.store, offer, force=force, check=check)
@@ -61,13 +69,14 @@ def command(  # noqa: PLR0913 - one parameter an option
             raise SystemExit(_FOUND if check and newer else 0)
         examined = examine(site.store, client.fetch(offer))
         check_offered(examined.manifest, offer.name, offer.number)
-        before = site.store.source(site.store.state().in_force)
-        installed = install(site.store, examined)
-        changed = _changed(before, installed.pack)
         flows = 0 if no_shadow else site.config.shadow_flows
-        shown = put_in_force(
-            site, installed.selection, f"update to {examined.manifest.identity}", shadow_flows=flows
-        )
+        with changing(site.store):
+            _is_newer(site.store, offer, force=force, check=False)  # it may have been pinned
+            before = site.store.source(site.store.state().in_force)
+            installed = install(site.store, examined)
+            changed = _changed(before, installed.pack)
+            reason = f"update to {examined.manifest.identity}"
+            shown = put_in_force(site, installed.selection, reason, shadow_flows=flows)
     _say(offer, f"{changed}; {shown}", as_json=as_json)
 
 
