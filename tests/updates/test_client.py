@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 from tests.updates.conftest import World, archive
-from tuf.api.metadata import Metadata
+from tuf.api.metadata import Metadata, Targets
 
 from davylamp.errors import PackError
 from davylamp.updates.client import Client
@@ -246,6 +246,23 @@ def test_trust_begins_with_a_root_that_was_given(world: World, tmp_path: Path) -
     root = (stranger.repo / "metadata" / "1.root.json").read_bytes()
     with pytest.raises(PackError, match="another root is trusted here already"):
         Client(str(stranger.repo), world.folder / "packs" / "trust", root)
+
+
+@pytest.mark.parametrize(
+    "custom", [None, [1], {"number": True, "version": "1"}, {"number": 2, "version": "\x1b[2J"}]
+)
+def test_what_is_offered_has_a_number_and_a_version(world: World, custom: object) -> None:
+    """As its owners signed it; what would do something to a terminal is none."""
+    repository = world.repository()
+    repository.stage(archive(2))
+    file = world.repo / "drafts" / "targets.json"
+    draft: Metadata[Targets] = Metadata.from_bytes(file.read_bytes())
+    draft.signed.targets["toy.tar.gz"].unrecognized_fields["custom"] = custom
+    file.write_bytes(draft.to_bytes())
+    repository.sign(world.everyone)
+    repository.renew(world.online)
+    with pytest.raises(PackError, match="does not say which version of toy it has"):
+        world.client().look("toy")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda file: file.symlink_to("/dev/zero"), Path.mkdir])

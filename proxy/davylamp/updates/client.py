@@ -74,7 +74,7 @@ class Client:
             )
         custom = self._target.custom if isinstance(self._target.custom, dict) else {}
         number, version = custom.get("number"), custom.get("version")
-        if not isinstance(number, int) or not isinstance(version, str):
+        if type(number) is not int or type(version) is not str or not version.isprintable():
             raise PackError(f"{self._place}: does not say which version of {name} it has")
         return Offer(name, number, version, self._target.length)
 
