@@ -16,7 +16,7 @@ from davylamp.incidents.place import state_folder, wallet_key
 from davylamp.policy import Mode, Policy
 from davylamp.signatures.pack import Pack
 from davylamp.steering import TrustedNames
-from davylamp.updates.loading import PackSource, load_source
+from davylamp.updates.loading import PackSource, load_to_begin
 from davylamp.wiring import policy_of, source_of
 
 _MAX_POLICY = 1 << 20
@@ -110,7 +110,7 @@ def read_settings(options: Options) -> Settings:
 def settings_of(config: GatewayConfig, source: PackSource) -> Settings:
     """Return what a gateway's configuration means here; raise as above."""
     return Settings(
-        load_source(source).pack,
+        load_to_begin(source),
         policy_of(config),
         ExceptionPolicy(config.exception_policy),
         TrustedNames(config.policy.trusted),

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import signal
 import socketserver
 import subprocess
@@ -276,3 +277,33 @@ def test_a_pack_that_accuses_sandboxes_of_honest_work_is_given_back(
     assert (second.pack, second.number) == (first.pack, first.number), "what was returned to"
     world.forgive()
     assert outcome(say(world, "sandbox-1", DIG)) == "reset"
+
+
+def test_a_worker_that_dies_while_the_sites_own_are_edited_comes_back(build: Build) -> None:
+    """With what was in force: a file that is half written is nobody's before it is read again."""
+    world = echoing(build, intercept=INTERCEPT | {"workers": 1})
+    local = world.gateway.directory / "state" / "packs" / "local" / "mine"
+    local.mkdir(parents=True)
+    own = local / "moleminer-dig.yaml"
+    own.write_text(SIGNATURE)
+    process = world.gateway.process
+    assert process is not None
+    process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: packs(world, "switched"))
+    own.write_text(SIGNATURE[:40])
+    before = world.gateway.workers(), mitmproxies(world)
+    for pid in (*before[0].values(), *before[1]):
+        os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not set(before[0].values()) & set(world.gateway.workers().values()))
+    assert wait_until(lambda: mitmproxies(world) and not set(before[1]) & set(mitmproxies(world)))
+    assert wait_until(lambda: said(world, DIG, PLAIN) == "reset"), world.gateway.log()
+    assert wait_until(lambda: said(world, BENIGN, OPENED) == "echoed"), world.gateway.log()
+    assert "begun without the site's own signatures" in world.gateway.log()
+
+
+def said(world: World, line: str, port: str) -> str:
+    """Return how a line went, or nothing where it could not be said."""
+    world.forgive()
+    service = say(world, "sandbox-1", line, port=port)
+    service.wait(20)
+    return str(next((one["outcome"] for one in service.events("done")), ""))

@@ -15,9 +15,9 @@ from davylamp.flow import FlowKey, Proto
 from davylamp.paths import SIGNATURES
 from davylamp.pipeline import Vantage
 from davylamp.signatures.memo import Memo
-from davylamp.updates.loading import PackSource
+from davylamp.updates.loading import PackSource, load_source
 from davylamp.workers import loop
-from davylamp.workers.loop import Worker
+from davylamp.workers.loop import Beginning, Worker
 from davylamp.workers.orders import Brief
 
 SUSPECT = Decision(Fate.ACCEPT, suspect=FlowKey(Proto.TCP, bytes(4), 1, b"\1\1\1\1", 2))
@@ -33,7 +33,8 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     brief = Brief(config=config, pack=PackSource(path=str(SIGNATURES / "core")))
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        made = Worker("queue-0", brief, theirs, Vantage.INLINE, Memo())
+        begin = Beginning(brief, load_source(brief.pack).pack, Memo())
+        made = Worker("queue-0", begin, theirs, Vantage.INLINE)
         yield made
         made.close()
 

@@ -1,6 +1,7 @@
 """Where a pack is, what the site changed about it, and both made into one compiled pack."""
 
 import hashlib
+import logging
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,8 @@ from davylamp.signatures.model import Maturity, Signature, SignatureId
 from davylamp.signatures.pack import MANIFEST, Pack, load
 from davylamp.updates.archive import read_archive
 from davylamp.updates.manifest import VECTORS, Manifest
+
+_logger = logging.getLogger(__name__)
 
 LISTS = "lists/"
 _LOCAL = "local/"
@@ -50,6 +53,22 @@ def load_source(source: PackSource, memo: Memo | None = None) -> Loaded:
     ``memo`` spares what was compiled with it before.
     """
     return compile_files(*_read(source), source, memo)
+
+
+def load_to_begin(source: PackSource, memo: Memo | None = None) -> Pack:
+    """Compile what a process begins with; raise PackError where the pack itself cannot be used.
+
+    The site's own signatures are left out where they are what is wrong: somebody edits them just
+    then, and a worker that has died must come back.
+    """
+    try:
+        return load_source(source, memo).pack
+    except PackError as error:
+        if not source.local:
+            raise
+        # mitmproxy ends over an error that is logged while it starts.
+        _logger.warning("begun without the site's own signatures: %s", error)
+        return load_source(msgspec.structs.replace(source, local=""), memo).pack
 
 
 def compile_files(

@@ -9,9 +9,7 @@ from davylamp.capture.nfqueue import NfQueue, QueuedPacket
 from davylamp.decision import ACCEPT, DROP, Decision
 from davylamp.marks import MarkField
 from davylamp.pipeline import Vantage
-from davylamp.signatures.memo import Memo
-from davylamp.workers.loop import Worker
-from davylamp.workers.orders import Brief
+from davylamp.workers.loop import Beginning, Worker
 
 _WAIT_SECONDS = 0.25
 
@@ -21,9 +19,9 @@ logger = logging.getLogger(__name__)
 class InlineWorker(Worker):
     """Judges one queue."""
 
-    def __init__(self, number: int, brief: Brief, end: socket.socket, memo: Memo) -> None:
-        super().__init__(f"queue-{number}", brief, end, Vantage.INLINE, memo)
-        config = brief.config
+    def __init__(self, number: int, begin: Beginning, end: socket.socket) -> None:
+        super().__init__(f"queue-{number}", begin, end, Vantage.INLINE)
+        config = begin.brief.config
         marks = MarkField(config.rules.mark_shift)
         self._marks = marks
         self._on_exception = ACCEPT if config.exception_policy == "fail-open" else DROP

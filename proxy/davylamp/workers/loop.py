@@ -23,7 +23,7 @@ from davylamp.incidents.place import evidence_folder, state_folder, wallet_key
 from davylamp.pipeline import Pipeline, Steering, Vantage
 from davylamp.policy import Mode
 from davylamp.signatures.memo import Memo
-from davylamp.updates.loading import load_source
+from davylamp.signatures.pack import Pack
 from davylamp.wiring import limits_of, networks_of, policy_of, steering_of
 from davylamp.workers.changing import PackChange
 from davylamp.workers.evidence import EvidenceFolder
@@ -51,20 +51,27 @@ class WorkerCounters:
     blocks: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a worker begins with: its brief, the pack in force, and what that was compiled with."""
+
+    brief: Brief
+    pack: Pack
+    memo: Memo
+
+
 class Worker:
     """Decisions carried out; subclasses bring the packets."""
 
-    def __init__(
-        self, name: str, brief: Brief, end: socket.socket, vantage: Vantage, memo: Memo
-    ) -> None:
+    def __init__(self, name: str, begin: Beginning, end: socket.socket, vantage: Vantage) -> None:
         self.name = name
-        self.config = config = brief.config
+        self.config = config = begin.brief.config
         self.counters = WorkerCounters()
         self.link = EventLink(end)
         self._enforcing = Mode(config.mode) is Mode.ENFORCE
         self._sets = KernelSets(config.rules.table)
         self.pipeline = Pipeline(
-            load_source(brief.pack, memo).pack,
+            begin.pack,
             policy_of(config),
             vantage=vantage,
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
@@ -73,7 +80,10 @@ class Worker:
             wallet_key=wallet_key(state_folder(config)),
         )
         self._change = PackChange(
-            self.link.send, lambda new: self.pipeline.use(new.pack), self.pipeline.try_beside, memo
+            self.link.send,
+            lambda new: self.pipeline.use(new.pack),
+            self.pipeline.try_beside,
+            begin.memo,
         )
         self._evidence = EvidenceFolder(evidence_folder(config) / name)
         self._resets = ResetSender()

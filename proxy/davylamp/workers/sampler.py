@@ -11,9 +11,7 @@ import time
 
 from davylamp.capture.nflog import NfLog
 from davylamp.pipeline import Vantage
-from davylamp.signatures.memo import Memo
-from davylamp.workers.loop import Worker
-from davylamp.workers.orders import Brief
+from davylamp.workers.loop import Beginning, Worker
 
 _WAIT_SECONDS = 0.5
 
@@ -23,9 +21,9 @@ logger = logging.getLogger(__name__)
 class Sampler(Worker):
     """Looks at one NFLOG group."""
 
-    def __init__(self, brief: Brief, end: socket.socket, memo: Memo) -> None:
-        super().__init__("sample", brief, end, Vantage.SAMPLE, memo)
-        self._log = NfLog(brief.config.rules.sample_group)
+    def __init__(self, begin: Beginning, end: socket.socket) -> None:
+        super().__init__("sample", begin, end, Vantage.SAMPLE)
+        self._log = NfLog(begin.brief.config.rules.sample_group)
 
     def run(self) -> None:
         """Look at samples until told to stop."""
