@@ -10,6 +10,7 @@ from mitmproxy.hooks import all_hooks
 
 from davylamp_mitm.behind import Behind
 from davylamp_mitm.dns import DnsMessages
+from davylamp_mitm.hellos import read_hellos
 from davylamp_mitm.http import HttpExchanges
 from davylamp_mitm.lamp import Lamp
 from davylamp_mitm.redirected import Redirected
@@ -27,6 +28,7 @@ def hooks() -> dict[str, Callable[..., object]]:
     They are put into one addon, because mitmproxy asks each of its addons about each event: six
     more of them would cost more than what they do. No two parts take the same hook.
     """
+    read_hellos()
     lamp = Lamp()
     lamp.behind = Behind(lamp)
     parts = (

@@ -8,6 +8,7 @@ from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.tls import TlsData
 
 from davylamp_mitm.edge import guarded
+from davylamp_mitm.hellos import ask_again, beyond_opening
 from davylamp_mitm.lamp import Lamp
 from davylamp_mitm.tunnel import Tunnel, foreign_connect
 from davylamp_mitm.unverified import UnverifiedServers
@@ -25,13 +26,21 @@ class Behind:
 
     @guarded
     def next_layer(self, layer: NextLayer) -> None:
-        """Relay what is meant for another proxy; hear clients of servers that were refused."""
+        """Relay what is meant for another proxy; hear clients of servers that were refused.
+
+        Raises ValueError where TLS begins that would pass unopened.
+        """
         context = layer.context
+        if (beyond := beyond_opening(layer)) is None:
+            ask_again(layer)
+            return
+        if beyond:
+            raise ValueError("TLS begins as no client begins it, and cannot be opened")
         refused = bool(context.server.error) and context.server.state is ConnectionState.CLOSED
         if not refused and len(self.lamp.watched(context.client).around) < _MAX_LAYERS:
             foreign = foreign_connect(layer)
             if foreign is None:
-                layer.layer = None  # asked again when there is more
+                ask_again(layer)
             elif foreign:
                 layer.layer = Tunnel(layer, self.lamp)
         if context.client.tls_established:
