@@ -10,9 +10,11 @@ from mitmproxy.hooks import all_hooks
 
 from davylamp_mitm.behind import Behind
 from davylamp_mitm.dns import DnsMessages
+from davylamp_mitm.heads import bound_heads
 from davylamp_mitm.hellos import read_hellos
 from davylamp_mitm.http import HttpExchanges
 from davylamp_mitm.lamp import Lamp
+from davylamp_mitm.reading import measure_reading
 from davylamp_mitm.redirected import Redirected
 from davylamp_mitm.refusals import Refusals
 from davylamp_mitm.tcp import TcpStreams
@@ -28,7 +30,8 @@ def hooks() -> dict[str, Callable[..., object]]:
     They are put into one addon, because mitmproxy asks each of its addons about each event: six
     more of them would cost more than what they do. No two parts take the same hook.
     """
-    read_hellos()
+    for have_mitmproxy in (read_hellos, bound_heads, measure_reading):
+        have_mitmproxy()
     lamp = Lamp()
     lamp.behind = Behind(lamp)
     parts = (

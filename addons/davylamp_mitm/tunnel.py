@@ -55,13 +55,13 @@ class Tunnel(Layer):
         self._said = bytearray()
         self._answered = bytearray()
         self._asked = False
-        self._inner: Layer | None = None
+        self.child_layer: Layer | None = None
 
     def _handle_event(self, event: Event) -> CommandGenerator[None]:
         client, server = self.context.client, self.context.server
         match event:
-            case _ if self._inner is not None:
-                yield from self._inner.handle_event(event)
+            case _ if self.child_layer is not None:
+                yield from self.child_layer.handle_event(event)
             case DataReceived() if self._lamp.watched(client).stopped:
                 pass
             case Start():
@@ -141,11 +141,11 @@ class Tunnel(Layer):
         server.timestamp_tls_setup = server.sni = server.alpn = server.tls_version = None
         server.certificate_list, server.alpn_offers, server.tls = [], [], False
         yield from self._become(NextLayer(self.context))
-        if rest and self._inner is not None:
-            yield from self._inner.handle_event(DataReceived(server, rest))
+        if rest and self.child_layer is not None:
+            yield from self.child_layer.handle_event(DataReceived(server, rest))
 
     def _become(self, inner: Layer) -> CommandGenerator[None]:
-        self._inner = inner
+        self.child_layer = inner
         yield from inner.handle_event(Start())
         if self._said:
             said = bytes(self._said)
