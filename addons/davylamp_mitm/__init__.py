@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mitmproxy.hooks import all_hooks
 
 from davylamp_mitm.behind import Behind
+from davylamp_mitm.credit import give_credit
 from davylamp_mitm.dns import DnsMessages
 from davylamp_mitm.heads import bound_heads
 from davylamp_mitm.hellos import read_hellos
@@ -30,7 +31,7 @@ def hooks() -> dict[str, Callable[..., object]]:
     They are put into one addon, because mitmproxy asks each of its addons about each event: six
     more of them would cost more than what they do. No two parts take the same hook.
     """
-    for have_mitmproxy in (read_hellos, bound_heads, measure_reading):
+    for have_mitmproxy in (read_hellos, bound_heads, measure_reading, give_credit):
         have_mitmproxy()
     lamp = Lamp()
     lamp.behind = Behind(lamp)
