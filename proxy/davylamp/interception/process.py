@@ -20,6 +20,7 @@ from davylamp.workers.supervised import Supervised
 READY_SECONDS = 60.0
 _LOGGED_LINES = 50
 _LOGGED_SECONDS = 10.0
+_LOGGED_CHARACTERS = 1000
 """How much of what it says is logged: strangers have a say in how much that is."""
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class MitmproxyWorker(Supervised):
                     logger.warning("%s: %d lines left out", self.name, lines - _LOGGED_LINES)
                 until, lines = now + _LOGGED_SECONDS, 0
             lines += 1
-            text = piece.decode("utf-8", "replace").strip()
+            text = piece.decode("utf-8", "replace").strip()[:_LOGGED_CHARACTERS]
             if lines <= _LOGGED_LINES and text:
                 logger.warning("%s: %s", self.name, text)
 
