@@ -1,6 +1,6 @@
 """Which end opened a flow, as far as one packet tells."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from tests.packets import OUTSIDE, OUTSIDE6, SANDBOX, SANDBOX6, Connection
@@ -41,3 +41,30 @@ def test_a_packets_direction(made: bytes, known: Direction, unknown: Direction) 
     site = Orientation(SITE)
     assert [site.of(packet), site.of(packet)] == [known, known]
     assert Orientation(()).of(packet) is unknown
+
+
+def test_what_is_behind_a_bridge_is_a_sandbox() -> None:
+    """So it is without a network of the site's; it is asked once, until that is to be forgotten."""
+    asked: list[bytes] = []
+
+    def inside(address: bytes) -> bool:
+        asked.append(address)
+        return address == ip_address(SANDBOX).packed
+
+    packet = slice_packet(OUT.client(b"x"))
+    assert packet is not None
+    site = Orientation((), inside)
+    assert [site.of(packet), site.of(packet)] == [C, C]
+    assert asked == [packet.src_addr, packet.dst_addr]
+    site.forget()
+    assert site.of(packet) is C
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("site", [Orientation(()), Orientation((), lambda _: False)])
+def test_a_packet_that_opens_its_connection_is_the_originators(site: Orientation) -> None:
+    """Where nobody knows the sandbox, that tells before ports do."""
+    packet = slice_packet(OUT.client(b"x"))
+    assert packet is not None
+    assert site.of(packet, opening=True) is C
+    assert site.of(packet) is S

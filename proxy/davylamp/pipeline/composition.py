@@ -1,5 +1,6 @@
 """The pipeline itself: slices packets, hands TCP to its judge, and inspects DNS datagrams."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from davylamp.decision import ACCEPT, DROP, Decision, Fate
@@ -33,10 +34,12 @@ class Pipeline:
         *,
         vantage: Vantage = Vantage.INLINE,
         sandboxes: tuple[Network, ...] = (),
+        inside: Callable[[bytes], bool] | None = None,
         limits: PipelineLimits | None = None,
         steering: Steering | None = None,
         wallet_key: bytes = b"",
     ) -> None:
+        """Take ``sandboxes`` and ``inside`` as `Orientation` does."""
         limits = limits or PipelineLimits()
         self.stats = PipelineStats()
         self._pack = pack
@@ -44,10 +47,11 @@ class Pipeline:
         self._vantage = vantage
         self._steering = steering
         self._datagrams = DatagramFlows()
+        self._orientation = Orientation(sandboxes, inside)
         self._tcp = TcpJudge(
             pack,
             self._reporter,
-            Orientation(sandboxes),
+            self._orientation,
             self.stats,
             vantage=vantage,
             mode=policy.mode,
@@ -110,6 +114,7 @@ class Pipeline:
     def sweep(self, now: float) -> None:
         """Forget flows that have been idle for too long."""
         self._tcp.table.sweep(now)
+        self._orientation.forget()
 
     def finish(self, now: float) -> tuple[AlertEvent, ...]:
         """Say that no packet follows; return what the bytes behind holes still tell."""

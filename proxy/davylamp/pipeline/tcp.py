@@ -151,7 +151,7 @@ class TcpJudge:
         if not payload and not packet.flags & SYN:
             return ACCEPT
         self._stats.flows += 1
-        direction = self._orientation.of(packet)
+        direction = self._orientation.of(packet, opening=opening)
         outward = direction is Direction.ORIGINATOR
         port = packet.dst_port if outward else packet.src_port
         listed = port == DNS_PORT or port in self._inspectors.ports

@@ -17,6 +17,7 @@ import msgspec
 from davylamp.decision import Decision, Fate
 from davylamp.enforcement.nftset import KernelSets
 from davylamp.enforcement.reset import ResetSender
+from davylamp.enforcement.roads import Roads
 from davylamp.errors import KernelError
 from davylamp.events import StatsEvent, rfc3339
 from davylamp.incidents.place import evidence_folder, state_folder, wallet_key
@@ -70,11 +71,13 @@ class Worker:
         self.link = EventLink(end)
         self._enforcing = Mode(config.mode) is Mode.ENFORCE
         self._sets = KernelSets(config.rules.table)
+        self._roads = Roads(config.sandboxes.interfaces)
         self.pipeline = Pipeline(
             begin.pack,
             policy_of(config),
             vantage=vantage,
             sandboxes=networks_of(config.sandboxes.subnets, "sandboxes.subnets"),
+            inside=self._roads.lead_inside,
             limits=limits_of(config),
             steering=self._steering(vantage),
             wallet_key=wallet_key(state_folder(config)),
@@ -234,6 +237,7 @@ class Worker:
         self.link.flush()
         self._sets.close()
         self._resets.close()
+        self._roads.close()
 
 
 def settle_in(worker: Worker, parent: int) -> None:
