@@ -4,7 +4,6 @@ Faults keep a gateway from starting. Cautions do not: they are what somebody sho
 and may have overlooked.
 """
 
-import fnmatch
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from davylamp.api.listening import listening_of
 from davylamp.attribution.endpoint import parse_url
 from davylamp.config import GatewayConfig
+from davylamp.enforcement.interfaces import absent
 from davylamp.errors import ConfigError, PackError
 from davylamp.metrics.server import parse_listen
 from davylamp.response import action_policy_of, unshared_of
@@ -22,7 +22,6 @@ from davylamp.sinks import check_outputs, check_webhook
 from davylamp.sources import sources_of
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of
 
-_INTERFACES = Path("/sys/class/net")
 _SURE = 50
 """Below this confidence a signature's match is as likely as not something else."""
 
@@ -106,13 +105,8 @@ def _enforcement(config: GatewayConfig) -> Iterator[Caution]:
 
 
 def _sandboxes(config: GatewayConfig) -> Iterator[Caution]:
-    try:
-        there = [one.name for one in _INTERFACES.iterdir()]
-    except OSError:
-        return
-    for name in config.sandboxes.interfaces:
-        if not fnmatch.filter(there, name):
-            yield Caution("sandboxes.interfaces", f"there is no interface {name} here now")
+    for name in absent(config.sandboxes.interfaces):
+        yield Caution("sandboxes.interfaces", f"there is no interface {name} here now")
 
 
 def _interception(config: GatewayConfig) -> Iterator[Caution]:

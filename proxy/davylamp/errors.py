@@ -44,3 +44,8 @@ class ActionRefused(DavylampError):  # noqa: N818 - what it is
 def reason(error: Exception) -> str:
     """Return why a file could not be read, for a message that names the file already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def why(error: Exception) -> str:
+    """Return what went wrong, for a message that names nothing else; never empty."""
+    return reason(error) or type(error).__name__

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,6 @@ from davylamp.wiring import lineage_url, place_of, ruleset_of, source_of, store_
 from davylamp.workers.forked import Zygote
 from davylamp.workers.orders import Brief, PackReply
 from davylamp.workers.process import WorkerProcess
-from davylamp.workers.supervised import Supervised
 from davylamp.workers.switchover import Member, Switchover
 
 _REDIS_WATCH_SECONDS = 1.0
@@ -167,6 +166,8 @@ class Gateway:
             self._attend(stack, self._routes.run())
             self._attend(stack, self._rules.run())
             logger.info("ready: %s", self._summary())
+            for trouble in health.noted():
+                logger.warning("%s", trouble)
             self._attend(stack, self._packs.watch(switchover, relay.publish))
             await stack.enter_async_context(self._handing.listening())
             with health.told(self._summary(), self._notifier):
@@ -209,6 +210,7 @@ class Gateway:
         spool = _spool_of(self._config, self._place)
         # First, for a file that cannot be opened is refused before anything is made.
         fanout = FanOut(sinks_of(self._config.outputs, spool, self._deliver))
+        health.outputs = fanout.problems
         stack.enter_context(self._packs.held())
         given = self._config, self._kernel, self._store, self._table, spool
         self._response = response = Response(*given, self._relay.publish)
@@ -224,11 +226,11 @@ class Gateway:
                 serving(listen, book.exposition, health.wrong, health.noted)
             )
         if self._config.api.listen:
-            await stack.enter_async_context(serving_api(self._sight(book, health.processes)))
+            await stack.enter_async_context(serving_api(self._sight(book, health)))
         if self._sources.health:
             self._attend(stack, self._keep_sources())
 
-    def _sight(self, book: MetricsBook, processes: Sequence[Supervised]) -> Sight:
+    def _sight(self, book: MetricsBook, health: Health) -> Sight:
         return Sight(
             config=self._config,
             packs=self._packs,
@@ -238,8 +240,8 @@ class Gateway:
             book=book,
             board=self._board,
             rules=self._kernel,
-            routes=self._routes,
-            processes=processes,
+            noted=health.noted,
+            processes=health.processes,
             followed=self._sources.health.values(),
             clock=time.time,
         )

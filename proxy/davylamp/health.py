@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from davylamp import netlink
 from davylamp.api.sight import Packs
 from davylamp.attribution.table import LineageTable
 from davylamp.config import GatewayConfig
+from davylamp.enforcement.interfaces import absent
 from davylamp.enforcement.kernel import Kernel
 from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
 from davylamp.routes import RouteWatch
@@ -23,7 +24,10 @@ _GRACE_SECONDS = 5.0
 
 
 class Health:
-    """Asks the parts of a gateway how they are, whenever somebody wants to know."""
+    """Asks the parts of a gateway how they are, whenever somebody wants to know.
+
+    ``outputs`` says what is wrong with them, once the gateway has opened them.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts that it asks
         self,
@@ -42,6 +46,7 @@ class Health:
         self._rules = rules
         self._routes = routes
         self.processes = processes
+        self.outputs: Callable[[], Sequence[str]] = tuple
 
     def vitals(self) -> Vitals:
         """Return how everything is now; reads /proc, and waits for nothing."""
@@ -66,9 +71,14 @@ class Health:
             return self._rules.problem or "the rules are not in force yet"
         return self.unfit(time.monotonic())
 
-    def noted(self) -> str:
+    def noted(self) -> tuple[str, ...]:
         """Say what is wrong around a gateway that is well itself: to start it again is no help."""
-        return self._routes.problem
+        missing = absent(self._config.sandboxes.interfaces)
+        return (
+            *(f"there is no interface {name} here: nothing of it is judged" for name in missing),
+            *self.outputs(),
+            *((self._routes.problem,) if self._routes.problem else ()),
+        )
 
     def unfit(self, now: float) -> str:
         """Say which process is gone or silent at a monotonic time; empty while all work."""

@@ -54,13 +54,6 @@ class Packs:
     pack: Pack
 
 
-@dataclass
-class Routes:
-    """Roads on which both halves of connections come by."""
-
-    problem: str = ""
-
-
 class Site:
     """A served API in a thread of its own, so that any client can talk to it."""
 
@@ -71,7 +64,7 @@ class Site:
         self.workers[0].ready.set()
         self.workers[1].ready.set()
         self.docker = Health("docker", connected=True)
-        self.routes = Routes()
+        self.noted: list[str] = []
         self.packs = Packs(load_source(source_of(config)).pack)
         self.board = Board(time.time)
         self.book = MetricsBook(lambda: {"file.written": 3})
@@ -151,7 +144,7 @@ class Site:
                 book=self.book,
                 board=self.board,
                 rules=Rules(),
-                routes=self.routes,
+                noted=lambda: self.noted,
                 processes=self.workers,
                 followed=[self.docker],
                 clock=time.time,

@@ -250,7 +250,7 @@ def test_health_says_what_is_wrong(site: Site) -> None:
     assert health["sources"][1]["name"] == "trainer"
     site.workers[0].alive = False
     site.docker.failed("no such socket")
-    site.routes.problem = "asymmetric routes: ..."
+    site.noted.append("asymmetric routes: ...")
     health = ask(site, "GET", "/api/v1/health").json
     assert health["problems"] == [
         "queue-40 is not running",

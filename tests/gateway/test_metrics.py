@@ -4,13 +4,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.conftest import Build
 from tests.gateway.world import POOL, World, endpoint, wait_until
 
-from davylamp.lab.topology import GATEWAY
+from davylamp.lab.topology import BRIDGE, GATEWAY
 
 pytestmark = pytest.mark.lab
 
@@ -75,3 +76,19 @@ def test_a_stopped_miner_is_counted(build: Build) -> None:
     assert found["davylamp_output_written_events_total", ("file",)] > 0
     assert found["davylamp_output_failed_events_total", ("file",)] == 0
     assert not any("10.88." in value for _, values in found for value in values)
+
+
+def test_what_is_wrong_around_a_gateway_is_said(build: Build, tmp_path: Path) -> None:
+    """A bridge that is not there and a receiver that is away show in health, which stays 200."""
+    world = build(
+        metrics={"listen": "127.0.0.1:9464"},
+        sandboxes={"interfaces": [BRIDGE, "br-typo"]},
+        outputs={"syslog": {"address": f"unix://{tmp_path}/nobody"}},
+    )
+    bridge = "there is no interface br-typo here: nothing of it is judged"
+    assert wait_until(lambda: f"WARNING: {bridge}" in world.gateway.log())
+    away = f"syslog at {tmp_path}/nobody is away: No such file or directory"
+    assert wait_until(lambda: health(world) == f"200 ok\n{bridge}\n{away}")
+    link = ["ip", "link", "add", "br-typo", "type", "bridge"]
+    world.lab.run(GATEWAY, link, check=True)
+    assert health(world) == f"200 ok\n{away}"

@@ -1,6 +1,7 @@
 """One event to many sinks, some of which misbehave."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ class Broken:
     async def write(self, event: AnyEvent) -> None:
         """Refuse, or take the event and forget it."""
         if self.broken:
-            raise OSError(f"no space left for {event.timestamp}")
+            raise OSError(errno.ENOSPC, f"no space left for {event.timestamp}")
 
     async def close(self) -> None:
         """Refuse."""
@@ -108,9 +109,12 @@ def test_failing_sink_is_counted_said_once_and_heals(
         for flow_id in range(3):
             fanout.publish(make_alert(flow_id))
         await until(lambda: fanout.counters()["broken.failed"] == 3)
+        [said] = fanout.problems()
+        assert said.startswith("output broken fails, events for it are lost: no space left for ")
         broken.broken = False
         fanout.publish(make_alert(3))
         await until(lambda: fanout.counters()["broken.written"] == 1)
+        assert fanout.problems() == ()
         await fanout.close()
 
     with caplog.at_level(logging.WARNING):

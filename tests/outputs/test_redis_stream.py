@@ -57,8 +57,10 @@ def test_outage_loses_repeats_and_reorders_nothing(
         for flow_id in range(10, 40):
             await sink.write(make_alert(flow_id))
         assert sink.counters()["pending"] == 30
+        assert sink.trouble.startswith("Redis is away, kept on disk: ")
         redis_server.start()
         await until(lambda: sink.delivered == 40)
+        assert not sink.trouble
         assert await arrived(client) == list(range(40))
         assert sink.counters()["pending"] == 0
         await sink.close()

@@ -45,12 +45,6 @@ class Rules(Protocol):
     applied_at: float
 
 
-class Routes(Protocol):
-    """Whoever knows whether connections go round the gateway; ``problem`` says it in words."""
-
-    problem: str
-
-
 class Followed(Protocol):
     """A source of lineage that the gateway follows."""
 
@@ -72,7 +66,7 @@ class Packs(Protocol):
 class Sight:
     """The gateway, as far as its API shows it; ``processes`` are its children.
 
-    ``clock`` gives seconds since the epoch.
+    ``noted`` says what is wrong around it; ``clock`` gives seconds since the epoch.
     """
 
     config: GatewayConfig
@@ -83,7 +77,7 @@ class Sight:
     book: MetricsBook
     board: Board
     rules: Rules
-    routes: Routes
+    noted: Callable[[], Sequence[str]]
     processes: Sequence[Process]
     followed: Collection[Followed]
     clock: Callable[[], float]

@@ -114,8 +114,7 @@ class StatusDesk:
         found = tuple(_problems(workers, sources, lineage, redis))
         if not applied:
             found += ("the kernel's rules are not in force",)
-        if sight.routes.problem:
-            found += (sight.routes.problem,)
+        found += tuple(sight.noted())
         return Health(
             ok=not found,
             version=__version__,

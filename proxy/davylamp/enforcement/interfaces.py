@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import socket
 from collections.abc import Sequence
 from ipaddress import ip_interface
 
@@ -22,3 +23,9 @@ def networks_on(interfaces: Sequence[str]) -> tuple[str, ...]:
             if not at.is_link_local:
                 found[str(at.network)] = None
     return tuple(found)
+
+
+def absent(interfaces: Sequence[str]) -> tuple[str, ...]:
+    """Return those that this network namespace does not have now; names may end in ``*``."""
+    there = [name for _, name in socket.if_nameindex()]
+    return tuple(name for name in interfaces if not fnmatch.filter(there, name))

@@ -4,7 +4,7 @@
 wrong around it, and would be after another start, follows in the text of a 200.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -42,7 +42,7 @@ async def serving(
     listen: str,
     exposition: Callable[[], bytes],
     unfit: Callable[[], str] = lambda: "",
-    noted: Callable[[], str] = lambda: "",
+    noted: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[int]:
     """Serve while entered, and give the port; raise ConfigError where it cannot be listened on.
 
@@ -56,8 +56,8 @@ async def serving(
 
     async def healthy(_: web.Request) -> web.Response:
         wrong = unfit()
-        lines = (wrong or "ok", noted())
-        text = "".join(f"{one}\n" for one in lines if one)
+        lines = (wrong or "ok", *noted())
+        text = "".join(f"{one}\n" for one in lines)
         return web.Response(status=503 if wrong else 200, text=text)
 
     app = web.Application(client_max_size=0)

@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from davylamp.errors import why
 from davylamp.events import AnyEvent
 from davylamp.outputs.select import Only
-from davylamp.outputs.sink import Sink, Spooling
+from davylamp.outputs.sink import Sink, Spooling, Troubled
 
 DEFAULT_CAPACITY = 10_000
 
@@ -45,6 +46,10 @@ class FanOut:
         """Let every sink finish its queue within the grace period, and close it."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
+    def problems(self) -> tuple[str, ...]:
+        """Say which sinks lose events now, or keep them for a receiver that is away."""
+        return tuple(said for lane in self._lanes if (said := lane.problem()))
+
     def counters(self) -> dict[str, int]:
         """Return ``SINK.written``, ``.dropped``, ``.failed`` and ``.waiting``.
 
@@ -66,7 +71,7 @@ class _Lane:
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self._failing = False
+        self._why = ""
         self._written = 0
         self._dropped = 0
         self._failed = 0
@@ -96,7 +101,13 @@ class _Lane:
         try:
             await asyncio.wait_for(self._sink.close(), self._grace)
         except Exception as error:  # noqa: BLE001 - a sink's fault stays with that sink
-            logger.warning("output %s did not close: %r", self._name, error)
+            logger.warning("output %s did not close: %s", self._name, why(error))
+
+    def problem(self) -> str:
+        if self._why:
+            return f"output {self._name} fails, events for it are lost: {self._why}"
+        sink = self._behind()
+        return sink.trouble if isinstance(sink, Troubled) else ""
 
     def counters(self) -> dict[str, int]:
         return {
@@ -108,12 +119,15 @@ class _Lane:
         }
 
     def _spooled(self) -> dict[str, int]:
-        sink = self._sink.behind if isinstance(self._sink, Only) else self._sink
+        sink = self._behind()
         if not isinstance(sink, Spooling):
             return {}
         return {
             f"{self._name}.spool_{what}": value for what, value in asdict(sink.spooled()).items()
         }
+
+    def _behind(self) -> Sink:
+        return self._sink.behind if isinstance(self._sink, Only) else self._sink
 
     async def _run(self) -> None:
         while self._queue or not self._closing:
@@ -128,11 +142,11 @@ class _Lane:
             await self._sink.write(event)
         except Exception as error:  # noqa: BLE001 - a sink's fault stays with that sink
             self._failed += 1
-            if not self._failing:
-                logger.warning("output %s fails, events for it are lost: %r", self._name, error)
-            self._failing = True
+            before, self._why = self._why, why(error)
+            if not before:
+                logger.warning("%s", self.problem())
         else:
             self._written += 1
-            if self._failing:
+            if self._why:
                 logger.warning("output %s works again, %d lost", self._name, self._failed)
-            self._failing = False
+            self._why = ""

@@ -40,3 +40,10 @@ class Spooling(Protocol):
     def spooled(self) -> Spooled:
         """Return what is there, without waiting for the disk."""
         ...
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A sink that keeps events for a receiver; ``trouble`` says while that is away."""
+
+    trouble: str

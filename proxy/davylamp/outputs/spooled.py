@@ -84,6 +84,7 @@ class SpooledSink:
         pace: Pace = Pace(),
         release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self.trouble = ""
         self.delivered = 0
         self.refused = 0
         self._name = name
@@ -156,20 +157,23 @@ class SpooledSink:
 
     async def _hand_over(self, lines: Sequence[bytes]) -> None:
         """Return when the lines were taken or given up."""
-        delay, refusals, away = self._pace.first_retry, 0, False
+        delay, refusals = self._pace.first_retry, 0
         while True:
             outcome = await self._attempt(lines)
             match outcome.fate:
                 case Fate.TAKEN:
-                    if away:
+                    if self.trouble:
                         logger.warning("%s is back, %d to hand over", self._name, len(self._spool))
+                    self.trouble = ""
                     self.delivered += len(lines)
                     return
                 case Fate.AWAY:
-                    if not away:
-                        logger.warning("%s is away, kept on disk: %s", self._name, outcome.why)
-                    away = True
+                    before = self.trouble
+                    self.trouble = f"{self._name} is away, kept on disk: {outcome.why}"
+                    if not before:
+                        logger.warning("%s", self.trouble)
                 case Fate.REFUSED:
+                    self.trouble = ""  # it answers
                     if len(lines) > 1:
                         for line in lines:
                             await self._hand_over((line,))

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from davylamp.errors import ConfigError
+from davylamp.errors import ConfigError, why
 from davylamp.events import AnyEvent
 from davylamp.outputs.renderings.render import Render
 from davylamp.outputs.syslog_message import LAST_SEQUENCE, Header, message
@@ -108,25 +108,28 @@ class SyslogSink:
         self._tls = tls
         self._first_retry = first_retry
         self._sequence = 0
+        self.trouble = ""
         self._road: _Road | None = None
 
     async def write(self, event: AnyEvent) -> None:
         """Send the event, as often as it takes; cancelled, it is not known to have been sent."""
         self._sequence = self._sequence % LAST_SEQUENCE + 1
         data = message(event, self._render, self._header, self._sequence, self._limit)
-        delay, away = self._first_retry, False
+        delay = self._first_retry
         while True:
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
                     await self._send(data)
             except (OSError, TimeoutError) as error:
                 await self._drop_road()
-                if not away:
-                    logger.warning("syslog at %s is away: %r", self._address.host, error)
-                away = True
+                before = self.trouble
+                self.trouble = f"syslog at {self._address.host} is away: {why(error)}"
+                if not before:
+                    logger.warning("%s", self.trouble)
             else:
-                if away:
+                if self.trouble:
                     logger.warning("syslog at %s is back", self._address.host)
+                self.trouble = ""
                 return
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
