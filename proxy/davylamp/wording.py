@@ -11,3 +11,8 @@ def inert(text: str) -> str:
 def counted(number: int, word: str) -> str:
     """Return how many there are of what a word names."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def endpoint(host: str, port: int) -> str:
+    """Return ``host:port`` as commands take it, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,16 +1,19 @@
 """``davylamp incidents`` as it is called: what is listed, exit codes, and hostile words."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 from tests.incidents.conftest import MakeAlert
 
 from davylamp.attribution.store import Store
 from davylamp.cli import main
 from davylamp.events import LineageInfo, TlsInfo
 from davylamp.incidents.operations import IncidentOperations
+from davylamp.incidents.render import Listing
 
 OPERATIONS = IncidentOperations()
 
@@ -123,3 +126,32 @@ def test_hostile_words_do_nothing_to_a_terminal(store: Store, make_alert: MakeAl
         assert done.exit_code == 0
         assert not {"\x1b", "\x07", "\r", "\u202e"} & set(done.stdout)
         assert "[bold]x[/bold]" in done.stdout.replace("\n", "")
+
+
+def test_show_ends_with_what_to_do_next(shell: Shell) -> None:
+    """Commands that work as they stand; once it is resolved, not to resolve it again."""
+    said = shell("show", "inc-1").stdout
+    to = "198.51.100.9:3333"
+    for command in (
+        "incidents export inc-1",
+        "incidents resolve inc-1",
+        f"blocks release {to}",
+        "pack disable cryptonote-login",
+    ):
+        assert f"davylamp {command}" in said
+    assert "actions release" not in said  # policy did nothing
+    shell("resolve", "inc-1", "--by", "ada")
+    assert "incidents resolve" not in shell("show", "inc-1").stdout
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_list_keeps_ids_and_endpoints_whole(shell: Shell, store: Store, width: int) -> None:
+    """In a narrow terminal by two lines each, where a table would break them into pieces."""
+    console = Console(width=width, file=StringIO())
+    console.print(Listing(store.run(OPERATIONS.listing())))
+    assert isinstance(console.file, StringIO)
+    said = console.file.getvalue()
+    for number in (1, 2, 3):
+        assert f"inc-{number} " in said
+    assert "198.51.100.9:3333" in said.replace("\n", "")
+    assert ("┃" in said) is (width == 200)

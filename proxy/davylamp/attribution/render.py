@@ -11,6 +11,7 @@ from rich.text import Text
 from davylamp.attribution.model import Binding, ToolCall
 from davylamp.attribution.operations import Dossier
 from davylamp.events import AlertEvent, rfc3339
+from davylamp.wording import endpoint
 
 _RECENT_CALLS = 10
 _FIELDS = (
@@ -95,14 +96,15 @@ def _calls_table(calls: tuple[ToolCall, ...]) -> Table:
 
 def _incidents_table(incidents: tuple[AlertEvent, ...]) -> Table:
     table = Table(title="incidents", title_justify="left")
-    for heading in ("time", "what", "to", "action", "tool call", "who is"):
+    for heading in ("time", "incident", "what", "to", "action", "tool call", "who is"):
         table.add_column(heading, overflow="fold")
     for each in incidents:
         who = each.lineage
         table.add_row(
-            Text(each.timestamp),
+            Text(each.timestamp[:23].replace("T", " ") + "Z"),
+            Text(each.incident_id),
             Text(each.alert.signature, style="red"),
-            Text(f"{each.dest_ip}:{each.dest_port}"),
+            Text(endpoint(each.dest_ip, each.dest_port)),
             Text(each.verdict.action),
             Text(who.tool_call_id if who else ""),
             Text(who.grade if who else ""),

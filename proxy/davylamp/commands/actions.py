@@ -65,7 +65,9 @@ def list_(*, incident: str, container: str, limit: int, url: str | None, as_json
         if len(found) > limit:
             click.echo(f"and {len(found) - limit} more: --limit {len(found)}")
     else:
-        click.echo("nothing was done")
+        click.echo(
+            "policy did nothing beyond the verdict; `davylamp incidents show` has what was refused"
+        )
 
 
 @command.command()

@@ -26,6 +26,9 @@ Exit status: 0 done; 2 the store does not answer, or the arguments are wrong. Th
 else what --config says, else $DAVYLAMP_LINEAGE_URL, else the gateway's own.
 """
 
+_NONE = """no endpoint is refused everywhere
+(what single sandboxes are refused is not listed: `davylamp incidents show` has it, and
+`davylamp blocks release ADDRESS:PORT` lifts that too)"""
 _LONGEST = 366 * 86_400.0
 _REASON = 300
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
@@ -51,7 +54,7 @@ def list_(*, url: str | None, as_json: bool) -> None:
     elif found:
         print_view(listing(found))
     else:
-        click.echo("no endpoint is refused everywhere")
+        click.echo(_NONE)
 
 
 @command.command()

@@ -22,7 +22,7 @@ from davylamp.incidents.operations import IncidentOperations
 from davylamp.incidents.pcapfiles import joined
 from davylamp.incidents.questions import Wanted, alerts_of, whose
 from davylamp.incidents.reach import opened, user
-from davylamp.incidents.render import listing, view
+from davylamp.incidents.render import Listing, view
 from davylamp.wording import inert
 
 NOT_FOUND = 1
@@ -101,7 +101,7 @@ def list_(  # noqa: PLR0913 - click gives each option a parameter
         here = f"no incident in {shown_url(place)}; --config FILE asks the store of that gateway"
         click.echo(f"none of {len(known)} incidents is like that" if known else here)
         return
-    print_view(listing(found[:limit]))
+    print_view(Listing(found[:limit]))
     if len(found) > limit:
         click.echo(f"and {len(found) - limit} more: --limit {len(found)}")
 

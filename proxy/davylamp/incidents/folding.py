@@ -31,6 +31,7 @@ from davylamp.incidents.model import (
 from davylamp.incidents.recurrence import Earlier, Trait, recurrence
 from davylamp.incidents.severity import graver, severity
 from davylamp.inspection.finding import AppProto
+from davylamp.wording import endpoint
 
 _GUESSES = ("stale", "unknown")
 _GRADES = ("bound", "token", "observed", "declared", "stale", "unknown")
@@ -299,7 +300,7 @@ def _told(incident: Incident, alert: AlertEvent, bounds: Bounds) -> tuple[Moment
         at=alert.timestamp,
         what=alert.alert.signature,
         action=alert.verdict.action.value,
-        to=f"{alert.dest_ip} {alert.dest_port}",
+        to=endpoint(alert.dest_ip, alert.dest_port),
         delivered=_reached(alert),
         tool_call_id=alert.lineage.tool_call_id if alert.lineage else "",
         flow_id=alert.flow_id,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +10,7 @@ from rich.text import Text
 from davylamp.events import AlertEvent
 from davylamp.incidents.folding import trace_ids
 from davylamp.incidents.model import Call, Incident, Level, Moment, Status
-from davylamp.wording import counted, inert
+from davylamp.wording import counted, endpoint, inert
 
 _STYLES = {
     Level.CRITICAL: "bold white on red",
@@ -29,26 +29,66 @@ _SURENESS = {
 }
 _LAST_MOMENTS = 12
 _EVIDENCE_SHOWN = 5
+_TABLE_WIDTH = 110
+"""Columns of a terminal below which a table would break ids and addresses into pieces."""
+_UNDONE_SHOWN = 3
 
 
-def listing(incidents: Iterable[Incident]) -> Table:
-    """Return incidents as a table, in the order given."""
+class Listing:
+    """Incidents in the order given: a table, or two lines each where there is no room for one."""
+
+    def __init__(self, incidents: Iterable[Incident]) -> None:
+        self._incidents = tuple(incidents)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what fits."""
+        if options.max_width >= _TABLE_WIDTH:
+            yield _table(self._incidents)
+            return
+        for one in self._incidents:
+            yield _brief(one)
+
+
+def _brief(one: Incident) -> Text:
+    run = f", run {one.who.run_id}" if one.who and one.who.run_id else ""
+    return Text.assemble(
+        (one.id, "bold"),
+        " ",
+        _level(one.severity),
+        " ",
+        _state(one),
+        f"  {_clock(one.last_seen)}, {counted(one.alerts, 'alert')}\n  ",
+        _inert(f"{_name(one)}{run}: {one.title} to {_where(one)}"),
+    )
+
+
+def _name(one: Incident) -> str:
+    known = one.who.container or one.who.lifecycle_id if one.who else ""
+    return known or " ".join(one.sources)
+
+
+def _where(one: Incident) -> str:
+    if not one.destinations:
+        return ""
+    first = one.destinations[0]
+    more = f" and {len(one.destinations) - 1} more" if len(one.destinations) > 1 else ""
+    return f"{endpoint(first.name or first.ip, first.port)}{more}"
+
+
+def _table(incidents: Sequence[Incident]) -> Table:
     table = Table(title="incidents", title_justify="left")
-    for heading in ("incident", "last", "severity", "who", "run", "what", "to", "alerts", "state"):
+    table.add_column("incident", no_wrap=True)
+    for heading in ("last", "severity", "who", "run", "what", "to", "alerts", "state"):
         table.add_column(heading, overflow="fold")
     for one in incidents:
-        who = one.who
-        name = who.container or who.lifecycle_id if who else ""
-        first = one.destinations[0] if one.destinations else None
-        more = f" and {len(one.destinations) - 1} more" if len(one.destinations) > 1 else ""
         table.add_row(
             Text(one.id),
             _clock(one.last_seen),
             _level(one.severity),
-            _inert(name or " ".join(one.sources)),
-            _inert(who.run_id if who else ""),
+            _inert(_name(one)),
+            _inert(one.who.run_id if one.who else ""),
             _inert(one.title),
-            _inert(f"{first.name or first.ip} {first.port}{more}" if first else ""),
+            _inert(_where(one)),
             Text(str(one.alerts)),
             _state(one),
         )
@@ -72,7 +112,34 @@ def view(incident: Incident, alerts: Sequence[AlertEvent]) -> RenderableType:
     evidence = _evidence(alerts)
     if evidence.row_count:
         parts.append(evidence)
+    parts.append(_next(incident))
     return Group(*parts)
+
+
+def _next(incident: Incident) -> RenderableType:
+    """Return what to do now, as commands; what was not done need not be undone."""
+    rows = [("to hand it on", f"davylamp incidents export {incident.id}")]
+    if incident.status is Status.OPEN:
+        rows.append(("to put it to rest", f'davylamp incidents resolve {incident.id} --note "..."'))
+    rows.append(("if it was honest work:", ""))
+    if any(incident.actions.get(action) for action in ("reject", "drop")):
+        rows += [
+            ("  let it connect", f"davylamp blocks release {endpoint(one.ip, one.port)}")
+            for one in incident.destinations[:_UNDONE_SHOWN]
+        ]
+    if any(one.by for one in incident.timeline):
+        rows.append(("  undo what was done", f"davylamp actions release {incident.id}"))
+    rows += [
+        ("  never find it again", f"davylamp pack disable {one.signature_id}")
+        for one in incident.signatures[:_UNDONE_SHOWN]
+    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for purpose, command in rows:
+        table.add_row(purpose, _inert(command))
+    where = "what next (with the --config or --url of this command)"
+    return Group(Text(where, style="italic"), table)
 
 
 def _facts(incident: Incident) -> list[tuple[str, Text]]:
@@ -107,9 +174,9 @@ def _facts(incident: Incident) -> list[tuple[str, Text]]:
     found += [
         (
             "to",
-            _inert(f"{place.ip} {place.port}  {place.name}  ({counted(place.alerts, 'alert')})"),
+            _inert(f"{endpoint(to.ip, to.port)}  {to.name}  ({counted(to.alerts, 'alert')})"),
         )
-        for place in incident.destinations[:8]
+        for to in incident.destinations[:8]
     ]
     found += [
         ("wallet", _inert(f"{wallet.shown}  {wallet.coin}".rstrip())) for wallet in incident.wallets
