@@ -126,6 +126,10 @@ def test_an_incident_shows_as_it_happens(visit: Open, site: Site) -> None:
         expect(panel).to_contain_text(words)
     panel.get_by_role("button", name=re.compile("Copy trace id")).click()
     assert page.evaluate("navigator.clipboard.readText()") == TRACE
+    honest = panel.get_by_role("region", name="If it was honest work")
+    expect(honest).to_contain_text("davylamp blocks release 198.51.100.9:3333")
+    expect(honest).to_contain_text("davylamp pack disable cryptonote-login")
+    expect(honest).not_to_contain_text("actions release")  # policy did nothing
     later = an_alert("inc-live", container="sandbox-31", flow_id=2, dest_port=4444)
     site.store.run(IncidentOperations().record(later))
     expect(panel).to_contain_text("198.51.100.9:4444")

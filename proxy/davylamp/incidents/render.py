@@ -127,7 +127,7 @@ def _next(incident: Incident) -> RenderableType:
             ("  let it connect", f"davylamp blocks release {endpoint(one.ip, one.port)}")
             for one in incident.destinations[:_UNDONE_SHOWN]
         ]
-    if any(one.by for one in incident.timeline):
+    if any(one.by and one.to for one in incident.timeline):  # a resolution is to nobody
         rows.append(("  undo what was done", f"davylamp actions release {incident.id}"))
     rows += [
         ("  never find it again", f"davylamp pack disable {one.signature_id}")

@@ -8,7 +8,7 @@ import { graph } from "./graph.js";
 import { timeline } from "./timeline.js";
 import { gotThrough, OUTCOME, sureness, whoIs } from "./words.js";
 
-const SETTLE_MS = 250;
+const SETTLE_MS = 250, UNDONE_SHOWN = 3;
 
 export function incidentPanel({ panel, state, failed, close }) {
   let wanted = "", view = null, dossier = null, trouble = "", waiting = 0, resolving = false;
@@ -60,7 +60,8 @@ export function incidentPanel({ panel, state, failed, close }) {
         section("Timeline", "when", h("div", { class: "picture", id: "timeline" })),
         section("Lineage", "lineage", h("div", { class: "picture", id: "graph" })),
         section("Evidence", "evidence", h("div", { id: "evidence" })),
-        section("What happened", "moments", moments()));
+        section("What happened", "moments", moments()),
+        section("If it was honest work", "honest", honest()));
       drawPictures();
     }
   }
@@ -178,6 +179,21 @@ export function incidentPanel({ panel, state, failed, close }) {
         ]),
         h("h4", {}, `Why ${one.severity}`),
         h("ul", { class: "plainlist" }, (one.why ?? []).map((why) => h("li", {}, said(why))))));
+  }
+
+  // What takes back what was done, as the command line does it.
+  function honest() {
+    const one = view.incident;
+    const stopped = one.actions?.reject || one.actions?.drop;
+    const rows = [
+      ...(stopped ? (one.destinations ?? []).slice(0, UNDONE_SHOWN).map((to) => ["Let it connect", `davylamp blocks release ${endpoint(to.ip, to.port)}`]) : []),
+      ...((one.timeline ?? []).some((line) => line.by && line.to) ? [["Undo what was done", `davylamp actions release ${one.id}`]] : []),
+      ...(one.signatures ?? []).slice(0, UNDONE_SHOWN).map((match) => ["Never find it again", `davylamp pack disable ${match.signature_id}`]),
+    ];
+    return [
+      h("p", { class: "quiet" }, "On the gateway\u2019s host, each with the gateway\u2019s --config FILE:"),
+      rows.map(([name, command], at) => facts(`honest-${at}`, [[name, command]], true)),
+    ];
   }
 
   function moments() {

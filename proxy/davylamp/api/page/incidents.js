@@ -48,13 +48,14 @@ export function incidentsView({ main, argument, state, failed }) {
   function draw() {
     const found = matching();
     const open = [...known.values()].filter((one) => one.status === "open").length;
-    document.title = open ? `(${open}) davylamp` : "davylamp";
+    document.title = open ? `(${open}${next || known.size >= MOST ? "+" : ""}) davylamp` : "davylamp";
     redraw(list, found.map((one) => row(one)));
     if (!list.querySelector("[tabindex='0']")) list.querySelector("a")?.setAttribute("tabindex", "0");
     redraw(foot,
       !loaded && !trouble && h("p", { class: "quiet" }, "Loading incidents\u2026"),
       trouble && h("p", { class: "bad" }, `${trouble}. `, h("button", { type: "button", "data-key": "again", click: load }, "Try again")),
       loaded && found.length === 0 && empty(),
+      loaded && known.size >= MOST && h("p", { class: "quiet" }, `No more than ${MOST} are loaded here; davylamp incidents list has all of them.`),
       loaded && next && h("button", { type: "button", "data-key": "more", click: () => load(true) }, "Show older ones"));
   }
 
