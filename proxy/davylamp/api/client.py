@@ -76,7 +76,10 @@ def client_of(
         try:
             token = file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: {reason(error)}; name a token with --token-file") from error
+            raise ConfigError(
+                f"{file}: {reason(error)}; name a token with --token-file, "
+                "or the gateway's configuration with --config"
+            ) from error
     if not token.isprintable() or not token:
         raise ConfigError("the token is empty, or no text of one line")
     return ApiClient(url.rstrip("/"), token, trust)

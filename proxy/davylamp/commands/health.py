@@ -5,18 +5,19 @@ import msgspec
 
 from davylamp.api.client import ApiClient
 from davylamp.api.model import Health
-from davylamp.commands._api import api_options
+from davylamp.commands._gateway import gateway_options
 
 
 @click.command("health")
-@api_options
+@gateway_options
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def command(ctx: click.Context, gateway: ApiClient, *, as_json: bool) -> None:
     """Ask a gateway's API how it is.
 
     Exit status: 0 if all is well, 1 if something is not, 2 if it cannot be asked.
-    The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in --state.
+    The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in --state, or where --config
+    says.
     """
     told = gateway.read("/api/v1/health", Health)
     if as_json:

@@ -8,7 +8,7 @@ import msgspec
 
 from davylamp.api.client import ApiClient
 from davylamp.attribution.render import print_view
-from davylamp.commands._api import api_options
+from davylamp.commands._gateway import gateway_options
 from davylamp.errors import ConfigError
 from davylamp.top.asking import look_at
 from davylamp.top.picture import picture
@@ -24,13 +24,13 @@ Examples:
 
 \b
 The gateway needs api.listen. Exit status: 0 it is well; 3 (--once) it names a problem;
-2 it cannot be asked. The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in
---state.
+2 it cannot be asked. The token is --token-file, else $DAVYLAMP_API_TOKEN, else the one in --state,
+or where --config says.
 """
 
 
 @click.command("top", epilog=_EPILOG)
-@api_options
+@gateway_options
 @click.option("--every", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True)
 @click.option("--once", is_flag=True, help="Print one picture and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: one JSON object on stdout.")
