@@ -6,6 +6,7 @@ import pkgutil
 import click
 
 from davylamp import __version__, commands
+from davylamp.commands._group import Group
 from davylamp.errors import DavylampError
 
 EXAMPLES = """\b
@@ -21,7 +22,7 @@ Examples:
 """
 
 
-class Main(click.Group):
+class Main(Group):
     """A group that imports a subcommand when it is asked for, and prints our own errors.
 
     An error of ours is one line on standard error and exit status 2.

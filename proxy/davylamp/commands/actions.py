@@ -15,6 +15,7 @@ from davylamp.attribution.feedback import FeedbackOperations
 from davylamp.attribution.render import print_view
 from davylamp.attribution.store import Store
 from davylamp.blocks.operations import BlockOperations
+from davylamp.commands._group import Group
 from davylamp.commands._store import store_options
 from davylamp.incidents.operations import IncidentOperations
 from davylamp.incidents.reach import opened, user
@@ -36,7 +37,7 @@ own.
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
-@click.group("actions", epilog=_EPILOG)
+@click.group("actions", cls=Group, epilog=_EPILOG)
 def command() -> None:
     """List what was done about incidents, by policy, and undo it."""
 

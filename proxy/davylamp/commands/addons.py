@@ -5,19 +5,20 @@ from pathlib import Path
 
 import click
 
+from davylamp.commands._group import Group
 from davylamp.errors import ConfigError
 from davylamp.paths import ADDONS
 
 ENTRY = "davylamp_addon.py"
+_EPILOG = """\b
+Example:
+  mitmdump -s "$(davylamp addons path)/davylamp_addon.py" --set davylamp_mode=observe
+"""
 
 
-@click.group("addons")
+@click.group("addons", cls=Group, epilog=_EPILOG)
 def command() -> None:
-    r"""Use the inspection inside mitmproxy.
-
-    \b
-    mitmdump -s "$(davylamp addons path)/davylamp_addon.py" --set davylamp_mode=observe
-    """
+    """Use the inspection inside mitmproxy."""
 
 
 @command.command("path")

@@ -10,6 +10,7 @@ from davylamp.attribution.render import print_view
 from davylamp.blocks.model import EndpointBlock, parse_endpoint
 from davylamp.blocks.operations import BlockOperations, Standing
 from davylamp.blocks.render import listing
+from davylamp.commands._group import Group
 from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError
 from davylamp.incidents.reach import opened, user
@@ -35,7 +36,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on std
 _by_option = click.option("--by", default="", help="Who; default: the user who runs this.")
 
 
-@click.group("blocks", epilog=_EPILOG)
+@click.group("blocks", cls=Group, epilog=_EPILOG)
 def command() -> None:
     """List, add and release endpoints that every gateway refuses."""
 

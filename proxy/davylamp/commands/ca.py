@@ -11,6 +11,7 @@ import click
 
 from davylamp.attribution.place import default_place
 from davylamp.authority import describe, install_hints
+from davylamp.commands._group import Group
 from davylamp.commands.config import config_option, read_layers
 from davylamp.errors import ConfigError
 from davylamp.interception.ca import CERTIFICATE_FILE, authority_folder, rotate
@@ -19,7 +20,7 @@ from davylamp.wiring import place_of
 MITMPROXYS = "~/.mitmproxy/mitmproxy-ca-cert.pem"
 
 
-@click.group("ca")
+@click.group("ca", cls=Group)
 def command() -> None:
     """Show or change the proxy's certificate authority, and have clients trust it."""
 

@@ -9,6 +9,7 @@ import click
 import yaml
 
 from davylamp.checks import cautions, faults
+from davylamp.commands._group import Group
 from davylamp.config import GatewayConfig, settled, yaml_layer
 from davylamp.errors import ConfigError, reason
 from davylamp.settings.layer import Layer
@@ -71,7 +72,7 @@ def read_layers(
     return settled(said)
 
 
-@click.group("config", epilog=_EPILOG)
+@click.group("config", cls=Group, epilog=_EPILOG)
 def command() -> None:
     """Check and show what the gateway is configured to do."""
 

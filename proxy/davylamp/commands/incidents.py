@@ -14,6 +14,7 @@ from davylamp import events
 from davylamp.attribution.endpoint import shown_url
 from davylamp.attribution.render import as_json as dossier_json
 from davylamp.attribution.render import print_view
+from davylamp.commands._group import Group
 from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError, LineageUnavailable
 from davylamp.incidents.bundle import MAX_BYTES, Bundle, check_bundle, make_bundle, store_faults
@@ -62,7 +63,7 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
         raise click.BadParameter(problem) from None
 
 
-@click.group("incidents", epilog=_EPILOG)
+@click.group("incidents", cls=Group, epilog=_EPILOG)
 def command() -> None:
     """See what the gateway found, hand it on, and put it to rest."""
 

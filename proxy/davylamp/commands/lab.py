@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from davylamp.commands._group import Group
 from davylamp.errors import ConfigError, DavylampError, KernelError
 from davylamp.lab import DEFAULT_ZONE, Lab, LabSpec
 from davylamp.lab import state as labs
@@ -40,7 +41,7 @@ _lab_option = click.option(
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
-@click.group(name="lab", epilog=EXAMPLES)
+@click.group(name="lab", cls=Group, epilog=EXAMPLES)
 def command() -> None:
     """Build a lab of network namespaces, run programs in its hosts, take it down.
 

@@ -15,6 +15,7 @@ from davylamp.attribution.model import Binding, Grade
 from davylamp.attribution.render import as_json as dossier_json
 from davylamp.attribution.render import bindings_table, dossier_view, print_view
 from davylamp.attribution.store import Store
+from davylamp.commands._group import Group
 from davylamp.commands._store import store_options
 from davylamp.errors import ConfigError
 
@@ -51,7 +52,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(problem) from None
 
 
-@click.group("lineage", epilog=_EPILOG)
+@click.group("lineage", cls=Group, epilog=_EPILOG)
 def command() -> None:
     """Say, and ask, which container and training work is behind an address."""
 

@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from davylamp.commands._group import Group
 from davylamp.errors import ConfigError
 from davylamp.scenarios.compose import IMAGE_VARIABLE, ComposeStage, compose_program
 from davylamp.scenarios.model import Result, Scenario
@@ -26,7 +27,7 @@ from davylamp.scenarios.table import SCENARIOS, named
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
-@click.group("scenario")
+@click.group("scenario", cls=Group)
 def command() -> None:
     """Play what an agent may do with the network, and judge what came of it."""
 

@@ -11,13 +11,14 @@ from rich.console import Console
 from davylamp.bench.course import run
 from davylamp.bench.measure import Plan
 from davylamp.bench.report import as_json, show
+from davylamp.commands._group import Group
 from davylamp.commands.bench.accuracy import accuracy
 
 _NORMAL = Plan(seconds=5, rounds=3)
 _SHORT = Plan(seconds=1, rounds=3)
 
 
-@click.group("bench", invoke_without_command=True)
+@click.group("bench", cls=Group, invoke_without_command=True)
 @click.option("--seconds", type=click.IntRange(1, 600), default=_NORMAL.seconds, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=_NORMAL.rounds, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), help="Queue workers of the gateway.")

@@ -9,6 +9,8 @@ import pkgutil
 
 import click
 
+from davylamp.commands._group import Group
+
 _EPILOG = """\b
 Examples:
   davylamp pack new toy-hello --pack my-pack    a signature and its vectors, ready to be changed
@@ -17,7 +19,7 @@ Examples:
 """
 
 
-class Folder(click.Group):
+class Folder(Group):
     """A group that imports a subcommand's file when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

@@ -2,13 +2,14 @@
 
 import click
 
+from davylamp.commands._group import Group
 from davylamp.commands.pack.repo.init import init
 from davylamp.commands.pack.repo.publish import publish
 from davylamp.commands.pack.repo.rotate import rotate
 from davylamp.commands.pack.repo.sign import sign
 
 
-@click.group("repo")
+@click.group("repo", cls=Group)
 def command() -> None:
     """Make, sign and publish a repository that gateways update from (docs/updates.md)."""
 
