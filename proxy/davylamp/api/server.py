@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import time
@@ -157,7 +158,8 @@ async def _listen(
             connection, host, port, ssl=tls, ssl_handshake_timeout=handshake, reuse_address=True
         )
     except OSError as error:
-        raise ConfigError(f"api.listen {host} port {port}: {error}; choose another") from error
+        taken = os.strerror(error.errno or 0)  # asyncio's words say the address again
+        raise ConfigError(f"api.listen {host} port {port}: {taken}; choose another") from error
 
 
 def _shown(host: str, port: int) -> str:

@@ -4,6 +4,7 @@
 wrong around it, and would be after another start, follows in the text of a 200.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -69,7 +70,8 @@ async def serving(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise ConfigError(f"metrics.listen {listen}: {error}; choose another port") from error
+            taken = os.strerror(error.errno or 0)  # asyncio's words say the address again
+            raise ConfigError(f"metrics.listen {listen}: {taken}; choose another port") from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
