@@ -144,8 +144,7 @@ class Gateway:
                 await self._open(outlets, health)
             else:
                 stack.callback(self._elder.close)
-            self._attend(stack, self._keep_lineage())
-            self._attend(stack, relay.run())
+            self._attend(stack, self._keep_lineage(), relay.run())
             judging = [asyncio.create_task(one.run()) for one in (zygote, *workers)]
             self._tasks += judging
             stack.push_async_callback(self._stop_workers, zygote, workers, judging)
@@ -162,9 +161,7 @@ class Gateway:
                 stack.callback(self._release_kernel)
                 await self._open(outlets, health)
             assert self._response is not None
-            self._attend(stack, self._response.run())
-            self._attend(stack, self._routes.run())
-            self._attend(stack, self._rules.run())
+            self._attend(stack, self._response.run(), self._routes.run(), self._rules.run())
             logger.info("ready: %s", self._summary())
             for trouble in health.noted():
                 logger.warning("%s", trouble)
@@ -358,11 +355,12 @@ class Gateway:
             await interception.drain()
         await interception.stop()
 
-    def _attend(self, stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-        """Do this until the stack's end cancels it."""
-        task = asyncio.create_task(work)
-        stack.push_async_callback(_cancelled, task)
-        self._tasks.append(task)
+    def _attend(self, stack: contextlib.AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:
+        """Do all this until the stack's end cancels it."""
+        for one in work:
+            task = asyncio.create_task(one)
+            stack.push_async_callback(_cancelled, task)
+            self._tasks.append(task)
 
     def _release_kernel(self) -> None:
         """Let everything through at an end that was asked for.
