@@ -1,6 +1,8 @@
 """The index finds what testing every signature would, at a cost that ignores the pack's size."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,58 @@ def test_candidates_do_not_grow_with_the_pack(core: Pack) -> None:
         before = [one.id for one, _ in small.candidates(message)]
         assert [one.id for one, _ in large.candidates(message)] == before
         assert len(before) <= 16
+
+
+TOY = """\
+{id: toy, rev: 1, title: t, category: mining, dialect: d, role: miner, confidence: 90, severity: 1,
+ maturity: stable, detail: d, when: %s}"""
+
+
+def found_by(when: str, message: Mapping[str, object]) -> list[str]:
+    """Return the candidates of an index with one signature."""
+    index = indexed([compile_signature((TOY % when).encode(), "toy.yaml")])
+    return [one.id for one, _ in index.candidates(message)]
+
+
+def test_a_method_and_its_family_find_a_message_once() -> None:
+    """What a condition names twice is one candidate, and a family is of methods with a dot."""
+    when = "{json: {method: [mining.submit, mining.*, login]}}"
+    assert found_by(when, {"method": "mining.submit"}) == ["toy"]
+    assert found_by(when, {"method": "login"}) == ["toy"]
+    assert found_by(when, {"method": "mining"}) == []
+
+
+def test_a_list_of_any_length_is_looked_for_where_it_stands() -> None:
+    """A message without the member costs nothing."""
+    when = "{json: {members: {shares: [string, ...]}}}"
+    assert found_by(when, {"result": 1}) == []
+    assert found_by(when, {"shares": ["a", "b"]}) == ["toy"]
+
+
+def test_places_have_one_order() -> None:
+    """What a pack is compiled to does not depend on how strings are hashed."""
+    script = """
+import sys
+from davylamp.signatures.pack import load
+one = sys.argv[1].encode()
+pack = load({"pack.yaml": b"{name: t, version: 1, format: 1}", "toy.yaml": one})
+print([word for word, _ in pack.indexes.places()])
+print([part.id for part in pack.indexes.combinations.parts])
+"""
+    when = (
+        "{any_of: [{json: {members: {a: {$in: [a, b, c, 1, null]}}}}, {event: ssh.banner},"
+        " {line: {starts_with: abcd}}]}"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script, TOY % when],
+            env={"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
 
 
 def test_a_condition_without_anything_to_file_it_by_is_always_a_candidate() -> None:

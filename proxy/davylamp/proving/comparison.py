@@ -11,12 +11,12 @@ from davylamp.signatures.certificates import from_pem, misses, read_certificate
 from davylamp.signatures.fields import Fields
 from davylamp.signatures.language import CONDITION
 from davylamp.signatures.model import (
-    FAMILY,
     BytesCondition,
     CertificateCondition,
     Condition,
     JsonCondition,
     LineCondition,
+    family_of,
 )
 from davylamp.signatures.source import Node, Place
 
@@ -77,7 +77,7 @@ def _json(members: Node | None, condition: JsonCondition, message: dict[str, obj
 def _asked_for(methods: tuple[str, ...], method: object) -> bool:
     if not isinstance(method, str):
         return False
-    return method in methods or f"{method.partition('.')[0]}{FAMILY}" in methods
+    return method in methods or family_of(method) in methods
 
 
 def _line(fields: Node | None, condition: LineCondition, line: bytes) -> Comparison:

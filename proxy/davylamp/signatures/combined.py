@@ -7,6 +7,7 @@ costs it nothing, however common its other leaves are.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from davylamp.signatures.flights import Sized
 from davylamp.signatures.model import (
@@ -33,7 +34,7 @@ class CombinationIndex:
 
     def __init__(self, combined: Iterable[Combined]) -> None:
         listed = list(combined)
-        use = Counter(leaf for _, one in listed for leaf in set(one.leaves()))
+        use = Counter(leaf for _, one in listed for leaf in dict.fromkeys(one.leaves()))
         self._woken: dict[Leaf, list[Combined]] = {}
         for signature, condition in listed:
             for leaf in _cover(condition.tree, use) or ():
@@ -57,11 +58,11 @@ class CombinationIndex:
             yield f"flows that met {leaf.written}", combined
 
 
-def _cover(tree: Tree, use: Mapping[Leaf, int]) -> frozenset[Leaf] | None:
+def _cover(tree: Tree, use: Mapping[Leaf, int]) -> tuple[Leaf, ...] | None:
     """Return leaves of which every way to meet a tree has one; None where there is no such set."""
     match tree:
         case Leaf():
-            return frozenset((tree,))
+            return (tree,)
         case Absent() | Sized():
             return None
         case AllOf(parts):
@@ -69,7 +70,7 @@ def _cover(tree: Tree, use: Mapping[Leaf, int]) -> frozenset[Leaf] | None:
             return min(covers, key=lambda one: max(use[leaf] for leaf in one), default=None)
         case AnyOf(parts):
             covers = [one for part in parts if (one := _cover(part, use)) is not None]
-            return frozenset().union(*covers) if len(covers) == len(parts) else None
+            return tuple(dict.fromkeys(chain(*covers))) if len(covers) == len(parts) else None
 
 
 def _part(leaf: Leaf) -> Signature:

@@ -8,13 +8,14 @@ members, so its cost follows the message; each condition is filed under the anch
 others use.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from davylamp.signatures.model import FAMILY, JsonCondition, Signature
+from davylamp.signatures.model import FAMILY, JsonCondition, Signature, family_of
 from davylamp.signatures.shape import Shape, TypedConstant
 
 type _Values = dict[tuple[type, object], list[Filed]]
@@ -44,8 +45,8 @@ class Anchor(NamedTuple):
     value: TypedConstant | None = None
 
     def __str__(self) -> str:
-        at = "" if self.at is None else f" {self.at!r}"
-        value = "" if self.value is None else f" {self.value[1]!r}"
+        at = "" if self.at is None else f" {json.dumps(self.at)}"
+        value = "" if self.value is None else f" {json.dumps(self.value[1])}"
         return f"{self.name} {self.inside}{at}{value}"
 
 
@@ -138,7 +139,7 @@ class MessageIndex:
     def __init__(self, conditions: Iterable[Filed]) -> None:
         filed: dict[str | None, list[Filed]] = {}
         for signature, condition in conditions:
-            for method in condition.methods or (None,):
+            for method in _filed_under(condition.methods):
                 filed.setdefault(method, []).append((signature, condition))
         drawers = {method: _drawer(conditions) for method, conditions in filed.items()}
         self._any_method = drawers.pop(None, _Drawer())
@@ -157,7 +158,8 @@ class MessageIndex:
         if isinstance(method, str):
             if (drawer := self._by_method.get(method)) is not None:
                 drawer.collect(message, found)
-            if (drawer := self._by_family.get(method.partition(".")[0])) is not None:
+            word, dot, _ = method.partition(".")
+            if dot and (drawer := self._by_family.get(word)) is not None:
                 drawer.collect(message, found)
         self._any_method.collect(message, found)
         return found
@@ -172,6 +174,13 @@ class MessageIndex:
                 yield word, drawer.always
             for anchor, filed in drawer.anchors.items():
                 yield f"{word}, {anchor}", filed
+
+
+def _filed_under(methods: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Return the methods to file a condition under, of which a message has one at most."""
+    families = {method for method in methods if method.endswith(FAMILY)}
+    named = (one for one in methods if one in families or family_of(one) not in families)
+    return tuple(named) or (None,)
 
 
 def _drawer(conditions: list[Filed]) -> _Drawer:
@@ -213,6 +222,8 @@ def _of_list(name: str, shape: Shape) -> Iterator[tuple[Anchor, ...]]:
     low, high = shape.arity or (0, None)
     if high is not None and high - low < _MAX_ARITIES:
         yield tuple(Anchor(name, Inside.LENGTH, length) for length in range(low, high + 1))
+    else:
+        yield (Anchor(name),)
     for at, item in enumerate(shape.items[:_MAX_POSITIONS]):
         if item.constants:
             yield tuple(Anchor(name, Inside.ITEM_IS, at, one) for one in item.constants)

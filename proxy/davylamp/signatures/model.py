@@ -23,6 +23,12 @@ type Path = tuple[str | int, ...]
 FAMILY = ".*"  # ends a method that stands for all with the same word before their first dot
 
 
+def family_of(method: str) -> str:
+    """Return the family of a method, as ``mining.*``; empty where it has no dot."""
+    word, dot, _ = method.partition(".")
+    return f"{word}{FAMILY}" if dot else ""
+
+
 class Maturity(StrEnum):
     """How far a signature is trusted: sandbox is off, incubating alerts, stable may block."""
 

@@ -45,7 +45,7 @@ class Shape:
     members: "tuple[tuple[str, Shape], ...]" = ()
     arity: tuple[int, int | None] | None = None
     items: "tuple[Shape, ...]" = ()
-    constants: frozenset[TypedConstant] = frozenset()
+    constants: tuple[TypedConstant, ...] = ()
     prefixes: tuple[str, ...] = ()
 
 
@@ -175,12 +175,12 @@ def _constant(node: Node) -> Constant:
 
 
 def _in(constants: tuple[Constant, ...]) -> Shape:
-    allowed: frozenset[TypedConstant] = frozenset((type(one), one) for one in constants)
+    allowed: dict[TypedConstant, None] = dict.fromkeys((type(one), one) for one in constants)
 
     def test(value: object) -> bool:
         return isinstance(value, str | int | float | None) and (type(value), value) in allowed
 
-    return Shape(test, constants=allowed)
+    return Shape(test, constants=tuple(allowed))
 
 
 def _parts(key: Scalar, value: Node) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ def _all_of(shapes: tuple[Shape, ...]) -> Shape:
         members=tuple(member for shape in shapes for member in shape.members),
         arity=next((shape.arity for shape in shapes if shape.arity), None),
         items=next((shape.items for shape in shapes if shape.items), ()),
-        constants=next((shape.constants for shape in shapes if shape.constants), frozenset()),
+        constants=next((shape.constants for shape in shapes if shape.constants), ()),
         prefixes=next((shape.prefixes for shape in shapes if shape.prefixes), ()),
     )
 
