@@ -112,6 +112,21 @@ CASES = [
         ((C, b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: no toyminer/1\r\n\r\n"),),
     ),
     Case(
+        XMRIG,
+        ((C, b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent:\r\n toyminer/1\r\n\r\n"),),
+        ((C, b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: no\r\n toyminer/1\r\n\r\n"),),
+    ),
+    Case(
+        "{http: {headers: {x-rig: {$const: number 7}}}}",
+        ((C, b"GET / HTTP/1.1\r\n X-Rig: number\r\n\t7\r\n\r\n"),),
+        ((C, b"GET / HTTP/1.1\r\nX-Rig: number7\r\n 7\r\n\r\n"),),
+    ),
+    Case(
+        "{http: {host: pool.test}}",
+        ((C, GET % (b"/", b"pool.test..")),),
+        ((C, GET % (b"/", b"pool.test.x")),),
+    ),
+    Case(
         "{http: {from: server, headers: {x-pool: any}}}",
         ((C, GET % (b"/", b"a")), (S, b"HTTP/1.1 200 OK\r\nX-Pool: \r\nContent-Length: 0\r\n\r\n")),
         ((C, b"GET / HTTP/1.1\r\nHost: a\r\nX-Pool: yes\r\n\r\n"),),

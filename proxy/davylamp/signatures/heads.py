@@ -22,6 +22,7 @@ type Filed = tuple[Signature, HttpCondition]
 BENEATH = "*."
 
 _NAMES = re.compile(rb"\n([^:\s]++)[ \t]*+:")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
 _FEW = 8  # field names that are looked for one by one
 
 type Fields = Sequence[tuple[str, str]]
@@ -120,6 +121,7 @@ class HeadIndex:
 
     def _requested(self, path: str, host: str) -> list[Filed]:
         found: list[Filed] = []
+        host = host.rstrip(".")
         if path in self._paths:
             found += self._paths[path]
         if path[:MIN_ANCHOR] in self._starts:
@@ -133,6 +135,8 @@ class HeadIndex:
 
     def _headed(self, raw: bytes, found: list[Filed]) -> None:
         fields = self._fields
+        if raw.find(b"\n ") >= 0 or raw.find(b"\n\t") >= 0:
+            raw = _unfolded(raw)
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
@@ -187,6 +191,12 @@ class HeadIndex:
             name, shape = min(condition.headers.members, key=lambda member: _cost(member, names))
             slot = self._fields.setdefault(name.encode("latin-1", "replace"), _FieldSlot())
             _into(slot, shape, filed)
+
+
+def _unfolded(raw: bytes) -> bytes:
+    """Return the lines of a head's fields with those joined that are folded (obs-fold)."""
+    fields = raw[raw.find(b"\n") + 1 :]
+    return b"\n" + _FOLD.sub(b" ", fields).lstrip(b" \t")
 
 
 def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: list[Filed]) -> None:
