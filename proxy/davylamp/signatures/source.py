@@ -6,6 +6,7 @@ documents, great depth, great size. Nothing here builds Python objects from YAML
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -54,20 +55,35 @@ class Scalar:
             return self.text
         if self.text in _WORDS:
             return _WORDS[self.text]
-        for number in (int, float):
-            try:
-                return number(self.text)
-            except ValueError:
-                continue
-        return self.text
+        if (number := _NUMBER.fullmatch(self.text)) is None:
+            return self.text
+        return float(self.text) if number[1] else int(self.text)
 
 
+_BRACKET = "; close the bracket, and quote a text with a bracket, a comma or ': ' in it"
 _HINTS = {
     "mapping values are not allowed in this context": (
         "; check the indentation, and quote a text with ': ' in it"
     ),
+    "found character that cannot start any token": (
+        "; indent with spaces, and quote a text that begins with %, @, ` or a tab"
+    ),
+    "found a tab character that violates indentation": "; indent with spaces",
+    "did not find expected key": "; check the indentation, and close every quote",
+    "did not find expected alphabetic or numeric character": (
+        "; quote a text that begins with * or &, as '*.example.org'"
+    ),
+    "did not find expected ',' or ']'": _BRACKET,
+    "did not find expected ',' or '}'": _BRACKET,
 }
 """What most often is behind the parser's words."""
+
+# As JSON writes them (RFC 8259 section 6), of a length that Python reads: 007, 1_000 and nan are
+# words.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,400})((?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?)")
+
+# What YAML lets nobody write as it is (1.2.2, section 5.1).
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -104,8 +120,14 @@ def read(data: bytes, file: str) -> Node:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise PackError(f"{file}:{line}:1: not UTF-8: save the file as UTF-8") from error
+        place = _place_at(data[: error.start].decode("utf-8"), file)
+        raise fault(place, "not UTF-8: save the file as UTF-8") from error
+    if (character := _UNPRINTABLE.search(text)) is not None:
+        raise fault(
+            _place_at(text[: character.start()], file),
+            f"the control character U+{ord(character[0]):04X}: take it out, or write it inside "
+            f'"..." as \\u{ord(character[0]):04x}',
+        )
     reader = _Reader(file, yaml.parse(text, Loader=_LOADER))
     try:
         return reader.document()
@@ -119,14 +141,23 @@ def read(data: bytes, file: str) -> Node:
         raise PackError(f"{file}: not YAML: {error}") from error
 
 
+def _place_at(before: str, file: str) -> Place:
+    """Return the place behind a text that a file begins with."""
+    lines = before.split("\n")
+    return Place(file, len(lines), len(lines[-1]) + 1)
+
+
 def canonical(node: Node, without: tuple[str, ...] = ()) -> str:
     """Return one line that two nodes share if they say the same, however they are laid out.
 
     Keys are put in order; ``without`` names keys of the outermost mapping that are left out.
+    Numbers stay as they are written: they may be the digits of a text, as in ``{hex: 1e000005}``.
     """
     match node:
         case Scalar():
-            return json.dumps(node.constant())
+            value = node.constant()
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return node.text if is_number else json.dumps(value)
         case Sequence(items):
             return f"[{', '.join(map(canonical, items))}]"
         case Table(entries):
@@ -162,7 +193,8 @@ class _Reader:
         next(self._events)  # StreamStart
         start = next(self._events)
         if not isinstance(start, yaml.DocumentStartEvent):
-            raise PackError(f"{self._file}: empty; write the fields that docs/signatures.md lists")
+            place = Place(self._file, 1, 1)
+            raise fault(place, "empty; write the fields that docs/signatures.md lists")
         node = self._node(next(self._events), 0)
         next(self._events)  # DocumentEnd
         after = next(self._events)
