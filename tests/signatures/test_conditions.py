@@ -221,6 +221,15 @@ def test_not_waits_until_enough_was_seen() -> None:
     assert holed.receive(C, PAD, 0.0) == ()
 
 
+def test_digits_of_bytes_are_no_number() -> None:
+    """Two literals that would be one number are two conditions of a combination."""
+    for one, other in (("0011223344", "11223344"), ("1e000005", "10e00004")):
+        ways = [f"{{bytes: {{starts_with: {{hex: {digits}}}}}}}" for digits in (one, other)]
+        pack = pack_of(f"{{any_of: [{', '.join(ways)}]}}")
+        for data in (one, other):
+            assert [identity for identity, *_ in told(pack, (C, bytes.fromhex(data)))] == ["a"]
+
+
 def test_any_of_is_told_once_with_its_own_confidence() -> None:
     """A signature of several ways speaks once, beside one of its parts that speaks for itself."""
     pack = pack_of(f"{{any_of: [{{{SAID['hi']}}}, {{{SAID['ho']}}}]}}", f"{{{SAID['hi']}}}")
@@ -299,6 +308,29 @@ def test_cuts_change_nothing(every: Pack, stream: list[tuple[Direction, bytes]])
         ("{http: {from: server, path: /xyz}}", "a response has neither"),
         ("{http: {headers: {X-Rig: any}}}", "lower case: 'x-rig'"),
         ("{http: {headers: {x-rig?: any}}}", "at least one field that must be there"),
+        ("{http: {headers: {x-rig: {$const: 1}}}}", 'a string, and never 1; quote it: "1"'),
+        ("{http: {headers: {x-rig: number}}}", "a header field is a string, and never 'number'"),
+        ("{http: {path: '/a?b=1'}}", "without query"),
+        ("{http: {path: /abc/*/d}}", "at the end"),
+        *(
+            (f"{{http: {{host: '{host}'}}}}", "the host asked for, without port")
+            for host in ("pool.test:3333", "pool.test.", "*", "*.test", "a.*.test", "http://a.test")
+        ),
+        ("{tls: {sni: p\u00f6ol.test}}", "other scripts as `xn--`"),
+        ("{tls: {ja4: t13d*}}", "behind its first `_`"),
+        ("{tls: {ja4: t13d0101h2_8DAAF6152771_e5627efa2ab1}}", "The JA4|the JA4"),
+        ("{line: {starts_with: abcd, split: ' ', fields: [any, integer]}}", "never 'integer'"),
+        ("{line: {starts_with: abcd, split: ' ', fields: [{$in: [a, 1]}]}}", 'quote it: "1"'),
+        ("{line: {starts_with: abcd, split: ' ', fields: [{a: any}]}}", "has no parts"),
+        ("{line: {starts_with: abcd, split: ' ', fields: {a: any}}}", "the shape of a list"),
+        ("{bytes: {starts_with: abcd, contains: abcde, within: 4}}", "within 4 bytes there are no"),
+        ("{line: {starts_with: [" + "abcd, " * 300 + "]}}", "more than 256"),
+        ("{json: {members: {a: [" + "any, " * 300 + "]}}}", "more than 256 shapes"),
+        (
+            "{all_of: [{event: ssh.banner}, {flights: {sizes: ['client:0', 'server:9']}}]}",
+            "a flight has a byte at least",
+        ),
+        ("{name: {field: tls.sni, list: lists/to.tsv}}", "without folder and ending"),
         ("{tls: {ech: true}}", "at least one of: ja4, sni, alpn"),
         ("{endpoint: {list: nowhere}}", "no list 'nowhere'"),
         ("{name: {field: tls.sni, list: to}}", "'to' is not one of host names"),
@@ -317,6 +349,9 @@ def test_a_condition_that_cannot_be_meant_is_refused(when: str, message: str) ->
         (ROW.replace(b"198.51.100.7", b"104.16.1.1"), "104.16.1.1 is Cloudflare's; many share it"),
         (ROW.replace(b"198.51.100.7", b"2a04:4e42::1"), "Fastly's"),
         (ROW.replace(b"198.51.100.7", b"127.0.0.1"), "nobody's"),
+        (ROW.replace(b"198.51.100.7", b"::ffff:198.51.100.7"), "write 198.51.100.7"),
+        (ROW.replace(b"198.51.100.7", b"fe80::1%eth0"), "is not an address"),
+        (ROW.replace(b"198.51.100.7", b"198.51.100.0/24"), "without network or port"),
         (ROW.replace(b"3333", b"0"), "not a port"),
         (ROW.replace(b"\ttcp", b"\tudp"), "scheme is one of"),
         (ROW.replace(b"2026-06-30", b"2028-01-01"), "0 to 366 days after"),

@@ -6,7 +6,7 @@ It asks the compiled shapes themselves, part by part, so that it cannot disagree
 import json
 from dataclasses import dataclass
 
-from davylamp.signatures.shape import MORE, compile_shape, optional_item
+from davylamp.signatures.shape import MAYBE, MORE, compile_shape, optional_item
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, canonical
 
 _LONGEST = 60  # characters of a value that are shown
@@ -58,10 +58,10 @@ def _in_object(
     entries: tuple[tuple[Scalar, Node], ...], value: dict[str, object], at: str
 ) -> Misfit | None:
     for key, part in entries:
-        name, mark, _ = key.text.partition("?")
+        name = key.text.removesuffix(MAYBE)
         path = f"{at}.{name}" if at else name
         if name not in value:
-            if not mark:
+            if name == key.text:
                 return Misfit(path, written(part), "no such member", part.place)
         elif found := misfit(part, value[name], path):
             return found

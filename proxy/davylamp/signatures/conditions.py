@@ -37,6 +37,7 @@ from davylamp.signatures.model import (
 )
 from davylamp.signatures.shape import Shape, compile_shape
 from davylamp.signatures.source import Node, Place, Scalar, Table, canonical, fault, suggest
+from davylamp.signatures.strings import check_string, check_strings
 
 ANY = "*"
 _DIRECTIONS = {"client": Direction.ORIGINATOR, "server": Direction.RESPONDER}
@@ -167,6 +168,8 @@ def _sized(fields: Fields) -> Sized:
         side, _, size = text.partition(":")
         low, dash, high = size.partition("-")
         most = int(high) if high else None if dash else int(low)
+        if most == 0:
+            raise fault(place, f"{text!r}: a flight has a byte at least")
         if most is not None and most < int(low):
             raise fault(place, f"{text!r} is empty; write the smaller number first")
         if flights and flights[-1][0] is _DIRECTIONS[side]:
@@ -210,10 +213,11 @@ def _json(fields: Fields) -> JsonCondition:
             fields.place, "without a method, 'members' is a mapping with at least one member"
         )
     for name in methods:
-        if name.endswith(FAMILY) and ("." in name.removesuffix(FAMILY) or name == FAMILY):
+        word = name.removesuffix(FAMILY)
+        if ANY in word or (name != word and (not word or "." in word)):
             node = fields.optional("method")
             place = node.place if node else fields.place
-            raise fault(place, f"{name!r}: write one word before '.*', as 'mining.*'")
+            raise fault(place, f"{name!r}: a '*' stands behind one word and a dot, as 'mining.*'")
     where = fields.nested("coin")
     return JsonCondition(
         methods=methods,
@@ -242,6 +246,8 @@ def _line(fields: Fields) -> LineCondition:
     for part in chain(starts, ends, contains):
         if b"\n" in part or b"\r" in part:
             raise fault(fields.place, "a line has no line break in it; leave it out")
+    if shape is not None:
+        check_strings(shape, "a field of a line")
     return LineCondition(
         _direction(fields),
         starts,
@@ -257,6 +263,12 @@ def _bytes(fields: Fields) -> BytesCondition:
     within = fields.whole("within", DEFAULT_WITHIN)
     if "within" in fields and not contains:
         raise fault(fields.place, "'within' is about 'contains': write that too, or leave it out")
+    for part in contains:
+        if len(part) > within:
+            raise fault(
+                fields.place,
+                f"within {within} bytes there are no {len(part)}; write a greater 'within'",
+            )
     return BytesCondition(_direction(fields), starts, contains, within)
 
 
@@ -282,9 +294,10 @@ def _headers(shape: Shape, node: Node | None, anchored: bool) -> None:
     place = node.place if node else Place("", 1, 1)
     if not isinstance(node, Table) or not (shape.members or anchored):
         raise fault(place, "'headers' is a mapping with at least one field that must be there")
-    for key, _ in node.entries:
+    for key, value in node.entries:
         if key.text != key.text.lower():
             raise fault(key.place, f"write the field's name in lower case: {key.text.lower()!r}")
+        check_string(value, "a header field")
 
 
 def _tls(fields: Fields) -> TlsCondition:
@@ -304,7 +317,7 @@ def _endpoint(fields: Fields) -> EndpointCondition:
 def _certificate(fields: Fields) -> CertificateCondition:
     return CertificateCondition(
         digests=fields.texts("sha256"),
-        names=tuple(name.lower() for name in fields.texts("name")),
+        names=tuple(name.lower().rstrip(".") for name in fields.texts("name")),
         issuers=tuple(name.lower() for name in fields.texts("issuer")),
         self_signed=fields.flag("self_signed"),
     )

@@ -2,7 +2,7 @@
 
 Columns: address, port, scheme, grade, coins, pool, source, checked, expires. An address changes
 hands, so every row says until when it is believed: after that day it is not on the list. An
-address that many share (a CDN's, a private network's) is refused when the pack is loaded.
+address that many share (a CDN's) or nobody has is refused when the pack is loaded.
 """
 
 from calendar import timegm
@@ -70,10 +70,12 @@ def parse_endpoints(data: bytes, file: str) -> tuple[EndpointEntry, ...]:
 
 
 def lists_endpoints(data: bytes) -> bool:
-    """Tell whether a list's first row begins with an address, as one of endpoints does."""
+    """Tell by its first row whether a list is one of endpoints: by its columns, or an address."""
     for line in data.split(b"\n"):
         if line and line[:1] != b"#":
-            return _address(line.partition(b"\t")[0].decode("utf-8", "replace")) is not None
+            cells = line.split(b"\t", len(_COLUMNS))
+            is_address = _address(cells[0].decode("utf-8", "replace")) is not None
+            return is_address or len(cells) == len(_COLUMNS)
     return False
 
 
@@ -81,7 +83,12 @@ def _entry(cells: list[str], where: str) -> EndpointEntry:
     text, port, scheme, grade, coins, pool, source, checked, expires = cells
     address = _address(text)
     if address is None:
-        raise PackError(f"{where}: {text!r} is not an address; host names have lists of their own")
+        raise PackError(
+            f"{where}: {text!r} is not an address, as 192.0.2.7 or 2001:db8::7, without network or "
+            "port; host names have lists of their own"
+        )
+    if isinstance(address, IPv6Address) and (mapped := address.ipv4_mapped):
+        raise PackError(f"{where}: {text} is never seen on the wire; write {mapped}")
     if owner := shared_by(address):
         raise PackError(f"{where}: {text} is {owner}; many share it: list the pool's name instead")
     if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 1 << 16:
@@ -113,7 +120,7 @@ _GRADES = {grade.value: grade for grade in Grade}
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(text)
+        return None if "%" in text else ip_address(text)
     except ValueError:
         return None
 

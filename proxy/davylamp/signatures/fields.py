@@ -90,7 +90,7 @@ class Fields:
         if len(found) > _MAX_TEXTS:
             raise fault(node.place, f"{name!r} has more than {_MAX_TEXTS}; make a list of them")
         for one, text in zip(nodes, found, strict=True):
-            if value.pattern and not re.search(value.pattern, text):
+            if value.pattern and not re.fullmatch(value.pattern, text):
                 raise fault(one.place, f"{text!r}: {_hint(self._record.field(name))}")
         return found
 
@@ -159,6 +159,10 @@ class Fields:
         nodes = node.items if isinstance(node, Sequence) and value.many else (node,)
         if not nodes:
             raise fault(node.place, f"{name!r} is a text or {{hex: 16 03}}, or a list of them")
+        if len(nodes) > _MAX_TEXTS:
+            raise fault(
+                node.place, f"{name!r} has more than {_MAX_TEXTS}; make several signatures of it"
+            )
         return tuple(_literal(one, value.least) for one in nodes)
 
     def conditions(self, name: str) -> tuple[Node, ...]:
@@ -173,7 +177,7 @@ class Fields:
         value = field.value
         assert isinstance(value, Text), field.name
         scalar = _plain_text(node, value.longest)
-        if value.pattern and not re.search(value.pattern, scalar.text):
+        if value.pattern and not re.fullmatch(value.pattern, scalar.text):
             raise fault(scalar.place, f"{field.name!r} cannot be {scalar.text!r}: {_hint(field)}")
         return scalar
 
@@ -202,7 +206,9 @@ def _literal(node: Node, least: int) -> bytes:
             try:
                 data = bytes.fromhex(digits)
             except ValueError as error:
-                raise fault(node.place, "'hex' takes pairs of hexadecimal digits") from error
+                raise fault(
+                    node.place, "'hex' takes pairs of hexadecimal digits, as {hex: 16 03 01}"
+                ) from error
         case _:
             raise fault(node.place, "write a text, or {hex: 16 03 01}")
     if not least <= len(data) <= MAX_LITERAL:

@@ -1,5 +1,6 @@
 """Every index of a pack, built together."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self, assert_never
@@ -28,6 +29,8 @@ from davylamp.signatures.model import (
 )
 from davylamp.signatures.names import NameEntry
 from davylamp.signatures.texts import LineIndex, StartIndex
+
+_NAME = re.compile(r"[^/.\s][^/\s]*(?<!\.tsv)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Indexes:
         combinations = CombinationIndex(combined)
         for signature, condition in combined:
             for leaf in condition.leaves():
-                filing.check(signature.id, leaf.condition)
+                filing.check(signature.where, leaf.condition)
         for part in combinations.parts:
             assert part.part is not None
             filing.file(part, part.part.condition)
@@ -121,16 +124,16 @@ class _Filing:
         self.endpoints: list[tuple[Signature, EndpointCondition]] = []
         self.certificates: list[tuple[Signature, CertificateCondition]] = []
 
-    def check(self, identity: str, condition: Simple) -> None:
+    def check(self, where: str, condition: Simple) -> None:
         """Raise PackError where a condition's list is not there, or is one of another kind."""
         if isinstance(condition, NameCondition) and condition.list not in self._lists:
-            raise _no_list(identity, condition.list, "host names", self._endpoint_lists)
+            raise _no_list(where, condition.list, "host names", self._endpoint_lists)
         if isinstance(condition, EndpointCondition) and condition.list not in self._endpoint_lists:
-            raise _no_list(identity, condition.list, "addresses", self._lists)
+            raise _no_list(where, condition.list, "addresses", self._lists)
 
     def file(self, signature: Signature, condition: Simple) -> None:
         """File one condition."""
-        self.check(signature.id, condition)
+        self.check(signature.where, condition)
         match condition:
             case JsonCondition():
                 self.messages.append((signature, condition))
@@ -158,12 +161,17 @@ class _Filing:
             self.event_parts[event] = signature
             return
         if event in self.events:
-            one, other = sorted((signature.id, self.events[event].id))
-            raise PackError(f"{one} and {other} both wait for {event!r}; keep one")
+            other = self.events[event]
+            raise PackError(
+                f"{signature.where}: {signature.id} and {other.id} both wait for {event!r};"
+                " keep one"
+            )
         self.events[event] = signature
 
 
-def _no_list(identity: str, name: str, what: str, others: Mapping[str, object]) -> PackError:
+def _no_list(where: str, name: str, what: str, others: Mapping[str, object]) -> PackError:
     if name in others:
-        return PackError(f"{identity}: the list {name!r} is not one of {what}; name another list")
-    return PackError(f"{identity}: there is no list {name!r}; add lists/{name}.tsv")
+        return PackError(f"{where}: the list {name!r} is not one of {what}; name another list")
+    if not _NAME.fullmatch(name):
+        return PackError(f"{where}: a list is named without folder and ending, and not {name!r}")
+    return PackError(f"{where}: there is no list {name!r}; add lists/{name}.tsv")

@@ -71,6 +71,18 @@ DEFAULT_ENOUGH = 4096
 _FROM = Field(
     "from", Choice(SIDES), "Who says it: `client` opened the flow. Left out, either of them."
 )
+_LABEL = "[A-Za-z0-9_-]{1,63}"
+_HOST = (
+    rf"^({_LABEL}(\.{_LABEL}){{0,8}}|\*\.{_LABEL}(\.{_LABEL}){{1,8}}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$"
+)
+_NAMED = (
+    "`*.example.org` is every name beneath it. No dot at its end; other scripts as `xn--` writes"
+    " them."
+)
+_JA4 = (
+    "^t[0-9a-z]{7}[0-9A-Za-z]{2}_"
+    "([0-9a-f]{12}_[0-9a-f]{12}|[0-9a-f]{0,12}[*]|[0-9a-f]{12}_[0-9a-f]{0,12}[*])$"
+)
 _PREFIXED = "A `*` at the end stands for anything."
 
 _COIN = Record(
@@ -149,11 +161,15 @@ HTTP = Record(
     (
         Field("from", Choice(SIDES), "`client`: a request, as where it is left out."),
         Field("method", Texts(alone=True), "The request's method, or a list of methods."),
-        Field("path", Texts(alone=True, pattern="^/"), f"The path, without query. {_PREFIXED}"),
+        Field(
+            "path",
+            Texts(alone=True, pattern="^/[^?*]*[*]?$"),
+            f"The path, from its `/` on and without query. {_PREFIXED}",
+        ),
         Field(
             "host",
-            Texts(alone=True),
-            "The host asked for, without port. `*.example.org` is every name beneath it.",
+            Texts(alone=True, pattern=_HOST),
+            f"The host asked for, without port. {_NAMED}",
         ),
         Field(
             "headers",
@@ -170,11 +186,12 @@ TLS = Record(
     (
         Field(
             "ja4",
-            Texts(alone=True, pattern="^t[0-9a-z]{9}_"),
-            f"The JA4 fingerprint, or several. {_PREFIXED} Clients share libraries, and so"
+            Texts(alone=True, pattern=_JA4),
+            "The JA4 fingerprint, as `t13d1516h2_8daaf6152771_e5627efa2ab1`, or several. A `*`"
+            " behind its first `_`, or later, stands for anything. Clients share libraries, and so"
             " fingerprints: weak evidence.",
         ),
-        Field("sni", Texts(alone=True), "The server name. `*.example.org` is every name beneath."),
+        Field("sni", Texts(alone=True, pattern=_HOST), f"The server name. {_NAMED}"),
         Field("alpn", Texts(alone=True), "A protocol that is offered, or one of several."),
         Field("names_server", Flag(), "Whether there is a server name at all."),
         Field("ech", Flag(), "Whether the hello has an encrypted inner one, or pretends to."),

@@ -346,6 +346,11 @@ class Signature:
     part: Leaf | None = None
 
     @property
+    def where(self) -> str:
+        """Where it is written, for messages; its id where that is not known."""
+        return str(self.place or self.id)
+
+    @property
     def coin(self) -> str:
         """The one coin that it can be about; empty where there are several, or none is said."""
         return self.coins[0] if len(self.coins) == 1 else ""

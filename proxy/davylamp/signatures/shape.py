@@ -29,6 +29,11 @@ type TypedConstant = tuple[type, Constant]
 
 OPTIONAL = "$optional"
 MORE = "..."
+MAYBE = "?"
+"""Ends the name of a member that may be missing."""
+
+MAX_SHAPES = 256
+"""Shapes inside one, each of which may look at all of a value; constants are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ def compile_shape(node: Node, depth: int = 0) -> Shape:
     """Compile a shape; raise PackError that names the place and says what to write instead."""
     if depth > MAX_SHAPE_DEPTH:
         raise fault(node.place, f"a shape may nest {MAX_SHAPE_DEPTH} deep; say less")
+    if not depth and _size(node) > MAX_SHAPES:
+        raise fault(node.place, f"more than {MAX_SHAPES} shapes; make several signatures of it")
     match node:
         case Scalar():
             return _words(node)
@@ -62,6 +69,18 @@ def compile_shape(node: Node, depth: int = 0) -> Shape:
             if node.entries and node.entries[0][0].text.startswith("$"):
                 return _operator(node, depth)
             return _object(node, depth)
+
+
+def _size(node: Node) -> int:
+    match node:
+        case Scalar(text):
+            return 1 + text.count("|")
+        case Sequence(items):
+            return 1 + sum(map(_size, items))
+        case Table(((Scalar("$in"), _),)):
+            return 1
+        case Table(entries):
+            return 1 + sum(_size(value) for _, value in entries)
 
 
 # --- words: "string", "hex:64", "string|null" ---------------------------------------------
@@ -130,8 +149,12 @@ def _object(node: Table, depth: int) -> Shape:
     for key, value in node.entries:
         if key.text.startswith("$"):
             raise fault(key.place, f"{key.text!r} must stand alone in its mapping")
-        name, mark, _ = key.text.partition("?")
-        (optional if mark else required).append((name, compile_shape(value, depth + 1)))
+        name = key.text.removesuffix(MAYBE)
+        if MAYBE in name:
+            raise fault(key.place, f"{key.text!r}: a '?' stands at the end of a member's name")
+        if name != key.text and node.get(name) is not None:
+            raise fault(key.place, f"{name!r} is there with and without a '?': keep one")
+        (optional if name != key.text else required).append((name, compile_shape(value, depth + 1)))
     must = tuple((name, shape.test) for name, shape in required)
     may = tuple((name, shape.test) for name, shape in optional)
 
