@@ -1,5 +1,6 @@
 """A pack is read from a directory, and nothing outside it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,19 @@ def test_a_link_out_of_the_pack_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "pack.yaml").write_text(MANIFEST)
     (folder / "leak.yaml").symlink_to(outside)
-    with pytest.raises(PackError, match=r"leak\.yaml: a link out of the pack"):
+    with pytest.raises(PackError, match=rf"^{folder}/leak\.yaml: a link out of the pack"):
         load_directory(folder)
+    (folder / "leak.yaml").unlink()
+    for target in (folder.parent, folder / "nowhere"):
+        (folder / "family").symlink_to(target)
+        with pytest.raises(PackError, match=r"family: a link to a folder or to nothing"):
+            load_directory(folder)
+        (folder / "family").unlink()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     """The message says what to give instead."""
-    with pytest.raises(PackError, match=r"no such pack; give a directory with a pack\.yaml"):
+    with pytest.raises(PackError, match=r"nowhere: no pack\.yaml in it; a pack has one"):
         load_directory(tmp_path / "nowhere")
 
 
@@ -48,5 +55,9 @@ def test_vectors_carry_the_id_of_their_file(tmp_path: Path) -> None:
     ((identity, vector),) = load_vectors(tmp_path)
     assert (identity, vector.name, vector.fires) == ("toy-hello", "n", False)
     (folder / "toy-hello.yaml").write_text("- {name: n}\n")
-    with pytest.raises(PackError, match=r"^family/toy-hello\.yaml:1:3"):
+    with pytest.raises(PackError, match=rf"^{tmp_path}/family/toy-hello\.yaml:1:3"):
+        list(load_vectors(tmp_path))
+    (folder / "toy-hello.yaml").unlink()
+    os.mkfifo(folder / "toy-hello.yaml")
+    with pytest.raises(PackError, match=r"toy-hello\.yaml: not a file"):
         list(load_vectors(tmp_path))

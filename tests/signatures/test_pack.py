@@ -155,6 +155,10 @@ def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:
         ({"pack.yaml": b"name: x\nversion: 1\nformat: 2\n"}, "this davylamp reads format 1"),
         ({"pack.yaml": b"format: 1\n"}, "write 'name' and 'version'"),
         ({"pack.yaml": b"- 1\n"}, "format None"),
+        (
+            {"pack.yaml": b"format: 1\nname: x\nverion: 1\n"},
+            r"^pack\.yaml:3:1: unknown field 'verion'; did you mean 'version'",
+        ),
         ({"pack.yaml": MANIFEST, "a/run.sh": b""}, "a/run.sh: not part of a pack"),
         ({"pack.yaml": MANIFEST, "a/x.tsv": b""}, "a/x.tsv: not part of a pack"),
         (
@@ -170,7 +174,7 @@ def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:
                 "a/x.yaml": signature("x", "{event: ssh.banner}"),
                 "b/x.yaml": signature("x", "{event: p2p.levin}"),
             },
-            "two signatures have the id 'x'",
+            r"^b/x\.yaml:1:1: two signatures have the id 'x', here and at a/x\.yaml:1:1",
         ),
         (
             {
@@ -178,7 +182,7 @@ def test_confirmed_names_are_hosts_not_websites(core: Pack) -> None:
                 "a/x.yaml": signature("x", "{event: ssh.banner}"),
                 "a/y.yaml": signature("y", "{event: ssh.banner}"),
             },
-            "both wait for 'ssh.banner'",
+            r"^a/y\.yaml:1:1: y and x both wait for 'ssh.banner'",
         ),
     ],
 )

@@ -105,6 +105,12 @@ def test_feedings_keep_the_bytes() -> None:
         ("- {name: x, source: y, stream: [{client: a}], expect: maybe}", "match or none"),
         ("- {name: x, source: y, stream: [{clinet: a}], expect: none}", "a step is client"),
         ("- {name: x, source: y, stream: [{client: {hex: 1}}], expect: none}", "pairs of"),
+        ("- {name: x, source: y, stream: [{client: ''}], expect: none}", "nothing is sent"),
+        ("- {name: x, source: y, stream: [{event: ssh.baner}], expect: none}", "'ssh.banner'"),
+        (
+            "- {name: x, source: y, stream: [{name: {sni: a.b}}], expect: none}",
+            "nothing that is seen",
+        ),
         ("- {name: x, source: y, strem: [], expect: none}", "did you mean 'stream'"),
         ("- {name: x, source: y, stream: [{client: a}], expect: none, also: z}", "a list of"),
     ],

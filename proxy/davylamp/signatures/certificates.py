@@ -71,7 +71,10 @@ def from_pem(text: str) -> bytes:
     inside, end, _ = rest.partition("-----END CERTIFICATE-----")
     if not begin or not end:
         raise ValueError("a certificate is PEM: from its BEGIN line to its END line")
-    return b64decode("".join(inside.split()), validate=True)
+    try:
+        return b64decode("".join(inside.split()), validate=True)
+    except ValueError as error:
+        raise ValueError("between its BEGIN and END lines a certificate is base64") from error
 
 
 def misses(condition: CertificateCondition, certificate: Certificate) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from davylamp.errors import PackError
 from davylamp.paths import DATA_ROOT, SIGNATURES
 from davylamp.signatures.model import SignatureId
-from davylamp.signatures.pack import VECTORS, Pack, load
+from davylamp.signatures.pack import MANIFEST, VECTORS, Pack, load
 from davylamp.signatures.vectors import Vector, parse_vectors
 
 MAX_PACK_BYTES = 256 * 1024 * 1024
@@ -15,11 +15,11 @@ MAX_PACK_BYTES = 256 * 1024 * 1024
 def load_directory(path: Path) -> Pack:
     """Compile the pack in a directory; raise PackError saying what is wrong with it and where.
 
-    Hidden files, and links that lead out of the directory, are not read.
+    Hidden files are not read; links that lead out of the directory, or to a folder, are refused.
     """
     files = read_files(path)
-    if not files:
-        raise PackError(f"{path}: no such pack; give a directory with a pack.yaml in it")
+    if MANIFEST not in files:
+        raise PackError(f"{path}: no {MANIFEST} in it; a pack has one, with its name and version")
     try:
         return load(files)
     except PackError as error:
@@ -37,10 +37,12 @@ def read_files(path: Path) -> dict[str, bytes]:
     try:
         for file in sorted(root.rglob("*")):
             relative = file.relative_to(root)
-            if not file.is_file() or any(part.startswith(".") for part in relative.parts):
+            if any(part.startswith(".") for part in relative.parts):
                 continue
-            if file.is_symlink() and not file.resolve().is_relative_to(root):
-                raise PackError(f"{relative}: a link out of the pack; copy the file in")
+            if file.is_symlink():
+                _check_link(file, root, path / relative)
+            if not file.is_file():
+                continue
             total += file.stat().st_size
             if total > MAX_PACK_BYTES:
                 raise PackError(f"{path}: more than {MAX_PACK_BYTES:,} bytes; not a pack")
@@ -48,6 +50,13 @@ def read_files(path: Path) -> dict[str, bytes]:
     except OSError as error:
         raise PackError(f"{path}: cannot be read: {error.strerror or error}") from error
     return files
+
+
+def _check_link(file: Path, root: Path, shown: Path) -> None:
+    if not file.is_file():
+        raise PackError(f"{shown}: a link to a folder or to nothing; copy the files in")
+    if not file.resolve().is_relative_to(root):
+        raise PackError(f"{shown}: a link out of the pack; copy the file in")
 
 
 def vectors_of(path: Path) -> Path:
@@ -65,9 +74,14 @@ def load_vectors(path: Path) -> Iterator[tuple[SignatureId, Vector]]:
     """
     root = path if path.is_dir() else path.parent
     for file in sorted(path.rglob("*.yaml")) if path.is_dir() else (path,):
+        name = file.relative_to(root).as_posix()
+        if not file.is_file():
+            raise PackError(f"{file}: not a file; a vector file is FAMILY/ID.yaml")
         try:
-            data = file.read_bytes()
+            vectors = parse_vectors(file.read_bytes(), name)
         except OSError as error:
             raise PackError(f"{file}: cannot be read: {error.strerror or error}") from error
-        for vector in parse_vectors(data, file.relative_to(root).as_posix()):
+        except PackError as error:
+            raise PackError(f"{file}{str(error).removeprefix(name)}") from error
+        for vector in vectors:
             yield SignatureId(file.stem), vector

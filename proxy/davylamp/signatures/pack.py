@@ -31,13 +31,14 @@ from davylamp.signatures.model import (
     SignatureId,
 )
 from davylamp.signatures.names import NameEntry, parse_names
-from davylamp.signatures.source import Scalar, Table, read
+from davylamp.signatures.source import Scalar, Table, fault, read, suggest
 from davylamp.signatures.texts import LineIndex, StartIndex
 from davylamp.signatures.vocabulary import coin_of_algo
 from davylamp.signatures.wallets import coin_of_wallet
 
 FORMAT = 1
 MANIFEST = "pack.yaml"
+_MANIFEST = ("name", "version", "format")
 VECTORS = "vectors"
 """The folder of a pack with its signatures' examples."""
 
@@ -81,7 +82,11 @@ class Pack:
         by_id: dict[SignatureId, Signature] = {}
         for signature in signatures:
             if signature.id in by_id:
-                raise PackError(f"two signatures have the id {signature.id!r}; rename one")
+                other = by_id[signature.id]
+                raise PackError(
+                    f"{signature.where}: two signatures have the id {signature.id!r}, here and at"
+                    f" {other.where}; rename one"
+                )
             by_id[signature.id] = signature
         live = [one for one in by_id.values() if one.maturity is not Maturity.SANDBOX]
         indexes = Indexes.build(live, lists, endpoint_lists)
@@ -212,6 +217,9 @@ def read_manifest(data: bytes) -> tuple[str, str]:
             f"{MANIFEST}: format {values.get('format')!r} cannot be read; "
             f"this davylamp reads format {FORMAT}"
         )
+    for key, _ in node.entries if isinstance(node, Table) else ():
+        if key.text not in _MANIFEST:
+            raise fault(key.place, f"unknown field {key.text!r}; {suggest(key.text, _MANIFEST)}")
     if not values.get("name") or not values.get("version"):
         raise PackError(f"{MANIFEST}: write 'name' and 'version'")
     return values["name"], values["version"]

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 
 from davylamp.flow import Direction
 from davylamp.signatures.certificates import from_pem
+from davylamp.signatures.language import EVENTS, NAME_FIELDS
 from davylamp.signatures.source import Node, Place, Scalar, Sequence, Table, fault, read, suggest
 
 _FIELDS = ("name", "source", "stream", "expect", "also")
@@ -148,6 +149,8 @@ def _ids(node: Node | None) -> tuple[str, ...]:
 
 def _step(node: Node) -> Step:
     match node:
+        case Table(((Scalar("client" | "server"), Scalar("")),)):
+            raise fault(node.place, "nothing is sent here; check the indentation of what follows")
         case Table(((Scalar("client" | "server" as end), Scalar(text)),)):
             return Bytes(_DIRECTIONS[end], text.encode())
         case Table(
@@ -156,11 +159,13 @@ def _step(node: Node) -> Step:
             try:
                 return Bytes(_DIRECTIONS[end], bytes.fromhex(text))
             except ValueError as error:
-                raise fault(node.place, "'hex' takes pairs of hexadecimal digits") from error
+                raise fault(
+                    node.place, "'hex' takes pairs of hexadecimal digits, as {hex: 16 03 01}"
+                ) from error
         case Table(((Scalar("name"), Table(((Scalar(field), Scalar(name)),))),)):
-            return Name(field, name)
+            return Name(_known(field, NAME_FIELDS, node.place), name)
         case Table(((Scalar("event"), Scalar(event)),)):
-            return Noticed(event)
+            return Noticed(_known(event, tuple(EVENTS), node.place))
         case Table(((Scalar("endpoint"), Table() as endpoint),)):
             return _reached(endpoint)
         case Table(((Scalar("certificate"), Scalar(pem)),)):
@@ -172,6 +177,13 @@ def _step(node: Node) -> Step:
                 "name: {tls.sni: HOST}, event: NAME, endpoint: {to: ADDRESS:PORT, on: DAY} "
                 "or certificate: PEM",
             )
+
+
+def _known(word: str, words: tuple[str, ...], place: Place) -> str:
+    """Return a word that the engine knows; another would show it nothing, and pass for a miss."""
+    if word not in words:
+        raise fault(place, f"{word!r} is nothing that is seen; {suggest(word, words)}")
+    return word
 
 
 def _shown(pem: str, place: Place) -> Shown:
