@@ -191,6 +191,8 @@ def test_explain_says_what_did_not_fit(made: Path) -> None:
     assert "starts_with: it does not begin with 'TOY,'" in toy.output
     cut = pack("explain", "toy-line", "--pack", made, "--trace", "-", stdin="TOY,a,7")
     assert "no line break follows" in cut.output
+    head = pack("explain", "toy-http", "--pack", made, "--trace", "-", stdin="GET / HTTP/1.1\n\n")
+    assert (head.exit_code, "davylamp pack test runs it" in head.output) == (2, True)
     unknown = pack("explain", "stratum-v1-submi")
     assert unknown.exit_code == 2
     assert "did you mean 'stratum-v1-submit'" in unknown.output
@@ -201,13 +203,19 @@ def test_new_writes_over_nothing(made: Path, tmp_path: Path) -> None:
     for words, message in (
         (("toy-line", "--pack", made), "there already"),
         (("Toy", "--pack", made), "lower-case words"),
+        (("toy--a", "--pack", made), "lower-case words"),
+        (("toy-", "--pack", made), "lower-case words"),
         (("toy", "--pack", made, "--family", "../x"), "lower-case words"),
+        (("vectors-toy", "--pack", made), "name another with --family"),
         (("toy", "--pack", made / "toy"), "not a pack"),
     ):
         result = pack("new", *words)
         assert result.exit_code == 2
         assert message in result.output
     assert not (tmp_path / "x").exists()
+    odd = tmp_path / "my: pack"
+    assert pack("new", "toy", "--pack", odd).exit_code == 0
+    assert pack("test", odd).exit_code == 0
 
 
 def test_schema_prints_what_editors_need() -> None:

@@ -29,11 +29,14 @@ class Comparison:
     problems: tuple[str, ...]
 
 
+COMPARED = (JsonCondition, LineCondition, BytesCondition, CertificateCondition)
+"""The conditions that bytes of one direction can be held against."""
+
+
 def compare(when: Node, condition: Condition, data: bytes) -> tuple[Comparison, ...]:
     """Hold every message in bytes of one direction against a condition.
 
-    Only JSON and line conditions, the first bytes of a stream, and the certificate in them (or in
-    PEM), can be compared so.
+    Nothing for conditions that are none of `COMPARED`; a certificate may also be in PEM.
     """
     match condition:
         case JsonCondition():

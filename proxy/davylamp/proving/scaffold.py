@@ -1,11 +1,14 @@
 """A new signature with its vectors, which pass as they are and are there to be changed."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from davylamp.errors import ConfigError
-from davylamp.signatures.pack import FORMAT, MANIFEST, VECTORS
+from davylamp.signatures.language import ID
+from davylamp.signatures.pack import FORMAT, LISTS, MANIFEST, VECTORS
 
 
 class Form(StrEnum):
@@ -117,8 +120,10 @@ _EXAMPLES: Mapping[Form, _Example] = {
 def scaffold(identity: str, family: str, form: Form) -> dict[str, str]:
     """Return the texts of a signature and its vectors, by path in the pack."""
     for word in (identity, family):
-        if not word.replace("-", "").isalnum() or word != word.lower() or not word.isascii():
+        if not re.fullmatch(ID, word):
             raise ConfigError(f"{word!r}: write lower-case words joined by '-', as toy-hello")
+    if family in {VECTORS, LISTS}:
+        raise ConfigError(f"{family!r} is no folder for signatures; name another with --family")
     example = _EXAMPLES[form]
     return {
         f"{family}/{identity}.yaml": _SIGNATURE.format(
@@ -132,7 +137,8 @@ def scaffold(identity: str, family: str, form: Form) -> dict[str, str]:
 
 def manifest(name: str, version: str) -> tuple[str, str]:
     """Return path and text of a pack's own file."""
-    return MANIFEST, f"name: {name}\nversion: {version}\nformat: {FORMAT}\n"
+    written = name if re.fullmatch(r"[\w.-]+", name) else json.dumps(name)
+    return MANIFEST, f"name: {written}\nversion: {version}\nformat: {FORMAT}\n"
 
 
 _SIGNATURE = """\

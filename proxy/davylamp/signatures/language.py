@@ -282,12 +282,15 @@ CONDITION = Record(
     ),
 )
 
+ID = "^[a-z0-9]+(-[a-z0-9]+)*$"
+"""What a signature's id looks like."""
+
 SIGNATURE = Record(
     "One signature: one file, named after its id.",
     (
         Field(
             "id",
-            Text(pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
+            Text(pattern=ID),
             "The file's name, without `.yaml`: lower-case words joined by `-`.",
             required=True,
         ),

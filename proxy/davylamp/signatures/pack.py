@@ -42,6 +42,8 @@ _MANIFEST = ("name", "version", "format")
 VECTORS = "vectors"
 """The folder of a pack with its signatures' examples."""
 
+LISTS = "lists"
+
 type Lists = Mapping[str, tuple[NameEntry, ...]]
 type EndpointLists = Mapping[str, tuple[EndpointEntry, ...]]
 
@@ -185,7 +187,7 @@ def load(files: Mapping[str, bytes], memo: Memo | None = None) -> Pack:
         folder, _, base = file.rpartition("/")
         stem, _, suffix = base.rpartition(".")
         match suffix:
-            case "tsv" if folder == "lists":
+            case "tsv" if folder == LISTS:
                 if lists_endpoints(files[file]):
                     endpoint_lists[stem] = memo.result(files[file], file, parse_endpoints)
                 else:

@@ -12,7 +12,7 @@ from davylamp.commands.pack._why import condition_of
 from davylamp.errors import ConfigError
 from davylamp.flow import Direction
 from davylamp.paths import SIGNATURES
-from davylamp.proving.comparison import Comparison, compare
+from davylamp.proving.comparison import COMPARED, Comparison, compare
 from davylamp.proving.explanation import filed, outline, where
 from davylamp.signatures.disk import load_directory, load_vectors, vectors_of
 from davylamp.signatures.model import CombinedCondition, Signature, SignatureId
@@ -79,6 +79,11 @@ def _compared(trace: Path, when: Node, signature: Signature) -> tuple[Comparison
         raise ConfigError(
             f"{signature.id} is about both sides of a flow; give it an example, and "
             "davylamp pack test says what of it is not met"
+        )
+    if not isinstance(signature.condition, COMPARED):
+        raise ConfigError(
+            f"{signature.id} asks for no message, line, first bytes or certificate, which alone "
+            "are held against a trace; give it an example, and davylamp pack test runs it"
         )
     found = [
         one for data in _sides(trace, signature) for one in compare(when, signature.condition, data)
