@@ -146,6 +146,22 @@ def test_lint_finds_signatures_that_make_each_other_slow(made: Path) -> None:
     )
 
 
+def test_lint_finds_a_signature_that_another_silences(made: Path) -> None:
+    """Of two that ask for one list in one place the surer answers, whatever the other may do."""
+    (made / "lists").mkdir()
+    row = "a.example\tendpoint\tprobable\t-\tP\tmade up\t2026-01-01\n"
+    (made / "lists" / "names.tsv").write_text(row, "utf-8")
+    text = (made / "toy" / "toy-json.yaml").read_text("utf-8").partition("when:")[0]
+    for name, confidence in (("a", 60), ("b", 65)):
+        own = text.replace("id: toy-json", f"id: {name}").replace(": 70", f": {confidence}")
+        when = f"{own}when: {{name: {{field: tls.sni, list: names}}}}\n"
+        (made / "toy" / f"{name}.yaml").write_text(when, "utf-8")
+    said = [line for line in pack("lint", made).output.splitlines() if "never told" in line]
+    assert said == [
+        f"{made}/toy/a.yaml:2:1: b asks for the same list and is surer: this one is never told"
+    ]
+
+
 def test_diff_wants_a_higher_rev_for_another_meaning(made: Path, tmp_path: Path) -> None:
     """Rewording is free; a changed condition without a higher rev ends with status 1."""
     new = tmp_path / "new"

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from davylamp.proving.scaffold import PLACEHOLDER
+from davylamp.signatures.listed import surer
 from davylamp.signatures.model import (
     Category,
     CertificateCondition,
@@ -46,6 +47,7 @@ def remarks(pack: Pack, proved: AbstractSet[SignatureId], now: float) -> Iterato
             yield Remark(place, says)
         if signature.id not in proved:
             yield Remark(place, "no vectors; `davylamp pack new` shows how they are written")
+    yield from _silenced(pack)
     yield from _crowds(pack)
     yield from _lists(pack, now)
 
@@ -84,6 +86,24 @@ def _simple(condition: Condition) -> Iterator[Condition]:
         yield from (leaf.condition for leaf in condition.leaves())
     else:
         yield condition
+
+
+def _silenced(pack: Pack) -> Iterator[Remark]:
+    """Yield the signatures that are never told, because a surer one asks for the same list."""
+    answers: dict[Condition, Signature] = {}
+    asking = [
+        one
+        for one in pack.signatures.values()
+        if isinstance(one.condition, NameCondition | EndpointCondition)
+        and one.maturity is not Maturity.SANDBOX
+    ]
+    for signature in asking:
+        answers[signature.condition] = surer(answers.get(signature.condition), signature)
+    for signature in asking:
+        told = answers[signature.condition]
+        if told is not signature:
+            says = f"{told.id} asks for the same list and is surer: this one is never told"
+            yield Remark(_place(signature), says)
 
 
 def _crowds(pack: Pack) -> Iterator[Remark]:
