@@ -319,6 +319,22 @@ def test_a_conversation_is_judged_alike_however_it_is_cut(
                 assert evidence.startswith(finding.excerpt) or AppProto.HTTP in finding.layers
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (b"User-Agent:\r\n XMRig/6.21.0\r\n", "http-miner-agent"),
+        (b"User-Agent: \n\tXMRig/6.21.0\r\n", "http-miner-agent"),
+        (b" User-Agent: XMRig/6.21.0\r\n", "http-miner-agent"),
+        (b"\tX-Stratum: a:3333\r\n", "http-mining-field"),
+        (b"Accept:\r\n application/dns-message\r\n", "doh-message"),
+    ],
+)
+def test_a_folded_field_tells_what_a_whole_one_does(core: Pack, fields: bytes, told: str) -> None:
+    """Receivers join such lines, or take an indented first one for a field (RFC 9112 5.2)."""
+    head = b"GET / HTTP/1.1\r\n" + fields + b"Host: a\r\n\r\n"
+    assert [one.signature.id for one in Inspector(core).receive(C, head, 0.0)] == [told]
+
+
 @pytest.mark.parametrize("before", [0, 300])
 def test_a_coding_is_obeyed_behind_many_fields(core: Pack, before: int) -> None:
     """A compressed login is found however many fields its head has."""

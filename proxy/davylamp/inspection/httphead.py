@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
+from davylamp.signatures.heads import unfolded
 from davylamp.signatures.vocabulary import is_miner_agent
 
 NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
@@ -37,7 +38,7 @@ _EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": 
 
 def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
     """Yield the events that a head is, each once."""
-    lower = head.raw.lower()
+    lower = unfolded(head.raw).lower()
     if lower.find(b"\nx-") >= 0 and _FIELD.search(lower):
         yield "http.mining-field"
     if isinstance(head, ResponseHead):

@@ -135,8 +135,7 @@ class HeadIndex:
 
     def _headed(self, raw: bytes, found: list[Filed]) -> None:
         fields = self._fields
-        if raw.find(b"\n ") >= 0 or raw.find(b"\n\t") >= 0:
-            raw = _unfolded(raw)
+        raw = unfolded(raw)
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
@@ -193,8 +192,10 @@ class HeadIndex:
             _into(slot, shape, filed)
 
 
-def _unfolded(raw: bytes) -> bytes:
-    """Return the lines of a head's fields with those joined that are folded (obs-fold)."""
+def unfolded(raw: bytes) -> bytes:
+    """Return a head, or its fields alone with those lines joined that are folded (obs-fold)."""
+    if raw.find(b"\n ") < 0 and raw.find(b"\n\t") < 0:
+        return raw
     fields = raw[raw.find(b"\n") + 1 :]
     return b"\n" + _FOLD.sub(b" ", fields).lstrip(b" \t")
 
