@@ -14,6 +14,9 @@ from davylamp.paths import ADDONS
 from davylamp.workers.prctl import tie_to
 
 _EXIT_CANNOT = 2
+_IDLE_SECONDS = 7440
+"""How long a connection may be silent: 2 h 4 min, the least that RFC 5382 REQ-5 has whoever stands in
+the middle wait. mitmproxy's ten minutes end what a pool of database connections keeps."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,6 +42,7 @@ def _words(port: int, descriptor: int, folder: str) -> list[str]:
         "flow_detail": "0",
         "termlog_verbosity": "warn",
         "ssl_insecure": "false",
+        "tcp_timeout": str(_IDLE_SECONDS),
         **_trusted(),
     }
     return [
