@@ -20,6 +20,7 @@ from davylamp.metrics.server import parse_listen
 from davylamp.response import action_policy_of, unshared_of
 from davylamp.sinks import check_outputs, check_webhook
 from davylamp.sources import sources_of
+from davylamp.updates.loading import NO_LOCAL
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of
 
 _SURE = 50
@@ -109,6 +110,11 @@ def _sandboxes(config: GatewayConfig) -> Iterator[Caution]:
         yield Caution("sandboxes.interfaces", f"there is no interface {name} here now")
 
 
+def _packs(config: GatewayConfig) -> Iterator[Caution]:
+    if config.pack.local and not Path(config.pack.local).is_dir():
+        yield Caution("pack.local", f"{config.pack.local} is no folder now: {NO_LOCAL}")
+
+
 def _interception(config: GatewayConfig) -> Iterator[Caution]:
     if not config.intercept.enabled:
         if config.policy.trusted:
@@ -168,6 +174,7 @@ def _secrets(config: GatewayConfig) -> Iterator[Caution]:
 _CAUTIONS: tuple[Callable[[GatewayConfig], Iterator[Caution]], ...] = (
     _enforcement,
     _sandboxes,
+    _packs,
     _interception,
     _told,
     _clear_text,

@@ -64,6 +64,7 @@ RISKS = [
     ("outputs: {syslog: {address: 'udp://10.0.0.5'}}", "outputs.syslog.address"),
     ("outputs: {redis: false, console: false}", "outputs"),
     ("sandboxes: {interfaces: [no-such-bridge]}", "sandboxes.interfaces"),
+    ("pack: {local: /no/such/share}", "pack.local"),
     ("api: {listen: '10.0.0.1:1', cleartext: true}", "api.cleartext"),
 ]
 

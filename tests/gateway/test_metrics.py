@@ -84,11 +84,14 @@ def test_what_is_wrong_around_a_gateway_is_said(build: Build, tmp_path: Path) ->
         metrics={"listen": "127.0.0.1:9464"},
         sandboxes={"interfaces": [BRIDGE, "br-typo"]},
         outputs={"syslog": {"address": f"unix://{tmp_path}/nobody"}},
+        pack={"local": f"{tmp_path}/share"},
     )
     bridge = "there is no interface br-typo here: nothing of it is judged"
     assert wait_until(lambda: f"WARNING: {bridge}" in world.gateway.log())
     away = f"syslog at {tmp_path}/nobody is away: No such file or directory"
-    assert wait_until(lambda: health(world) == f"200 ok\n{bridge}\n{away}")
+    share = f"{tmp_path}/share is no folder: the site's own signatures are not in force"
+    assert wait_until(lambda: health(world) == f"200 ok\n{bridge}\n{share}\n{away}")
+    (tmp_path / "share").mkdir()
     link = ["ip", "link", "add", "br-typo", "type", "bridge"]
     world.lab.run(GATEWAY, link, check=True)
     assert health(world) == f"200 ok\n{away}"

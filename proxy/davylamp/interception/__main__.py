@@ -15,8 +15,8 @@ from davylamp.workers.prctl import tie_to
 
 _EXIT_CANNOT = 2
 _IDLE_SECONDS = 7440
-"""How long a connection may be silent: 2 h 4 min, the least that RFC 5382 REQ-5 has whoever stands in
-the middle wait. mitmproxy's ten minutes end what a pool of database connections keeps."""
+"""How long a connection may be silent: 2 h 4 min, the least that RFC 5382 REQ-5 has whoever stands
+in the middle wait. mitmproxy's ten minutes end what a pool of database connections keeps."""
 
 
 def main(arguments: list[str]) -> int:

@@ -21,6 +21,8 @@ LISTS = "lists/"
 _LOCAL = "local/"
 LOCAL_SUFFIX = "+local"
 """Stands behind the version of a pack that the site changed."""
+NO_LOCAL = "the site's own signatures are not in force"
+"""What a folder of them that is not there means: a share that is not mounted takes them out."""
 
 
 class PackSource(msgspec.Struct, frozen=True, kw_only=True):
