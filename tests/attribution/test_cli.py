@@ -68,7 +68,7 @@ def test_show_is_readable_and_has_the_incident(
     run("bind", "10.0.0.7", "a", "--lifecycle-id", "a@1", "--run-id", "r1", "--label", "team=x")
     store.run(store.operations.record(make_alert("a", "a@1")))
     shown = run("show", "a").stdout
-    for word in ("r1", "10.0.0.7", "declared", "Stratum login", "198.51.100.9:3333", "reject"):
+    for word in ("r1", "10.0.0.7", "declared", "CryptoNote login", "198.51.100.9:3333", "reject"):
         assert word in shown
     assert "\x1b" not in shown
     [listed] = lines(run("show", "--json"))
