@@ -25,6 +25,8 @@ CASES: list[tuple[str, bytes, list[bytes]]] = [
     ("text lines between", b'hello\n{"a":1}\nbye\n{"b":2}\n', [b'{"a":1}', b'{"b":2}']),
     ("not first on its line", b'log: {"a":1}\n', []),
     ("a broken line before", b'{ broken\n{"a":1}\n', [b'{"a":1}']),
+    ("a broken line before, and more behind", b'{ broken\n{"a":1} x\n', [b'{"a":1}']),
+    ("an item of a list on a line", b'[\n{"a":1},\n', []),
     ("an open string before", b'{"x\n{"a":1}\n', [b'{"a":1}']),
     ("binary", bytes(range(128, 256)) * 3, []),
     ("binary that opens a bracket", b'{\x00\x01"{}\n{"a":1}\n', [b'{"a":1}']),

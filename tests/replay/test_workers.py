@@ -58,9 +58,9 @@ def test_bad_pack(files: list[Path], tmp_path: Path) -> None:
     """An error in what every worker needs is raised here as itself."""
     (tmp_path / "empty").mkdir()
     setup = partial(observers, tmp_path / "empty")
-    with pytest.raises(PackError, match="no pack.yaml in it"):
+    with pytest.raises(PackError, match=r"no pack\.yaml in it"):
         list(replay_files(files, setup, 2))
-    with pytest.raises(PackError, match="no pack.yaml in it"):
+    with pytest.raises(PackError, match=r"no pack\.yaml in it"):
         list(replay_files(files, setup, 1))
 
 

@@ -9,7 +9,8 @@ reported as soon as *either* ends it:
   close outside strings;
 - line framing: inside an unfinished candidate, a line that by itself starts with ``{`` and ends
   with ``}`` (or is in square brackets) is reported at its newline, because a pool that reads lines
-  ignores the broken start.
+  ignores the broken start. What stands behind the last bracket is left out, for some receivers pass
+  over it (jansson with JSON_DISABLE_EOF_CHECK, cJSON_Parse); but a comma there tells of a list.
 
 A candidate ends as none where a byte stands outside its strings that no JSON text has there, so
 that binary data is not taken for half a message.
@@ -39,7 +40,7 @@ as Python's ``strip()`` does, throw them away."""
 _OUTSIDE = re.compile(rb'["{}\[\]\n]|[^\t\r\x0b\x0c\x20-\x7e]')
 # Inside one a backslash hides the byte behind it, but not a newline: lines end where they end.
 _INSIDE = re.compile(rb'["\n]|\\[^\n]')
-_BRACKETS = {(b"{", b"}"), (b"[", b"]")}
+_CLOSED_BY = {b"{": b"}", b"[": b"]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,11 @@ class Framer:
         """Handle a newline inside a candidate; return True if the candidate ended with it."""
         line = bytes(self._buffer[self._line : self._scan])
         text = line.strip(BLANK)
-        if self._line and (text[:1], text[-1:]) in _BRACKETS:
-            found.append(Framed(self._offset + self._line + line.index(text[:1]), text))
+        if self._line and (bracket := _CLOSED_BY.get(text[:1])):
+            end = text.rfind(bracket) + 1
+            if end and not text[end:].lstrip(BLANK).startswith(b","):
+                offset = self._offset + self._line + line.index(text[:1])
+                found.append(Framed(offset, text[:end]))
         self._line = self._scan
         if self._in_string:  # JSON has no raw newline in a string: this was never one value
             self._drop(self._scan)
