@@ -16,7 +16,7 @@ from davylamp.flow import Direction
 from davylamp.inspection.wire.http_head import Headers, parse_fields
 from davylamp.signatures import certificates, heads, hellos
 from davylamp.signatures.certificates import Certificate
-from davylamp.signatures.heads import Head
+from davylamp.signatures.heads import Head, unfolded
 from davylamp.signatures.model import (
     BytesCondition,
     CertificateCondition,
@@ -242,6 +242,7 @@ def test_heads(
     raw = "".join(("GET / HTTP/1.1\r\n", *lines, "\r\n")).encode()
     fields = parse_fields(raw)
     head = Head(side, method, path, host) if side is CLIENT else Head(side)
+    raw = unfolded(raw)
     filed = index.of_request(path, host, raw) if side is CLIENT else index.of_response(raw)
     found = sorted(one.id for one in index.match(filed, head, fields))
 

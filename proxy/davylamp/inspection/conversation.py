@@ -176,8 +176,10 @@ class Conversation:
             self._flights.add(direction, len(data))
         if self._watch is not None:
             self._watch.observe(direction, data, offset)
-        if side.looking:
-            side.look(self._place(direction), data, offset)
+        if side.starts is not None:
+            side.begin(self._context, direction, self._layers, data)
+        if side.start is not None:
+            side.look(data, offset)
 
     def restart(self, direction: Direction) -> None:
         """Forget what was read of one direction, because what follows comes before it.

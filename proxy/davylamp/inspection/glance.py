@@ -41,7 +41,7 @@ def _is_plain_request(pack: Pack, data: bytes) -> bool:
     heads = pack.heads
     if heads is not None and heads.of_request(path_of(head.target), head.host, data):
         return False
-    return not pack.match_names("http.host", head.host) and not any(told_by(head))
+    return not pack.match_names("http.host", head.host) and not any(told_by(head, data))
 
 
 def _plain_hello(pack: Pack, data: bytes) -> ClientHello | None:

@@ -27,7 +27,7 @@ from davylamp.inspection.wire.http import (
 from davylamp.inspection.wire.http_head import Framing, RequestHead, ResponseHead
 from davylamp.inspection.wire.reader import Malformed
 from davylamp.inspection.wire.websocket import Deflate, permessage_deflate
-from davylamp.signatures.heads import Head, HeadIndex
+from davylamp.signatures.heads import Head, HeadIndex, unfolded
 
 _WEBSOCKET = "websocket"
 _BEGUN = re.compile(rb"[ \t]*(?=[{\[])")  # what `NO_FIELD` finds, behind its line's beginning
@@ -154,7 +154,8 @@ class _Messages:
         """Note a message's head."""
         self._place.context.app_proto = AppProto.HTTP
         self._headed = True
-        self._tell(head)
+        raw = unfolded(head.raw)
+        self._tell(head, raw)
         if head.framing not in _NO_BODY:
             self._body.begin(head.raw)
         if isinstance(head, RequestHead):
@@ -167,16 +168,16 @@ class _Messages:
             self._exchange.answered(head)
         heads = self._place.context.pack.heads
         if heads is not None:
-            self._ask(head, heads)
+            self._ask(head, raw, heads)
 
-    def _ask(self, head: RequestHead | ResponseHead, heads: HeadIndex) -> None:
-        """Report what a head meets of the pack's conditions."""
+    def _ask(self, head: RequestHead | ResponseHead, raw: bytes, heads: HeadIndex) -> None:
+        """Report what a head meets of the pack's conditions; ``raw`` is it without folded lines."""
         if isinstance(head, RequestHead):
             path = path_of(head.target)
-            asked = heads.of_request(path, head.host, head.raw)
+            asked = heads.of_request(path, head.host, raw)
             whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
         else:
-            asked = heads.of_response(head.raw)
+            asked = heads.of_response(raw)
             whole = Head(Direction.RESPONDER)
         if not asked:
             return
@@ -186,10 +187,10 @@ class _Messages:
             at = self._base + head.offset
             place.context.met(found, place.direction, at, head.raw, layers)
 
-    def _tell(self, head: RequestHead | ResponseHead) -> None:
+    def _tell(self, head: RequestHead | ResponseHead, raw: bytes) -> None:
         """Report what a head alone says of mining."""
         place = self._place
-        for event in told_by(head):
+        for event in told_by(head, raw):
             layers = (*place.layers, AppProto.HTTP.value)
             place.context.noticed(
                 event, place.direction, self._base + head.offset, head.raw, layers

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from davylamp.inspection.wire.http_head import RequestHead, ResponseHead
-from davylamp.signatures.heads import unfolded
 from davylamp.signatures.vocabulary import is_miner_agent
 
 NO_FIELD = re.compile(rb"\n[ \t]*(?=[{\[])")
@@ -36,9 +35,9 @@ _LENGTHS = frozenset({6, 9, 10, 12, 17, 19})  # of the names that are asked abou
 _EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": "http.chia-farmer"}
 
 
-def told_by(head: RequestHead | ResponseHead) -> Iterator[str]:
-    """Yield the events that a head is, each once."""
-    lower = unfolded(head.raw).lower()
+def told_by(head: RequestHead | ResponseHead, raw: bytes) -> Iterator[str]:
+    """Yield the events that a head is, each once; ``raw`` is it without folded lines."""
+    lower = raw.lower()
     if lower.find(b"\nx-") >= 0 and _FIELD.search(lower):
         yield "http.mining-field"
     if isinstance(head, ResponseHead):

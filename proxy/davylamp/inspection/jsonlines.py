@@ -65,10 +65,14 @@ class JsonLines:
             data = data[:zero]
             self._index = None
         if self._lines is None:
-            if data.find(b"\n") == len(data) - 1 and not (
-                data[:MIN_ANCHOR] in index.starts or (index.ends and index.may_match(data[:-1]))
+            size, ends = len(data), index.ends
+            if (
+                data.find(b"\n") == size - 1 > MIN_ANCHOR
+                and data[:MIN_ANCHOR] not in index.starts
+                and data[-MIN_ANCHOR - 1 : -1] not in ends
+                and data[-MIN_ANCHOR - 2 : -2] not in ends  # before a carriage return
             ):
-                return  # one whole line, as nearly always
+                return  # one whole line, as nearly always, that `may_match` says no to
             self._lines = TextLines(self._place, index)
         self._lines.receive(data, offset)
         if self._index is None or self._seen > self._place.depth:

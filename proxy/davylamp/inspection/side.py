@@ -1,27 +1,34 @@
 """One direction of a conversation: who reads it, and what is kept until that is known."""
 
+from typing import TYPE_CHECKING
+
+from davylamp.flow import Direction
+from davylamp.inspection.context import Context
 from davylamp.inspection.declared.exchange import DeclaredValues
-from davylamp.inspection.reader import Place, Reader
 from davylamp.inspection.readers import LINES
 from davylamp.inspection.start import Start
 from davylamp.signatures.texts import StartIndex
+
+if TYPE_CHECKING:
+    from davylamp.inspection.reader import Reader
 
 
 class Side:
     """One direction: its reader and where that began, or the first bytes until there is one.
 
-    ``inside`` says that it has entered a tunnel, for another conversation to read.
+    ``inside`` says that it has entered a tunnel, for another conversation to read. ``starts`` is
+    what the pack asks of first bytes, until there are some, and ``start`` what is asked further.
     """
 
-    __slots__ = ("_start", "_starts", "began", "first", "inside", "reader")
+    __slots__ = ("began", "first", "inside", "reader", "start", "starts")
 
     def __init__(self, starts: StartIndex | None) -> None:
         self.reader: Reader | None = None
         self.began = 0
         self.first = b""
         self.inside = False
-        self._starts = starts  # until the first bytes were looked at
-        self._start: Start | None = None
+        self.starts = starts  # until the first bytes were looked at
+        self.start: Start | None = None
 
     @property
     def silent(self) -> bool:
@@ -42,7 +49,7 @@ class Side:
     def held(self) -> int:
         """Bytes that are held."""
         held = self.reader.held if self.reader is not None else len(self.first)
-        return held if self._start is None else held + self._start.held
+        return held if self.start is None else held + self.start.held
 
     @property
     def half_json(self) -> bool:
@@ -52,17 +59,15 @@ class Side:
             return reader.half_json
         return isinstance(reader, LINES) and reader.partial
 
-    @property
-    def looking(self) -> bool:
-        """Whether the next bytes may decide a condition on how a direction begins."""
-        return self._starts is not None or self._start is not None
+    def begin(
+        self, context: Context, direction: Direction, layers: tuple[str, ...], data: bytes
+    ) -> None:
+        """Note, at a direction's first bytes, whether the pack may ask how it begins."""
+        starts, self.starts = self.starts, None
+        if starts is not None and starts.may_begin(data):
+            self.start = Start(context, starts, direction, layers)
 
-    def look(self, place: Place, data: bytes, offset: int) -> None:
-        """Try the pack's conditions on how a direction begins; the first time at its first byte."""
-        starts, self._starts = self._starts, None
-        if starts is not None:
-            if not starts.may_begin(data):
-                return
-            self._start = Start(place.context, starts, place.direction, place.layers)
-        if self._start is not None and not self._start.observe(data, offset):
-            self._start = None
+    def look(self, data: bytes, offset: int) -> None:
+        """Try the pack's conditions on how a direction begins, while any may be met."""
+        if self.start is not None and not self.start.observe(data, offset):
+            self.start = None

@@ -154,7 +154,10 @@ class TcpJudge:
         direction = self._orientation.of(packet, opening=opening)
         outward = direction is Direction.ORIGINATOR
         port = packet.dst_port if outward else packet.src_port
-        listed = port == DNS_PORT or port in self._inspectors.ports
+        listed = port == DNS_PORT or (
+            port in self._inspectors.ports
+            and (packet.destination if outward else packet.source) in self._inspectors.endpoints
+        )
         first = self._inline and outward and payload and not packet.missing
         if first and not (triggered or listed or older):
             # The common case: one packet tells at a glance, and hardly anything is kept.
@@ -189,8 +192,8 @@ class TcpJudge:
     ) -> Decision:
         """Inspect the first packet of a flow; put that in the table where this does not settle it.
 
-        ``listed`` says that its endpoint may be one that is asked about, by its port; ``anchored``
-        that no byte of its direction comes before it.
+        ``listed`` says that its endpoint is on a list, or may be a resolver; ``anchored`` that no
+        byte of its direction comes before it.
         """
         payload = packet.payload
         inspector = self._inspectors.new(begun=triggered or self._sampled)

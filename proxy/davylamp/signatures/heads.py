@@ -101,8 +101,14 @@ class HeadIndex:
         )
 
     def of_request(self, path: str, host: str, raw: bytes) -> list[Filed]:
-        """Return the conditions that are filed under what a request asks for, or its fields."""
-        return [*self._requested(path, host), *self.of_response(raw)]
+        """Return the conditions that are filed under what a request asks for, or its fields.
+
+        ``raw`` is its head without folded lines (`unfolded`), as below.
+        """
+        found = self._requested(path, host)
+        if self._fields:
+            self._headed(raw, found)
+        return found
 
     def of_response(self, raw: bytes) -> list[Filed]:
         """Return the conditions that are filed under a response's fields."""
@@ -135,16 +141,16 @@ class HeadIndex:
 
     def _headed(self, raw: bytes, found: list[Filed]) -> None:
         fields = self._fields
-        raw = unfolded(raw)
         lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
-                if lower.find(marker) >= 0:
-                    _values(raw, lower, marker, slot, found)
+                if (at := lower.find(marker)) >= 0:
+                    _values(raw, lower, at, marker, slot, found)
             return
         for name in dict.fromkeys(_NAMES.findall(lower)):
             if name in fields:
-                _values(raw, lower, b"\n" + name, fields[name], found)
+                marker = b"\n" + name
+                _values(raw, lower, lower.find(marker), marker, fields[name], found)
 
     @staticmethod
     def match(candidates: list[Filed], head: Head, fields: Fields) -> tuple[Signature, ...]:
@@ -200,9 +206,13 @@ def unfolded(raw: bytes) -> bytes:
     return b"\n" + _FOLD.sub(b" ", fields).lstrip(b" \t")
 
 
-def _values(raw: bytes, lower: bytes, marker: bytes, slot: _FieldSlot, found: list[Filed]) -> None:
-    """Add what is filed under the values of the fields whose line begins with ``marker``."""
-    at = lower.find(marker)
+def _values(  # noqa: PLR0913, PLR0917 - where to look, for what, and where to put it
+    raw: bytes, lower: bytes, at: int, marker: bytes, slot: _FieldSlot, found: list[Filed]
+) -> None:
+    """Add what is filed under the values of the fields whose line begins with ``marker``.
+
+    ``at`` is where the first of them may be, -1 where none is.
+    """
     while at >= 0:
         at += len(marker)
         name, colon, value = raw[at : lower.find(b"\n", at)].partition(b":")

@@ -108,8 +108,7 @@ class _Slot:
         for key, inner in value.items():
             if key in self.keys:
                 found += self.keys[key]
-            table = self.key_values.get(key)
-            if table is not None and type(inner) in _SIMPLE:
+            if (table := self.key_values.get(key)) is not None and type(inner) in _SIMPLE:
                 found += table.get((type(inner), inner), ())
 
 
@@ -188,8 +187,8 @@ def _drawer(conditions: list[Filed]) -> _Drawer:
     choices = [(filed, list(_anchor_sets(filed[1]))) for filed in conditions]
     use = Counter(anchor for _, sets in choices for anchors in sets for anchor in anchors)
 
-    def cost(anchor: Anchor) -> tuple[bool, int]:
-        return anchor in _EVERYWHERE, use[anchor]
+    def cost(anchor: Anchor) -> tuple[bool, int, bool]:
+        return anchor in _EVERYWHERE, use[anchor], anchor.value is None
 
     for filed, sets in choices:
         if not sets:
