@@ -243,7 +243,11 @@ def test_heads(
     fields = parse_fields(raw)
     head = Head(side, method, path, host) if side is CLIENT else Head(side)
     raw = unfolded(raw)
-    filed = index.of_request(path, host, raw) if side is CLIENT else index.of_response(raw)
+    lower = raw.lower()
+    if side is CLIENT:
+        filed = index.of_request(path, host, raw, lower)
+    else:
+        filed = index.of_response(raw, lower)
     found = sorted(one.id for one in index.match(filed, head, fields))
 
     def fits(condition: HttpCondition, fields: Headers) -> bool:

@@ -38,10 +38,10 @@ def _is_plain_request(pack: Pack, data: bytes) -> bool:
     head = simple_request(data)
     if head is None or NO_FIELD.search(data):
         return False
-    heads = pack.heads
-    if heads is not None and heads.of_request(path_of(head.target), head.host, data):
+    heads, lower = pack.heads, data.lower()
+    if heads is not None and heads.of_request(path_of(head.target), head.host, data, lower):
         return False
-    return not pack.match_names("http.host", head.host) and not any(told_by(head, data))
+    return not pack.match_names("http.host", head.host) and not any(told_by(head, lower))
 
 
 def _plain_hello(pack: Pack, data: bytes) -> ClientHello | None:

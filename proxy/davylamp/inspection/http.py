@@ -155,7 +155,8 @@ class _Messages:
         self._place.context.app_proto = AppProto.HTTP
         self._headed = True
         raw = unfolded(head.raw)
-        self._tell(head, raw)
+        lower = raw.lower()
+        self._tell(head, lower)
         if head.framing not in _NO_BODY:
             self._body.begin(head.raw)
         if isinstance(head, RequestHead):
@@ -168,16 +169,21 @@ class _Messages:
             self._exchange.answered(head)
         heads = self._place.context.pack.heads
         if heads is not None:
-            self._ask(head, raw, heads)
+            self._ask(head, raw, lower, heads)
 
-    def _ask(self, head: RequestHead | ResponseHead, raw: bytes, heads: HeadIndex) -> None:
-        """Report what a head meets of the pack's conditions; ``raw`` is it without folded lines."""
+    def _ask(
+        self, head: RequestHead | ResponseHead, raw: bytes, lower: bytes, heads: HeadIndex
+    ) -> None:
+        """Report what a head meets of the pack's conditions.
+
+        ``raw`` is the head without folded lines, ``lower`` that in lower case.
+        """
         if isinstance(head, RequestHead):
             path = path_of(head.target)
-            asked = heads.of_request(path, head.host, raw)
+            asked = heads.of_request(path, head.host, raw, lower)
             whole = Head(Direction.ORIGINATOR, head.method, path, head.host)
         else:
-            asked = heads.of_response(raw)
+            asked = heads.of_response(raw, lower)
             whole = Head(Direction.RESPONDER)
         if not asked:
             return
@@ -187,10 +193,10 @@ class _Messages:
             at = self._base + head.offset
             place.context.met(found, place.direction, at, head.raw, layers)
 
-    def _tell(self, head: RequestHead | ResponseHead, raw: bytes) -> None:
+    def _tell(self, head: RequestHead | ResponseHead, lower: bytes) -> None:
         """Report what a head alone says of mining."""
         place = self._place
-        for event in told_by(head, raw):
+        for event in told_by(head, lower):
             layers = (*place.layers, AppProto.HTTP.value)
             place.context.noticed(
                 event, place.direction, self._base + head.offset, head.raw, layers

@@ -35,9 +35,11 @@ _LENGTHS = frozenset({6, 9, 10, 12, 17, 19})  # of the names that are asked abou
 _EVENTS = {"sia": "http.sia-header", "socket": "http.getwork-socket", "farmer": "http.chia-farmer"}
 
 
-def told_by(head: RequestHead | ResponseHead, raw: bytes) -> Iterator[str]:
-    """Yield the events that a head is, each once; ``raw`` is it without folded lines."""
-    lower = raw.lower()
+def told_by(head: RequestHead | ResponseHead, lower: bytes) -> Iterator[str]:
+    """Yield the events that a head is, each once.
+
+    ``lower`` is the head as sent, in lower case and without folded lines.
+    """
     if lower.find(b"\nx-") >= 0 and _FIELD.search(lower):
         yield "http.mining-field"
     if isinstance(head, ResponseHead):

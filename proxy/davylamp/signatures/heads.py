@@ -100,21 +100,21 @@ class HeadIndex:
             self._paths or self._path_starts or self._hosts or self._domains or self._fields
         )
 
-    def of_request(self, path: str, host: str, raw: bytes) -> list[Filed]:
+    def of_request(self, path: str, host: str, raw: bytes, lower: bytes) -> list[Filed]:
         """Return the conditions that are filed under what a request asks for, or its fields.
 
-        ``raw`` is its head without folded lines (`unfolded`), as below.
+        ``raw`` is its head without folded lines (`unfolded`), ``lower`` that in lower case.
         """
         found = self._requested(path, host)
         if self._fields:
-            self._headed(raw, found)
+            self._headed(raw, lower, found)
         return found
 
-    def of_response(self, raw: bytes) -> list[Filed]:
-        """Return the conditions that are filed under a response's fields."""
+    def of_response(self, raw: bytes, lower: bytes) -> list[Filed]:
+        """Return the conditions that are filed under a response's fields, as above."""
         found: list[Filed] = []
         if self._fields:
-            self._headed(raw, found)
+            self._headed(raw, lower, found)
         return found
 
     def asks_for(self, path: str, host: str) -> bool:
@@ -139,9 +139,8 @@ class HeadIndex:
                 found += filed
         return found
 
-    def _headed(self, raw: bytes, found: list[Filed]) -> None:
+    def _headed(self, raw: bytes, lower: bytes, found: list[Filed]) -> None:
         fields = self._fields
-        lower = raw.lower()
         if len(fields) <= _FEW:
             for marker, slot in self._markers:
                 if (at := lower.find(marker)) >= 0:
