@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 from tests.updates.conftest import World, archive
-from tests.workers.test_switchover import Worker
+from tests.workers.test_switchover import Worker, at_work
 
 from davylamp.config import GatewayConfig, PackConfig
 from davylamp.errors import PackError
@@ -83,17 +83,9 @@ async def running(store: Store, *workers: Worker) -> AsyncIterator[Gateway]:
     gateway = Gateway(PackKeeper(CONFIG, store, None), Switchover(workers))
     for worker in workers:
         worker.join(gateway.switchover)
-
-    async def work() -> None:
-        while True:
-            for worker in workers:
-                assert worker.change is not None
-                worker.change.poll()
-            await asyncio.sleep(0.01)
-
     with gateway.keeper.held():
         watching = gateway.keeper.watch(gateway.switchover, gateway.said.append)
-        tasks = [asyncio.create_task(work()), asyncio.create_task(watching)]
+        tasks = [asyncio.create_task(at_work(workers)), asyncio.create_task(watching)]
         try:
             yield gateway
         finally:

@@ -1,6 +1,7 @@
 """All workers to another pack, or none: with workers that answer, refuse, die and lag."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,20 +64,21 @@ class Worker:
         self.restarts += 1
 
 
+async def at_work(workers: Sequence[Worker]) -> None:
+    """Have workers that have joined a gateway do what they are told, until cancelled."""
+    while True:
+        for worker in workers:
+            assert worker.change is not None
+            worker.change.poll()
+        await asyncio.sleep(0.01)
+
+
 async def play(source: PackSource, *workers: Worker) -> str:
     """Prepare and switch; return the refusal, if there is one."""
     switchover = Switchover(workers)
     for worker in workers:
         worker.join(switchover)
-
-    async def work() -> None:
-        while True:
-            for worker in workers:
-                assert worker.change is not None
-                worker.change.poll()
-            await asyncio.sleep(0.01)
-
-    working = asyncio.create_task(work())
+    working = asyncio.create_task(at_work(workers))
     try:
         await switchover.prepare(source)
         assert not any(worker.in_force for worker in workers), "nobody switches before all can"
