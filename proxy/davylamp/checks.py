@@ -20,7 +20,7 @@ from davylamp.metrics.server import parse_listen
 from davylamp.response import action_policy_of, unshared_of
 from davylamp.sinks import check_outputs, check_webhook
 from davylamp.sources import sources_of
-from davylamp.updates.loading import NO_LOCAL
+from davylamp.updates.loading import without_local
 from davylamp.wiring import pack_of, policy_of, ruleset_of, steering_of
 
 _SURE = 50
@@ -111,8 +111,8 @@ def _sandboxes(config: GatewayConfig) -> Iterator[Caution]:
 
 
 def _packs(config: GatewayConfig) -> Iterator[Caution]:
-    if config.pack.local and not Path(config.pack.local).is_dir():
-        yield Caution("pack.local", f"{config.pack.local} is no folder now: {NO_LOCAL}")
+    if said := without_local(config.pack.local):
+        yield Caution("pack.local", said)
 
 
 def _interception(config: GatewayConfig) -> Iterator[Caution]:

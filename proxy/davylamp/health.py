@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from davylamp import netlink
 from davylamp.api.sight import Packs
@@ -17,7 +16,7 @@ from davylamp.metrics.vitals import QueueVitals, Vitals, WorkerVitals
 from davylamp.routes import RouteWatch
 from davylamp.rulewatch import RuleWatch
 from davylamp.systemd import Notifier
-from davylamp.updates.loading import NO_LOCAL
+from davylamp.updates.loading import without_local
 from davylamp.workers.supervised import Supervised
 
 _MISSED_REPORTS = 3
@@ -76,13 +75,13 @@ class Health:
     def noted(self) -> tuple[str, ...]:
         """Say what is wrong around a gateway that is well itself: to start it again is no help."""
         missing = absent(self._config.sandboxes.interfaces)
-        local = self._config.pack.local
-        return (
+        found = (
             *(f"there is no interface {name} here: nothing of it is judged" for name in missing),
-            *((f"{local} is no folder: {NO_LOCAL}",) if local and not Path(local).is_dir() else ()),
+            without_local(self._config.pack.local),
             *self.outputs(),
-            *((self._routes.problem,) if self._routes.problem else ()),
+            self._routes.problem,
         )
+        return tuple(filter(None, found))
 
     def unfit(self, now: float) -> str:
         """Say which process is gone or silent at a monotonic time; empty while all work."""

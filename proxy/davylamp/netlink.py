@@ -119,7 +119,11 @@ def message(
     kind: int, flags: int, *members: bytes, family: int = 0, resource: int = 0, sequence: int = 0
 ) -> bytes:
     """Return one netfilter message; ``kind`` is the subsystem in its high byte."""
-    body = _generic.pack(family, 0, resource) + b"".join(members)
+    return framed(kind, flags, _generic.pack(family, 0, resource) + b"".join(members), sequence)
+
+
+def framed(kind: int, flags: int, body: bytes, sequence: int = 0) -> bytes:
+    """Return one netlink message of any subsystem, its body behind the header that all have."""
     header = _message.pack(MESSAGE_HEADER + len(body), kind, flags, sequence, 0)
     return header + body + bytes(-len(body) % 4)
 

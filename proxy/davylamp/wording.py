@@ -13,6 +13,11 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
+def clock(timestamp: str) -> str:
+    """Return an event's timestamp (UTC) as people read it, to the millisecond."""
+    return timestamp[:23].replace("T", " ") + "Z"
+
+
 def endpoint(host: str, port: int) -> str:
     """Return ``host:port`` as commands take it, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -34,6 +34,7 @@ from davylamp.api.stream import StreamDesk
 from davylamp.api.traces import TraceDesk
 from davylamp.errors import ConfigError
 from davylamp.incidents.place import state_folder
+from davylamp.wording import endpoint
 
 CONNECTIONS = 128
 IDLE_SECONDS = 20.0
@@ -83,7 +84,7 @@ async def serving_api(sight: Sight) -> AsyncIterator[int]:
         port = int(server.sockets[0].getsockname()[1])
         scheme = "http" if listening.tls is None else "https"
         logger.info(
-            "the API and the dashboard are at %s://%s", scheme, _shown(listening.host, port)
+            "the API and the dashboard are at %s://%s", scheme, endpoint(listening.host, port)
         )
         try:
             yield port
@@ -131,8 +132,8 @@ def _handed_over(host: str, port: int) -> socket.socket | None:
     there = handed.getsockname()[:2]
     if there != (host, port):
         raise ConfigError(
-            f"api.listen is {_shown(host, port)}, and the socket that systemd opened is "
-            f"{_shown(str(there[0]), int(there[1]))}; say the same in both"
+            f"api.listen is {endpoint(host, port)}, and the socket that systemd opened is "
+            f"{endpoint(str(there[0]), int(there[1]))}; say the same in both"
         )
     return handed
 
@@ -160,10 +161,6 @@ async def _listen(
     except OSError as error:
         taken = os.strerror(error.errno or 0)  # asyncio's words say the address again
         raise ConfigError(f"api.listen {host} port {port}: {taken}; choose another") from error
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _http_logger() -> logging.Logger:

@@ -11,7 +11,7 @@ from rich.text import Text
 from davylamp.attribution.model import Binding, ToolCall
 from davylamp.attribution.operations import Dossier
 from davylamp.events import AlertEvent, rfc3339
-from davylamp.wording import endpoint
+from davylamp.wording import clock, endpoint
 
 _RECENT_CALLS = 10
 _FIELDS = (
@@ -101,7 +101,7 @@ def _incidents_table(incidents: tuple[AlertEvent, ...]) -> Table:
     for each in incidents:
         who = each.lineage
         table.add_row(
-            Text(each.timestamp[:23].replace("T", " ") + "Z"),
+            Text(clock(each.timestamp)),
             Text(each.incident_id),
             Text(each.alert.signature, style="red"),
             Text(endpoint(each.dest_ip, each.dest_port)),
@@ -113,7 +113,7 @@ def _incidents_table(incidents: tuple[AlertEvent, ...]) -> Table:
 
 
 def _moment(at: float) -> Text:
-    return Text(rfc3339(at)[:23].replace("T", " ") + "Z")
+    return Text(clock(rfc3339(at)))
 
 
 def print_view(view: RenderableType) -> None:

@@ -9,6 +9,7 @@ name the address may be a CDN's; where the dialect came through a relay, it is t
 from davylamp.blocks.model import EndpointBlock
 from davylamp.events import Action, AlertEvent
 from davylamp.signatures.model import Category, Kind
+from davylamp.wording import endpoint
 
 _DIRECT = frozenset({"tcp", "tls", "json", "noise", "stratum-v2", "duino-coin", "alephium"})
 """Layers that only the two ends of a connection put there; all others may hide a third."""
@@ -61,5 +62,4 @@ def _spoken_to(alert: AlertEvent) -> bool:
 
 
 def _endpoint(alert: AlertEvent) -> str:
-    host = f"[{alert.dest_ip}]" if ":" in alert.dest_ip else alert.dest_ip
-    return f"{alert.proto.lower()}/{host}:{alert.dest_port}"
+    return f"{alert.proto.lower()}/{endpoint(alert.dest_ip, alert.dest_port)}"

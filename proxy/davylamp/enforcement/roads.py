@@ -15,7 +15,6 @@ _NEWROUTE, _GETROUTE = 24, 26
 _DST, _OIF = 1, 4
 _WAIT_SECONDS = 1.0
 
-_header = struct.Struct("=IHHII")
 _rtmsg = struct.Struct("=BBBBBBBBI")
 _index = struct.Struct("=I")
 
@@ -56,7 +55,7 @@ def _question(address: bytes) -> bytes:
     family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
     body = _rtmsg.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0)
     body += netlink.attribute(_DST, address)
-    return _header.pack(_header.size + len(body), _GETROUTE, netlink.REQUEST, 0, 0) + body
+    return netlink.framed(_GETROUTE, netlink.REQUEST, body)
 
 
 def _interface(answer: bytes) -> int:

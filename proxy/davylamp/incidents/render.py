@@ -10,7 +10,7 @@ from rich.text import Text
 from davylamp.events import AlertEvent
 from davylamp.incidents.folding import trace_ids
 from davylamp.incidents.model import Call, Incident, Level, Moment, Status
-from davylamp.wording import counted, endpoint, inert
+from davylamp.wording import clock, counted, endpoint, inert
 
 _STYLES = {
     Level.CRITICAL: "bold white on red",
@@ -290,7 +290,7 @@ def _state(incident: Incident) -> Text:
 
 
 def _clock(timestamp: str) -> Text:
-    return _inert(timestamp[:23].replace("T", " ") + "Z")
+    return _inert(clock(timestamp))
 
 
 def _inert(value: str) -> Text:

@@ -7,7 +7,6 @@ from davylamp.inspection.context import Context
 from davylamp.inspection.declared.exchange import DeclaredValues
 from davylamp.inspection.readers import LINES
 from davylamp.inspection.start import Start
-from davylamp.signatures.language import MIN_ANCHOR
 from davylamp.signatures.texts import StartIndex
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Side:
     ) -> None:
         """Note, at a direction's first bytes, whether the pack may ask how it begins."""
         starts, self.starts = self.starts, None
-        if starts is not None and (data[:MIN_ANCHOR] in starts.starts or len(data) < MIN_ANCHOR):
+        if starts is not None and starts.may_begin(data):
             self.start = Start(context, starts, direction, layers)
 
     def look(self, data: bytes, offset: int) -> None:

@@ -22,8 +22,7 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
-from davylamp.outputs.renderings.text import endpoint
-from davylamp.wording import inert
+from davylamp.wording import endpoint, inert
 
 _STYLES = {
     Action.PASS: "green",

@@ -23,8 +23,8 @@ from davylamp.events import (
 )
 from davylamp.outputs.identity import event_id
 from davylamp.outputs.renderings.render import Render
-from davylamp.outputs.renderings.text import endpoint, sentence
-from davylamp.wording import inert
+from davylamp.outputs.renderings.text import sentence
+from davylamp.wording import endpoint, inert
 
 LAST_SEQUENCE = 2_147_483_647  # section 7.3.1; the next is 1
 _VALUE = 128  # characters of a parameter that is not ours to bound

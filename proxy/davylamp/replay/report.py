@@ -16,6 +16,7 @@ from rich.text import Text
 from davylamp.events import AlertEvent, StatsEvent, encode, rfc3339
 from davylamp.replay.onefile import Done
 from davylamp.replay.progress import Progress
+from davylamp.wording import endpoint
 
 _EXCERPT = 160  # characters of evidence in a person's report; the JSON has all of it
 _SEVERITY_STYLES = {1: "bold red", 2: "red", 3: "yellow"}
@@ -166,8 +167,8 @@ def alert_lines(alert: AlertEvent) -> list[Text]:
     """Return an alert as a person reads it: when and who, what and how sure, and the bytes."""
     when = alert.timestamp.replace("T", " ").removesuffix("+00:00")
     flow = (
-        f"{_endpoint(alert.src_ip, alert.src_port)} -> "
-        f"{_endpoint(alert.dest_ip, alert.dest_port)} {alert.proto.lower()}"
+        f"{endpoint(alert.src_ip, alert.src_port)} -> "
+        f"{endpoint(alert.dest_ip, alert.dest_port)} {alert.proto.lower()}"
     )
     head = Text.assemble("  ", (f"{printable(when)}Z", "dim"), "  ", (printable(flow), "bold"))
     what = Text("    ")
@@ -205,10 +206,6 @@ def _what(alert: AlertEvent) -> str:
     if mining.layers:
         parts.append("in " + "/".join(mining.layers))
     return " ".join(parts)
-
-
-def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -87,9 +87,8 @@ class Client:
                 f"{self._place}: the archive of {offer.name} has {offer.size:,} bytes; "
                 f"oversized, at most {most:,}"
             )
-        file = (
-            self._trust / ".fetched"
-        )  # one name, so that one who is killed leaves no more than one
+        # One name, so that updates that are killed leave no more than one.
+        file = self._trust / ".fetched"
         try:
             with self._refusals():
                 self._updater.download_target(self._target, str(file))

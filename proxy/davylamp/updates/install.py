@@ -22,7 +22,7 @@ from davylamp.updates.loading import PackSource, compile_files, load_source
 from davylamp.updates.manifest import Manifest
 from davylamp.updates.proving import Proof, TimeBudget, prove
 from davylamp.updates.state import Candidate, Outcome, Selection, State, Step
-from davylamp.updates.store import Store
+from davylamp.updates.store import Lock, Store
 
 GATEWAY_LOCK = "gateway.lock"
 _INSTALL_LOCK = "install.lock"
@@ -115,10 +115,7 @@ def changing(store: Store) -> Iterator[None]:
     What one decides by the state must hold until it is done, or each undoes what the other did.
     Held only while nothing is waited for but the gateway.
     """
-    lock = store.lock(_CHANGE_LOCK, wait=False)
-    if lock is None:
-        raise PackError(f"{store.folder}: another change of these packs runs; try again")
-    with lock:
+    with _alone(store, _CHANGE_LOCK, "another change of these packs runs; try again"):
         yield
 
 
@@ -128,11 +125,15 @@ def updating(store: Store) -> Iterator[None]:
 
     However slow a server is, what is in force can be changed meanwhile.
     """
-    lock = store.lock(_INSTALL_LOCK, wait=False)
-    if lock is None:
-        raise PackError(f"{store.folder}: another update runs; try again later")
-    with lock:
+    with _alone(store, _INSTALL_LOCK, "another update runs; try again later"):
         yield
+
+
+def _alone(store: Store, name: str, otherwise: str) -> Lock:
+    lock = store.lock(name, wait=False)
+    if lock is None:
+        raise PackError(f"{store.folder}: {otherwise}")
+    return lock
 
 
 def decide(  # noqa: PLR0913 - what is asked, and how

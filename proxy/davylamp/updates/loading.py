@@ -21,8 +21,6 @@ LISTS = "lists/"
 _LOCAL = "local/"
 LOCAL_SUFFIX = "+local"
 """Stands behind the version of a pack that the site changed."""
-NO_LOCAL = "the site's own signatures are not in force"
-"""What a folder of them that is not there means: a share that is not mounted takes them out."""
 
 
 class PackSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +53,16 @@ def load_source(source: PackSource, memo: Memo | None = None) -> Loaded:
     ``memo`` spares what was compiled with it before.
     """
     return compile_files(*_read(source), source, memo)
+
+
+def without_local(folder: str) -> str:
+    """Say that a folder of the site's own signatures is not there; nothing where it is.
+
+    A share that is not mounted takes them out of force, and that is no fault of the pack's.
+    """
+    if not folder or Path(folder).is_dir():
+        return ""
+    return f"{folder} is no folder: the site's own signatures are not in force"
 
 
 def load_to_begin(source: PackSource, memo: Memo | None = None) -> Pack:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from davylamp.errors import ConfigError
+from davylamp.wording import endpoint
 
 # Schemes as XMRig and cgminer write them; True where the scheme itself asks for TLS.
 _SCHEMES = {"stratum+tcp": False, "stratum+ssl": True, "stratum+tls": True, "tcp": False}
@@ -18,7 +19,7 @@ class Endpoint:
     tls: bool = False
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return endpoint(self.host, self.port)
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -14,6 +14,7 @@ from davylamp.events import (
     StatsEvent,
     TlsEvent,
 )
+from davylamp.wording import endpoint
 
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -70,8 +71,3 @@ def _tls(event: TlsEvent) -> str:
     if event.refusal:
         return f"{event.src_ip} would not have our certificate for {target}"
     return f"TLS from {event.src_ip} to {target} refused: {event.diversion}"
-
-
-def endpoint(address: str, port: int) -> str:
-    """Return address and port as a URL's authority has them."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
